@@ -1,0 +1,85 @@
+//! The answer to a request.
+
+use crate::diagnostic::Place;
+use crate::effect::Effect;
+
+/// May the client talk to the service?
+///
+/// The values lie far apart, so that no single flipped bit turns one into another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[must_use]
+#[repr(u32)]
+pub enum Verdict {
+    /// Access is granted.
+    Granted = 0x5a3c_96e1,
+    /// Access is denied.
+    Denied = 0xa5c3_691e,
+    /// A shell command has the connection (`twist`) or, in a dry run, would decide.
+    /// The service itself must not be started.
+    Delegated = 0x33cc_55aa,
+}
+
+impl Verdict {
+    /// True for [`Verdict::Granted`] alone.
+    #[must_use]
+    pub fn is_granted(self) -> bool {
+        self == Verdict::Granted
+    }
+}
+
+/// Which of the two tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TableKind {
+    /// `hosts.allow`
+    Allow,
+    /// `hosts.deny`
+    Deny,
+}
+
+/// The rule that decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deciding {
+    /// The table it stands in.
+    pub table: TableKind,
+    /// File and last line.
+    pub place: Place,
+    /// Its first physical line.
+    pub first_line: u32,
+    /// Its text, continuation lines joined, without the final newline.
+    pub text: Vec<u8>,
+}
+
+/// Why a decision ended as it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// A rule matched.
+    Rule,
+    /// No rule in either table matched: granted.
+    NoMatch,
+    /// The deny table could not be read to its end: denied.
+    TableError,
+    /// An option of the matching rule was wrong or could not be carried out: denied.
+    OptionError,
+    /// An `aclexec` command in the allow table failed and nothing else decided: denied.
+    AclexecFailed,
+}
+
+/// A syslog facility and level, as the numbers of `<syslog.h>`: `facility | level`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Severity(pub u32);
+
+/// A finished decision: the verdict, what led to it, and what was or is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct Decision {
+    /// The answer.
+    pub verdict: Verdict,
+    /// How it came about.
+    pub reason: Reason,
+    /// The rule that decided, if one did.
+    pub rule: Option<Deciding>,
+    /// The effects asked for, in order, each already handed to [`Host::perform`](crate::Host::perform).
+    pub effects: Vec<Effect>,
+    /// Set by a `severity` option: the log level for this request, whatever the verdict.
+    pub severity: Option<Severity>,
+}

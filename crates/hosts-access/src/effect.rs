@@ -1,0 +1,62 @@
+//! What the options of a matching rule ask to be done (hosts_options(5)), as data.
+//!
+//! Values are already % expanded. Carrying an effect out is the [`Host`](crate::Host)'s work.
+
+/// One thing to do to the connection, to this process, or by a shell command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Run by `/bin/sh -c` with stdio on `/dev/null`, and wait; the status does not matter.
+    Spawn(Vec<u8>),
+    /// As [`Effect::Spawn`], but the command decides: answer [`Outcome::Done`] when it exits 0,
+    /// [`Outcome::Failed`] when it does not, or could not be run.
+    Aclexec(Vec<u8>),
+    /// Replace this process by `/bin/sh -c command` with the connection as its stdio.
+    Twist(Vec<u8>),
+    /// Send this text to the client. `directory` is the option's value, for messages.
+    Banner {
+        /// The directory the option names.
+        directory: Vec<u8>,
+        /// The expanded text, line ends CR LF.
+        text: Vec<u8>,
+    },
+    /// Set `SO_KEEPALIVE` on the connection.
+    Keepalive,
+    /// Set `SO_LINGER`, in seconds.
+    Linger(u32),
+    /// Add to the process's nice value.
+    Nice(i32),
+    /// Set the process's umask.
+    Umask(u32),
+    /// Set an environment variable.
+    Setenv {
+        /// The variable's name.
+        name: Vec<u8>,
+        /// Its value, perhaps empty.
+        value: Vec<u8>,
+    },
+    /// Become a user and, where named, a group: answer [`Outcome::Refused`] with the message
+    /// (`unknown user: "X"`) where that cannot be done.
+    User {
+        /// The user's name.
+        user: Vec<u8>,
+        /// The group's name; the user's own group where absent.
+        group: Option<Vec<u8>>,
+    },
+    /// Become a group.
+    Group(Vec<u8>),
+}
+
+/// What became of an effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Outcome {
+    /// Done, or done as well as it can be: the decision goes on. After [`Effect::Twist`] it means
+    /// that the command has the connection, and the decision ends as [`Verdict::Delegated`](crate::Verdict).
+    Done,
+    /// An [`Effect::Aclexec`] command failed.
+    Failed,
+    /// Not possible; the text is logged as an error and access is denied.
+    Refused(Vec<u8>),
+    /// Not carried out, as in a dry run, and the verdict is up to the command.
+    Delegated,
+}
