@@ -44,6 +44,8 @@ pub enum Effect {
     },
     /// Become a group.
     Group(Vec<u8>),
+    /// Wait this many seconds for an ident reply from now on (the `rfc931` option).
+    IdentTimeout(u32),
 }
 
 /// What became of an effect.

@@ -33,9 +33,8 @@ pub trait Host {
     /// The port of one end, if known.
     fn port(&mut self, side: Side) -> Option<u16>;
 
-    /// The user at the client's end (RFC 1413), or [`UNKNOWN`]. `timeout` is in seconds;
-    /// `None` is the default of the host (10 seconds).
-    fn user(&mut self, timeout: Option<u32>, at: Option<&Place>) -> Vec<u8>;
+    /// The user at the client's end (RFC 1413), or [`UNKNOWN`].
+    fn user(&mut self, at: Option<&Place>) -> Vec<u8>;
 
     /// Is `host` a member of the netgroup?
     fn netgroup(&mut self, group: &[u8], host: &[u8]) -> bool;
