@@ -5,15 +5,28 @@
 //! files and the files they name; everything else it needs from the machine (names, users, and the
 //! carrying out of effects) it asks for through [`Host`]. It holds no `unsafe`, no sockets, no
 //! processes and no DNS, and works on bytes, never assuming UTF-8.
+//!
+//! A process that decides once uses [`Tables`]; one that stays uses [`policy::Policy`].
 
 #![forbid(unsafe_code)]
 
+mod address;
+pub mod decide;
 pub mod decision;
 pub mod diagnostic;
+pub mod dry;
 pub mod effect;
+pub mod expand;
+mod files;
+mod matching;
+pub mod options;
 pub mod request;
+pub mod source;
+pub mod syntax;
+mod text;
 
-pub use decision::{Decision, Verdict};
+pub use decide::{ALLOW_TABLE, DENY_TABLE, Tables};
+pub use decision::{Decision, Reason, Severity, TableKind, Verdict};
 pub use diagnostic::{Diagnostic, Kind, Place};
 pub use effect::{Effect, Outcome};
-pub use request::{Host, Request, Side};
+pub use request::{Host, PARANOID, Request, Side, UNKNOWN};

@@ -3,7 +3,8 @@
 //! Everything about a request that costs something to find out is supplied lazily by a [`Host`],
 //! at most once, in the order in which the language needs it (hosts_access(5), ACCESS CONTROL RULES).
 
-use crate::diagnostic::{Diagnostic, Place};
+use crate::address::{Ipv6, dotted_quad, reduce_mapped};
+use crate::diagnostic::{Diagnostic, Kind, Place};
 use crate::effect::{Effect, Outcome};
 
 /// The string an unknown name, address or user is.
@@ -50,5 +51,210 @@ pub trait Host {
     fn log(&mut self, diagnostic: &Diagnostic);
 }
 
-/// Placeholder for the request; the engine's author is writing it.
-pub struct Request;
+/// One end of the connection, as far as it has been looked up.
+#[derive(Debug, Default)]
+struct End {
+    address: Option<Address>,
+    name: Option<Vec<u8>>,
+    port: Option<Option<u16>>,
+}
+
+/// An address in the forms patterns compare it in.
+#[derive(Debug)]
+pub(crate) struct Address {
+    /// As the host gave it.
+    pub(crate) text: Vec<u8>,
+    /// It is the four bytes of this dotted quad; mapped addresses are reduced first.
+    pub(crate) quad: Option<u32>,
+    /// It is this IPv6 address.
+    pub(crate) ipv6: Option<u128>,
+}
+
+impl Address {
+    fn new(text: Vec<u8>) -> Self {
+        let quad = dotted_quad(reduce_mapped(&text));
+        let ipv6 = if quad.is_none() {
+            Ipv6::parse(&text).map(|v6| v6.bits)
+        } else {
+            None
+        };
+        Address { text, quad, ipv6 }
+    }
+}
+
+/// A request for a service: what is known of it, and the [`Host`] that finds out the rest.
+pub struct Request<'h> {
+    host: &'h mut dyn Host,
+    daemon: Vec<u8>,
+    process: Vec<u8>,
+    resident: bool,
+    verbose: i32,
+    client: End,
+    server: End,
+    user: Option<Vec<u8>>,
+    place: Option<Place>,
+}
+
+impl<'h> Request<'h> {
+    /// A request for `daemon`. `host` answers for everything that is not set beforehand.
+    pub fn new(host: &'h mut dyn Host, daemon: impl Into<Vec<u8>>) -> Self {
+        Request {
+            host,
+            daemon: daemon.into(),
+            process: std::process::id().to_string().into_bytes(),
+            resident: false,
+            verbose: 0,
+            client: End::default(),
+            server: End::default(),
+            user: None,
+            place: None,
+        }
+    }
+
+    /// Marks the process as one that serves many requests: `twist` is an error.
+    pub fn resident(mut self, resident: bool) -> Self {
+        self.resident = resident;
+        self
+    }
+
+    /// Sets `hosts_access_verbose`: 1 logs each option at `debug`, 2 also each rule that matches.
+    pub fn verbose(mut self, level: i32) -> Self {
+        self.verbose = level;
+        self
+    }
+
+    /// Sets what `%p` expands to, this process's id otherwise.
+    pub fn process(mut self, id: impl Into<Vec<u8>>) -> Self {
+        self.process = id.into();
+        self
+    }
+
+    /// Sets an address beforehand: it is not asked for.
+    pub fn known_address(mut self, side: Side, address: impl Into<Vec<u8>>) -> Self {
+        self.end(side).address = Some(Address::new(address.into()));
+        self
+    }
+
+    /// Sets a name beforehand: it is not asked for, and `%h`, `%c` and `%s` show it.
+    pub fn known_name(mut self, side: Side, name: impl Into<Vec<u8>>) -> Self {
+        self.end(side).name = Some(name.into());
+        self
+    }
+
+    /// Sets the user beforehand.
+    pub fn known_user(mut self, user: impl Into<Vec<u8>>) -> Self {
+        self.user = Some(user.into());
+        self
+    }
+
+    fn end(&mut self, side: Side) -> &mut End {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Server => &mut self.server,
+        }
+    }
+
+    /// The daemon's name.
+    pub fn daemon(&self) -> &[u8] {
+        &self.daemon
+    }
+
+    pub(crate) fn process_id(&self) -> &[u8] {
+        &self.process
+    }
+
+    pub(crate) fn is_resident(&self) -> bool {
+        self.resident
+    }
+
+    pub(crate) fn verbosity(&self) -> i32 {
+        self.verbose
+    }
+
+    pub(crate) fn parsed_address(&mut self, side: Side) -> &Address {
+        let (end, host, place) = match side {
+            Side::Client => (&mut self.client, &mut self.host, &self.place),
+            Side::Server => (&mut self.server, &mut self.host, &self.place),
+        };
+        end.address
+            .get_or_insert_with(|| Address::new(host.address(side, place.as_ref())))
+    }
+
+    /// The numeric address of one end, or [`UNKNOWN`]; looked up if need be.
+    pub fn address(&mut self, side: Side) -> &[u8] {
+        &self.parsed_address(side).text
+    }
+
+    /// The name of one end, [`UNKNOWN`] or [`PARANOID`]; looked up if need be.
+    pub fn name(&mut self, side: Side) -> &[u8] {
+        if self.end(side).name.is_none() {
+            self.parsed_address(side);
+            let end = match side {
+                Side::Client => &self.client,
+                Side::Server => &self.server,
+            };
+            let address = end.address.as_ref().map_or(UNKNOWN, |a| &a.text);
+            let name = self.host.name(side, address, self.place.as_ref());
+            self.end(side).name = Some(name);
+        }
+        self.looked_up_name(side).unwrap_or(UNKNOWN)
+    }
+
+    /// The name of one end, if it has been looked up already.
+    pub fn looked_up_name(&self, side: Side) -> Option<&[u8]> {
+        match side {
+            Side::Client => self.client.name.as_deref(),
+            Side::Server => self.server.name.as_deref(),
+        }
+    }
+
+    /// The port of one end, if known.
+    pub fn port(&mut self, side: Side) -> Option<u16> {
+        let (end, host) = match side {
+            Side::Client => (&mut self.client, &mut self.host),
+            Side::Server => (&mut self.server, &mut self.host),
+        };
+        *end.port.get_or_insert_with(|| host.port(side))
+    }
+
+    /// The user at the client's end, or [`UNKNOWN`]; looked up if need be.
+    pub fn user(&mut self) -> &[u8] {
+        if self.user.is_none() {
+            self.user = Some(self.host.user(self.place.as_ref()));
+        }
+        self.looked_up_user().unwrap_or(UNKNOWN)
+    }
+
+    /// The user, if it has been looked up already.
+    pub fn looked_up_user(&self) -> Option<&[u8]> {
+        self.user.as_deref()
+    }
+
+    pub(crate) fn in_netgroup(&mut self, side: Side, group: &[u8]) -> bool {
+        let name = self.name(side).to_vec();
+        self.host.netgroup(group, &name)
+    }
+
+    pub(crate) fn banner(&mut self, directory: &[u8]) -> Option<Vec<u8>> {
+        self.host.banner(directory, &self.daemon, self.place.as_ref())
+    }
+
+    pub(crate) fn perform(&mut self, effect: &Effect) -> Outcome {
+        self.host.perform(effect, self.place.as_ref())
+    }
+
+    /// Logs a line about the rule being read, if one is.
+    pub(crate) fn log(&mut self, kind: Kind, text: impl Into<Vec<u8>>) {
+        self.host.log(&Diagnostic::new(kind, self.place.clone(), text));
+    }
+
+    pub(crate) fn set_place(&mut self, place: Option<Place>) {
+        self.place = place;
+    }
+
+    pub(crate) fn set_line(&mut self, line: u32) {
+        if let Some(place) = &mut self.place {
+            place.line = line;
+        }
+    }
+}

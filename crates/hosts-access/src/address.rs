@@ -1,0 +1,95 @@
+//! Numeric addresses as the language reads them (hosts_access(5), PATTERNS): dotted quads in any base
+//! `inet_addr` takes, and IPv6 with an optional scope id.
+
+use std::net::Ipv6Addr;
+
+/// A dotted quad: exactly four runs of other characters than dots, each a number from 0 to 255 in
+/// decimal, octal (`0…`) or hexadecimal (`0x…`). `255.255.255.255` does not count as one, being what
+/// `inet_addr` returns for an error.
+pub(crate) fn dotted_quad(text: &[u8]) -> Option<u32> {
+    let mut value = 0u32;
+    let mut parts = 0;
+    for part in text.split(|b| *b == b'.') {
+        value = value << 8 | u32::from(quad_part(part)?);
+        parts += 1;
+        if parts > 4 {
+            return None;
+        }
+    }
+    (parts == 4 && value != u32::MAX).then_some(value)
+}
+
+fn quad_part(part: &[u8]) -> Option<u8> {
+    let (digits, radix) = match part {
+        [b'0', b'x' | b'X', rest @ ..] => (rest, 16),
+        [b'0', rest @ ..] if !rest.is_empty() => (rest, 8),
+        _ => (part, 10),
+    };
+    // `inet_addr` reads a bare `0x` as 0.
+    if digits.is_empty() && radix != 16 {
+        return None;
+    }
+    let mut value = 0u32;
+    for byte in digits {
+        value = value * radix + char::from(*byte).to_digit(radix)?;
+        if value > 255 {
+            return None;
+        }
+    }
+    u8::try_from(value).ok()
+}
+
+/// An IPv6 address with its scope id, if one is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ipv6<'t> {
+    pub(crate) bits: u128,
+    pub(crate) scope: Option<&'t [u8]>,
+}
+
+impl<'t> Ipv6<'t> {
+    /// Reads a numeric IPv6 address, without brackets.
+    pub(crate) fn parse(text: &'t [u8]) -> Option<Self> {
+        let (address, scope) = match memchr::memchr(b'%', text) {
+            Some(at) => (&text[..at], Some(&text[at + 1..])),
+            None => (text, None),
+        };
+        let address: Ipv6Addr = std::str::from_utf8(address).ok()?.parse().ok()?;
+        Some(Ipv6 {
+            bits: address.to_bits(),
+            scope,
+        })
+    }
+}
+
+/// The IPv4 part of an IPv4-mapped address string, or the string itself.
+pub(crate) fn reduce_mapped(text: &[u8]) -> &[u8] {
+    const MAPPED: &[u8] = b"::ffff:";
+    match text.get(..MAPPED.len()) {
+        Some(head) if head.eq_ignore_ascii_case(MAPPED) && dotted_quad(&text[MAPPED.len()..]).is_some() => {
+            &text[MAPPED.len()..]
+        }
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quads_in_every_base() {
+        assert_eq!(dotted_quad(b"10.0x0a.012.1"), Some(0x0a0a_0a01));
+        assert_eq!(dotted_quad(b"1.2.3"), None);
+        assert_eq!(dotted_quad(b"1.2.3.4.5"), None);
+        assert_eq!(dotted_quad(b"1..3.4"), None);
+        assert_eq!(dotted_quad(b"256.1.1.1"), None);
+        assert_eq!(dotted_quad(b"08.1.1.1"), None);
+        assert_eq!(dotted_quad(b"255.255.255.255"), None);
+    }
+
+    #[test]
+    fn mapped_addresses_reduce() {
+        assert_eq!(reduce_mapped(b"::ffff:10.0.0.1"), b"10.0.0.1");
+        assert_eq!(reduce_mapped(b"::ffff:10.0.0"), b"::ffff:10.0.0");
+    }
+}

@@ -1,0 +1,347 @@
+//! Two tables and a request make a decision (hosts_access(5), ACCESS CONTROL FILES).
+//!
+//! [`Tables`] is for the process that decides once: it reads the files and scans them. The scan and
+//! the compiled [`Policy`](crate::policy::Policy) differ only in which lines they look at; both hand
+//! every line to the same [`Evaluation`].
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::decision::{Deciding, Decision, Reason, TableKind, Verdict};
+use crate::diagnostic::{Kind, Place};
+use crate::files;
+use crate::matching::{self, MAX_FILE_DEPTH, Matching, host_matches};
+use crate::options::{self, End, Ran};
+use crate::request::{Request, Side};
+use crate::source::{self, Contents, Ending, Line, Lines};
+use crate::syntax::pattern::HostPattern;
+use crate::syntax::{LineKind, fields, line_kind};
+
+/// The allow table's usual path.
+pub const ALLOW_TABLE: &str = "/etc/hosts.allow";
+/// The deny table's usual path.
+pub const DENY_TABLE: &str = "/etc/hosts.deny";
+
+/// Where the two tables are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Tables {
+    allow: Arc<Path>,
+    deny: Arc<Path>,
+}
+
+impl Default for Tables {
+    fn default() -> Self {
+        Tables::new(ALLOW_TABLE, DENY_TABLE)
+    }
+}
+
+impl Tables {
+    /// Tables at these paths. They need not exist: a missing table is an empty one.
+    pub fn new(allow: impl Into<PathBuf>, deny: impl Into<PathBuf>) -> Self {
+        Tables {
+            allow: Arc::from(allow.into()),
+            deny: Arc::from(deny.into()),
+        }
+    }
+
+    /// `hosts.allow` and `hosts.deny` in a directory.
+    pub fn in_directory(directory: &Path) -> Self {
+        Tables::new(directory.join("hosts.allow"), directory.join("hosts.deny"))
+    }
+
+    /// The path of one of the tables.
+    pub fn path(&self, table: TableKind) -> &Arc<Path> {
+        match table {
+            TableKind::Allow => &self.allow,
+            TableKind::Deny => &self.deny,
+        }
+    }
+
+    /// Decides one request by reading the tables from the first line to the rule that decides.
+    ///
+    /// ```
+    /// use hosts_access::{Request, Tables, Verdict, dry::DryHost};
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("hosts.deny"), "ALL: .example.com EXCEPT good.example.com\n")?;
+    /// let tables = Tables::in_directory(dir.path());
+    /// let mut host = DryHost::new("192.0.2.1").named("bad.example.com");
+    /// let decision = tables.decide(&mut Request::new(&mut host, "sshd"));
+    /// assert_eq!(decision.verdict, Verdict::Denied);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn decide(&self, request: &mut Request<'_>) -> Decision {
+        self.decide_traced(request, NoTrace).0
+    }
+
+    pub(crate) fn decide_traced<T: Trace>(&self, request: &mut Request<'_>, trace: T) -> (Decision, T) {
+        let mut evaluation = Evaluation::new(FilesRead::default(), trace);
+        let decision = evaluation.decide(request, |evaluation, table, request| {
+            let path = self.path(table);
+            evaluation.scan(table, path, &source::read(path).0, request)
+        });
+        (decision, evaluation.trace)
+    }
+}
+
+/// Follows a decision rule by rule and token by token.
+pub(crate) trait Trace {
+    /// A rule is looked at next.
+    fn rule(&mut self, _table: TableKind, _path: &Arc<Path>, _line: &Line<'_>) {}
+    /// One of its tokens was tried.
+    fn token(&mut self, _token: &[u8], _matched: bool) {}
+    /// Both its lists matched, or one did not.
+    fn matched(&mut self, _matched: bool) {}
+}
+
+/// Follows nothing, at no cost.
+pub(crate) struct NoTrace;
+
+impl Trace for NoTrace {}
+
+/// Supplies the files that `/path` patterns name.
+pub(crate) trait Files {
+    /// The file's text; empty where it is missing or, with a warning, cannot be read.
+    fn open(&mut self, path: &[u8], request: &mut Request<'_>) -> Arc<[u8]>;
+}
+
+/// Files read when a pattern first needs them, and kept until the decision ends.
+#[derive(Default)]
+pub(crate) struct FilesRead {
+    read: HashMap<Vec<u8>, Arc<[u8]>>,
+}
+
+impl Files for FilesRead {
+    fn open(&mut self, path: &[u8], request: &mut Request<'_>) -> Arc<[u8]> {
+        if let Some(text) = self.read.get(path) {
+            return Arc::clone(text);
+        }
+        let text: Arc<[u8]> = match source::read(files::path(path)).0 {
+            Contents::Text(text) => text.into(),
+            Contents::Missing => Arc::from([]),
+            Contents::Unreadable(error) => {
+                warn_unreadable(request, path, &error);
+                Arc::from([])
+            }
+        };
+        self.read.insert(path.to_vec(), Arc::clone(&text));
+        text
+    }
+}
+
+/// Logs that a file named by a `/path` pattern cannot be read.
+pub(crate) fn warn_unreadable(request: &mut Request<'_>, path: &[u8], error: &io::Error) {
+    request.log(
+        Kind::Warning,
+        [b"open ", path, b": ", reason(error).as_bytes()].concat(),
+    );
+}
+
+/// What C calls `strerror`: the error without Rust's note of its number.
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" (os error ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+/// How the reading of one table ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum TableEnd {
+    /// No rule matched.
+    NoMatch,
+    /// A rule gave a verdict.
+    Decided(Verdict, Reason, Deciding),
+    /// The table cannot be read to its end.
+    Error,
+    /// A matching rule of the allow table had an `aclexec` command that failed.
+    CommandFailed,
+}
+
+/// What became of one line.
+pub(crate) enum LineEnd {
+    /// Go on with the next line.
+    Next,
+    /// The table is done.
+    Table(TableEnd),
+}
+
+/// One decision in the making.
+pub(crate) struct Evaluation<F, T> {
+    pub(crate) files: F,
+    pub(crate) trace: T,
+    ran: Ran,
+    open_files: Vec<Vec<u8>>,
+}
+
+impl<F: Files, T: Trace> Evaluation<F, T> {
+    pub(crate) fn new(files: F, trace: T) -> Self {
+        Evaluation {
+            files,
+            trace,
+            ran: Ran::default(),
+            open_files: Vec::new(),
+        }
+    }
+
+    /// Consults the allow table, then the deny table, as `read` reads them.
+    pub(crate) fn decide(
+        &mut self,
+        request: &mut Request<'_>,
+        mut read: impl FnMut(&mut Self, TableKind, &mut Request<'_>) -> TableEnd,
+    ) -> Decision {
+        let mut command_failed = false;
+        let mut end = None;
+        match read(self, TableKind::Allow, request) {
+            TableEnd::Decided(verdict, reason, rule) => end = Some((verdict, reason, Some(rule))),
+            TableEnd::CommandFailed => command_failed = true,
+            TableEnd::NoMatch | TableEnd::Error => {}
+        }
+        request.set_place(None);
+        let (verdict, reason, rule) = end.unwrap_or_else(|| match read(self, TableKind::Deny, request) {
+            TableEnd::Decided(verdict, reason, rule) => (verdict, reason, Some(rule)),
+            TableEnd::Error => (Verdict::Denied, Reason::TableError, None),
+            _ if command_failed => (Verdict::Denied, Reason::AclexecFailed, None),
+            _ => (Verdict::Granted, Reason::NoMatch, None),
+        });
+        request.set_place(None);
+        let ran = std::mem::take(&mut self.ran);
+        Decision {
+            verdict,
+            reason,
+            rule,
+            effects: ran.effects,
+            severity: ran.severity,
+        }
+    }
+
+    /// Reads a table line by line.
+    pub(crate) fn scan(
+        &mut self,
+        table: TableKind,
+        path: &Arc<Path>,
+        contents: &Contents,
+        request: &mut Request<'_>,
+    ) -> TableEnd {
+        let text = match contents {
+            Contents::Missing => return TableEnd::NoMatch,
+            Contents::Unreadable(error) => return self.unreadable(path, error, request),
+            Contents::Text(text) => text,
+        };
+        request.set_place(Some(Place {
+            file: Arc::clone(path),
+            line: 0,
+        }));
+        let mut lines = Lines::new(text);
+        while let Some(line) = lines.next() {
+            if let LineEnd::Table(end) = self.line(table, path, &line, request) {
+                return end;
+            }
+        }
+        TableEnd::NoMatch
+    }
+
+    /// Logs that a table cannot be opened.
+    pub(crate) fn unreadable(
+        &mut self,
+        path: &Path,
+        error: &io::Error,
+        request: &mut Request<'_>,
+    ) -> TableEnd {
+        let file = path.as_os_str().as_encoded_bytes();
+        request.log(
+            Kind::Warning,
+            [b"cannot open ", file, b": ", reason(error).as_bytes()].concat(),
+        );
+        TableEnd::Error
+    }
+
+    /// Looks at one logical line.
+    #[inline]
+    pub(crate) fn line(
+        &mut self,
+        table: TableKind,
+        path: &Arc<Path>,
+        line: &Line<'_>,
+        request: &mut Request<'_>,
+    ) -> LineEnd {
+        request.set_line(line.last);
+        if line.ending != Ending::Newline {
+            let text = match line.ending {
+                Ending::Nul => "NUL byte in line",
+                _ => "missing newline or line too long",
+            };
+            request.log(Kind::Warning, text);
+            request.log(Kind::Warning, "all the subsequent rules will be ignored");
+            return LineEnd::Table(TableEnd::Error);
+        }
+        if line_kind(line.text) != LineKind::Rule {
+            return LineEnd::Next;
+        }
+        let Some(fields) = fields(line.text) else {
+            request.log(Kind::Warning, "missing \":\" separator");
+            return LineEnd::Next;
+        };
+        self.trace.rule(table, path, line);
+        let matched = matching::daemons_match(fields.daemons, request, self)
+            && matching::clients_match(fields.clients, request, self);
+        self.trace.matched(matched);
+        if !matched {
+            return LineEnd::Next;
+        }
+        if request.verbosity() >= 2 {
+            let file = path.as_os_str().as_encoded_bytes();
+            let text = [b"matched:  ", file, b" line ", line.last.to_string().as_bytes()].concat();
+            request.log(Kind::Debug, text);
+        }
+        let end = fields
+            .options
+            .map_or(End::Through, |text| options::run(text, request, &mut self.ran));
+        let (verdict, reason) = match (end, table) {
+            (End::Verdict(verdict, reason), _) => (verdict, reason),
+            (End::Through, TableKind::Allow) => (Verdict::Granted, Reason::Rule),
+            (End::Through, TableKind::Deny) => (Verdict::Denied, Reason::Rule),
+            (End::CommandFailed, TableKind::Allow) => return LineEnd::Table(TableEnd::CommandFailed),
+            (End::CommandFailed, TableKind::Deny) => return LineEnd::Next,
+        };
+        let text = line.text.strip_suffix(b"\n").unwrap_or(line.text).to_vec();
+        let place = Place {
+            file: Arc::clone(path),
+            line: line.last,
+        };
+        let deciding = Deciding {
+            table,
+            place,
+            first_line: line.first,
+            text,
+        };
+        LineEnd::Table(TableEnd::Decided(verdict, reason, deciding))
+    }
+}
+
+impl<F: Files, T: Trace> Matching for Evaluation<F, T> {
+    fn file_matches(&mut self, request: &mut Request<'_>, side: Side, path: &[u8], depth: usize) -> bool {
+        if depth >= MAX_FILE_DEPTH || self.open_files.iter().any(|open| open == path) {
+            let problem: &[u8] = if depth >= MAX_FILE_DEPTH {
+                b": nested too deeply"
+            } else {
+                b": names itself"
+            };
+            request.log(Kind::Warning, [b"open ", path, problem].concat());
+            return false;
+        }
+        self.open_files.push(path.to_vec());
+        let text = self.files.open(path, request);
+        let matched = files::words(&text)
+            .any(|word| host_matches(HostPattern::parse(word), side, request, self, depth + 1));
+        self.open_files.pop();
+        matched
+    }
+
+    #[inline]
+    fn tried(&mut self, token: &[u8], matched: bool) {
+        self.trace.token(token, matched);
+    }
+}

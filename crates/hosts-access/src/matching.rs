@@ -1,0 +1,238 @@
+//! Does a pattern match the request? (hosts_access(5), PATTERNS.)
+//!
+//! The only place where patterns are matched: the one-shot scan, the compiled policy and the trace all
+//! come here.
+
+use crate::address::{Ipv6, dotted_quad, reduce_mapped};
+use crate::request::{PARANOID, Request, Side, UNKNOWN};
+use crate::syntax::list::list_matches;
+use crate::syntax::pattern::{ClientPattern, DaemonPattern, HostPattern, Service, StringPattern};
+use crate::text::atoi;
+
+/// How deep `/file` patterns may nest.
+pub(crate) const MAX_FILE_DEPTH: usize = 16;
+
+/// What matching needs beside the request: the files that patterns name, and someone to tell.
+pub(crate) trait Matching {
+    /// Does a pattern in the file `path` match this end? `depth` counts the files around it.
+    fn file_matches(&mut self, request: &mut Request<'_>, side: Side, path: &[u8], depth: usize) -> bool;
+
+    /// A token of one of the lists was tried.
+    fn tried(&mut self, _token: &[u8], _matched: bool) {}
+}
+
+/// Does the daemon list match?
+#[inline]
+pub(crate) fn daemons_match(list: &[u8], request: &mut Request<'_>, with: &mut impl Matching) -> bool {
+    list_matches(list, |token| {
+        let matched = daemon_matches(token, request, with);
+        with.tried(token, matched);
+        matched
+    })
+}
+
+/// Does the client list match?
+#[inline]
+pub(crate) fn clients_match(list: &[u8], request: &mut Request<'_>, with: &mut impl Matching) -> bool {
+    list_matches(list, |token| {
+        let matched = client_matches(token, request, with);
+        with.tried(token, matched);
+        matched
+    })
+}
+
+#[inline]
+fn daemon_matches(token: &[u8], request: &mut Request<'_>, with: &mut impl Matching) -> bool {
+    let pattern = DaemonPattern::parse(token);
+    let service = match pattern.service {
+        Service::Port(port) => request.port(Side::Server) == Some(port),
+        Service::Name(name) => string_matches(name, request.daemon()),
+    };
+    service
+        && pattern
+            .host
+            .is_none_or(|host| host_matches(host, Side::Server, request, with, 0))
+}
+
+#[inline]
+fn client_matches(token: &[u8], request: &mut Request<'_>, with: &mut impl Matching) -> bool {
+    let pattern = ClientPattern::parse(token);
+    host_matches(pattern.host, Side::Client, request, with, 0)
+        && pattern
+            .user
+            .is_none_or(|user| string_matches(StringPattern::parse(user), request.user()))
+}
+
+/// Does a host pattern match one end of the connection? `depth` counts the `/file` patterns around it.
+pub(crate) fn host_matches(
+    pattern: HostPattern<'_>,
+    side: Side,
+    request: &mut Request<'_>,
+    with: &mut impl Matching,
+    depth: usize,
+) -> bool {
+    match pattern {
+        HostPattern::Netgroup(group) => request.in_netgroup(side, group),
+        HostPattern::File(path) => with.file_matches(request, side, path, depth),
+        HostPattern::Known => is_known(request.name(side)) && request.address(side) != UNKNOWN,
+        HostPattern::Local => {
+            let name = request.name(side);
+            is_known(name) && !name.contains(&b'.')
+        }
+        HostPattern::Net { net, mask } => {
+            Network::parse(net, mask).is_some_and(|n| n.contains(request, side))
+        }
+        HostPattern::Text { pattern, tries_name } => {
+            string_matches(pattern, request.address(side))
+                || (tries_name && string_matches(pattern, request.name(side)))
+        }
+    }
+}
+
+fn is_known(name: &[u8]) -> bool {
+    name != UNKNOWN && name != PARANOID
+}
+
+/// A `net/mask` token that can match something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Network {
+    /// IPv4: `address & mask == net`.
+    V4 { net: u32, mask: u32 },
+    /// IPv6: the first `length` bits agree.
+    V6 { net: u128, length: u32 },
+}
+
+impl Network {
+    /// Reads both sides of the slash; nothing for what can match no address at all.
+    pub(crate) fn parse(net: &[u8], mask: &[u8]) -> Option<Self> {
+        if let [b'[', inner @ .., b']'] = net {
+            let length = u32::try_from(atoi(mask)).ok().filter(|n| *n <= 128)?;
+            return Some(Network::V6 {
+                net: Ipv6::parse(inner)?.bits,
+                length,
+            });
+        }
+        let net = dotted_quad(net)?;
+        let mask = dotted_quad(mask).or_else(|| match u32::try_from(atoi(mask)) {
+            Ok(length @ 1..=32) => Some(u32::MAX << (32 - length)),
+            _ => None,
+        })?;
+        Some(Network::V4 { net, mask })
+    }
+
+    fn contains(self, request: &mut Request<'_>, side: Side) -> bool {
+        let address = request.parsed_address(side);
+        match self {
+            Network::V4 { net, mask } => address.quad.is_some_and(|a| a & mask == net),
+            Network::V6 { net, length } => address
+                .ipv6
+                .is_some_and(|a| (a ^ net).checked_shr(128 - length).unwrap_or(0) == 0),
+        }
+    }
+}
+
+/// Does a string pattern match a daemon's name, a user, an address or a host name?
+pub(crate) fn string_matches(pattern: StringPattern<'_>, string: &[u8]) -> bool {
+    let string = reduce_mapped(string);
+    match pattern {
+        StringPattern::Wildcard(pattern) => wildcard_matches(pattern, string),
+        StringPattern::Suffix(suffix) => {
+            string.len() > suffix.len() && string[string.len() - suffix.len()..].eq_ignore_ascii_case(suffix)
+        }
+        StringPattern::All => true,
+        StringPattern::Known => !string.eq_ignore_ascii_case(UNKNOWN),
+        StringPattern::Prefix(prefix) => string
+            .get(..prefix.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(prefix)),
+        StringPattern::Bracketed(inner) => match (Ipv6::parse(inner), Ipv6::parse(string)) {
+            (Some(pattern), Some(address)) => {
+                pattern.bits == address.bits && (pattern.scope.is_none() || pattern.scope == address.scope)
+            }
+            _ => false,
+        },
+        StringPattern::Exact(exact) => string.eq_ignore_ascii_case(exact),
+    }
+}
+
+/// Shell-style wildcards, `*` and `?` only, over the whole string. Remembering only the last star is
+/// enough, which bounds the work to pattern × string.
+fn wildcard_matches(pattern: &[u8], string: &[u8]) -> bool {
+    let (mut p, mut s) = (0, 0);
+    let mut last_star: Option<(usize, usize)> = None;
+    while s < string.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                last_star = Some((p, s));
+                p += 1;
+            }
+            Some(c) if *c == b'?' || c.eq_ignore_ascii_case(&string[s]) => {
+                p += 1;
+                s += 1;
+            }
+            _ => match &mut last_star {
+                Some((star, from)) => {
+                    *from += 1;
+                    (p, s) = (*star + 1, *from);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|c| *c == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, string: &str) -> bool {
+        string_matches(StringPattern::parse(pattern.as_bytes()), string.as_bytes())
+    }
+
+    #[test]
+    fn string_patterns() {
+        assert!(matches("*.Example.*", "a.example.org"));
+        assert!(!matches("*.example.?", "a.example.org"));
+        assert!(matches(".example.org", "a.EXAMPLE.org"));
+        assert!(!matches(".example.org", ".example.org"));
+        assert!(matches("10.1.", "10.1.2.3"));
+        assert!(!matches("10.1.", "10.11.2.3"));
+        assert!(matches("10.1.2.3", "::ffff:10.1.2.3"));
+        assert!(matches("[2001:DB8::1]", "2001:db8:0::1"));
+        assert!(matches("[fe80::1]", "fe80::1%eth0"));
+        assert!(!matches("[fe80::1%eth1]", "fe80::1%eth0"));
+        assert!(!matches("[::ffff:10.1.2.3]", "::ffff:10.1.2.3"));
+        assert!(matches("known", "paranoid"));
+        assert!(!matches("known", "unknown"));
+    }
+
+    #[test]
+    fn stars_do_not_backtrack() {
+        let pattern = format!("{}b", "*a".repeat(24));
+        assert!(!matches(&pattern, &"a".repeat(100_000)));
+    }
+
+    #[test]
+    fn networks() {
+        let net = |n: &str, m: &str| Network::parse(n.as_bytes(), m.as_bytes());
+        assert_eq!(
+            net("10.0.0.0", "8"),
+            Some(Network::V4 {
+                net: 0x0a00_0000,
+                mask: 0xff00_0000
+            })
+        );
+        assert_eq!(
+            net("10.0.0.0", "24x"),
+            Some(Network::V4 {
+                net: 0x0a00_0000,
+                mask: 0xffff_ff00
+            })
+        );
+        assert_eq!(net("10.0.0.0", "0"), None);
+        assert_eq!(net("10.0.0.0", "33"), None);
+        assert_eq!(net("10.0.0.1", "255.255.255.255"), None);
+        assert_eq!(net("[::]", ""), Some(Network::V6 { net: 0, length: 0 }));
+        assert_eq!(net("[::]", "129"), None);
+    }
+}

@@ -1,0 +1,300 @@
+//! A table's bytes: reading them whole or not at all, telling whether the file has changed since, and
+//! cutting them into logical lines (hosts_access(5), ACCESS CONTROL RULES).
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What tells one state of a file from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FileId {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl FileId {
+    /// The identity of the file that `metadata` describes.
+    pub fn of(metadata: &Metadata) -> Self {
+        FileId {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// Could the file have been changed again just now without its times showing it? File times move
+    /// in steps of the kernel's clock tick, 10 ms at most; the margin is wider.
+    fn is_settled(&self, now: SystemTime) -> bool {
+        const GRANULARITY: Duration = Duration::from_millis(50);
+        let newest = self.modified.max(self.changed);
+        let newest = Duration::new(
+            newest.0.max(0).unsigned_abs(),
+            u32::try_from(newest.1).unwrap_or(0),
+        );
+        match now.duration_since(UNIX_EPOCH) {
+            // A time in the future proves nothing: the file is never settled until the clock passes it.
+            Ok(now) => now.checked_sub(newest).is_some_and(|age| age > GRANULARITY),
+            Err(_) => false,
+        }
+    }
+}
+
+/// Whether a file is still as it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Its identity; nothing where it could not be opened.
+    id: Option<FileId>,
+    /// A change after the read would have shown in the identity.
+    settled: bool,
+}
+
+impl Seen {
+    /// Must the file be read again?
+    pub fn is_stale(&self, path: &Path) -> bool {
+        let id = std::fs::metadata(path).ok().map(|m| FileId::of(&m));
+        // A file that is not there, or cannot be reached, is cheap to try again only when it appears:
+        // an unreadable one has an identity and its permissions are part of the change time.
+        self.id != id || (id.is_some() && !self.settled)
+    }
+}
+
+/// What was found where a table should be.
+#[derive(Debug)]
+pub enum Contents {
+    /// No such file: an empty table.
+    Missing,
+    /// The file cannot be opened or read.
+    Unreadable(io::Error),
+    /// Its bytes.
+    Text(Vec<u8>),
+}
+
+/// Reads a file whole. A file that is being rewritten meanwhile is read again, so that no mixture of
+/// two states is ever used; one that will not hold still counts as unreadable.
+pub fn read(path: &Path) -> (Contents, Seen) {
+    const TRIES: usize = 20;
+    let unopened = Seen {
+        id: std::fs::metadata(path).ok().map(|m| FileId::of(&m)),
+        settled: true,
+    };
+    for attempt in 0..TRIES {
+        if attempt > 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        match read_once(path) {
+            Ok(Some((text, seen))) => return (Contents::Text(text), seen),
+            Ok(None) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return (Contents::Missing, unopened),
+            Err(error) => return (Contents::Unreadable(error), unopened),
+        }
+    }
+    let error = io::Error::new(
+        io::ErrorKind::ResourceBusy,
+        "file keeps changing while it is read",
+    );
+    (
+        Contents::Unreadable(error),
+        Seen {
+            id: unopened.id,
+            settled: false,
+        },
+    )
+}
+
+/// One reading; nothing where the file changed between its first and its last byte.
+fn read_once(path: &Path) -> io::Result<Option<(Vec<u8>, Seen)>> {
+    let mut file = File::open(path)?;
+    let before = file.metadata()?;
+    let id = FileId::of(&before);
+    let settled = id.is_settled(SystemTime::now());
+    let mut text = Vec::with_capacity(usize::try_from(before.size()).unwrap_or(0) + 1);
+    file.read_to_end(&mut text)?;
+    // A change in the same clock tick as the last one does not show in the times, but nearly always in
+    // the size; the rest is what `settled` is for.
+    if FileId::of(&file.metadata()?) != id || (before.is_file() && text.len() as u64 != id.size) {
+        return Ok(None);
+    }
+    Ok(Some((
+        text,
+        Seen {
+            id: Some(id),
+            settled,
+        },
+    )))
+}
+
+/// A logical line: backslash-newline pairs taken out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line<'t> {
+    /// The text. It ends in a newline, unless the line is [`Ending::Unterminated`].
+    pub text: &'t [u8],
+    /// The first physical line, counted from 1.
+    pub first: u32,
+    /// The last physical line.
+    pub last: u32,
+    /// Where the line begins in the file.
+    pub offset: usize,
+    /// How it ends.
+    pub ending: Ending,
+}
+
+/// How a logical line ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// With a newline, as it should.
+    Newline,
+    /// With the end of the file. The table is in error from here on.
+    Unterminated,
+    /// It holds a NUL byte. The table is in error from here on.
+    Nul,
+}
+
+/// The logical lines of a table. Lends each line, which may stand in a buffer of its own.
+#[derive(Debug)]
+pub struct Lines<'t> {
+    text: &'t [u8],
+    at: usize,
+    line: u32,
+    joined: Vec<u8>,
+}
+
+impl<'t> Lines<'t> {
+    /// The lines of `text`.
+    pub fn new(text: &'t [u8]) -> Self {
+        Lines::from(text, 0, 0)
+    }
+
+    /// The lines of `text` from the byte `at` on, `line` physical lines being above it.
+    pub fn from(text: &'t [u8], at: usize, line: u32) -> Self {
+        Lines {
+            text,
+            at,
+            line,
+            joined: Vec::new(),
+        }
+    }
+
+    /// Where the next line begins, and how many physical lines are above it.
+    pub fn position(&self) -> (usize, u32) {
+        (self.at, self.line)
+    }
+
+    /// The next logical line.
+    #[inline]
+    #[allow(clippy::should_implement_trait, reason = "it lends; an iterator cannot")]
+    pub fn next(&mut self) -> Option<Line<'_>> {
+        let offset = self.at;
+        let first = self.line + 1;
+        let rest = &self.text[offset..];
+        if rest.is_empty() {
+            return None;
+        }
+        // Nearly every line is of this kind: one physical line, borrowed as it stands.
+        if let Some(end) = memchr::memchr(b'\n', rest)
+            && (end == 0 || rest[end - 1] != b'\\')
+        {
+            self.at += end + 1;
+            self.line = first;
+            return Some(Line::new(&rest[..=end], first, first, offset, Ending::Newline));
+        }
+        self.next_joined(offset, first)
+    }
+
+    fn next_joined(&mut self, offset: usize, first: u32) -> Option<Line<'_>> {
+        self.joined.clear();
+        loop {
+            let rest = &self.text[self.at..];
+            let Some(end) = memchr::memchr(b'\n', rest) else {
+                self.joined.extend_from_slice(rest);
+                self.at = self.text.len();
+                if self.joined.is_empty() {
+                    return None;
+                }
+                self.line += u32::from(!rest.is_empty());
+                let last = self.line;
+                return Some(Line::new(&self.joined, first, last, offset, Ending::Unterminated));
+            };
+            self.at += end + 1;
+            self.line += 1;
+            match rest[..end].split_last() {
+                Some((b'\\', head)) => self.joined.extend_from_slice(head),
+                _ => {
+                    self.joined.extend_from_slice(&rest[..=end]);
+                    return Some(Line::new(&self.joined, first, self.line, offset, Ending::Newline));
+                }
+            }
+        }
+    }
+}
+
+impl<'t> Line<'t> {
+    fn new(text: &'t [u8], first: u32, last: u32, offset: usize, ending: Ending) -> Self {
+        let ending = if memchr::memchr(0, text).is_some() {
+            Ending::Nul
+        } else {
+            ending
+        };
+        Line {
+            text,
+            first,
+            last,
+            offset,
+            ending,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &[u8]) -> Vec<(String, u32, u32, Ending)> {
+        let mut lines = Lines::new(text);
+        let mut found = Vec::new();
+        while let Some(line) = lines.next() {
+            found.push((
+                String::from_utf8_lossy(line.text).into(),
+                line.first,
+                line.last,
+                line.ending,
+            ));
+        }
+        found
+    }
+
+    #[test]
+    fn a_backslash_joins_the_next_line() {
+        assert_eq!(
+            lines(b"a\\\nb\\\nc\nd\n"),
+            [
+                ("abc\n".into(), 1, 3, Ending::Newline),
+                ("d\n".into(), 4, 4, Ending::Newline)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_backslash_before_cr_lf_does_not() {
+        assert_eq!(lines(b"a\\\r\nb\n").len(), 2);
+    }
+
+    #[test]
+    fn the_last_line_needs_its_newline() {
+        assert_eq!(
+            lines(b"a\nb"),
+            [
+                ("a\n".into(), 1, 1, Ending::Newline),
+                ("b".into(), 2, 2, Ending::Unterminated)
+            ]
+        );
+        assert_eq!(lines(b"a\\\n"), [("a".into(), 1, 1, Ending::Unterminated)]);
+        assert_eq!(lines(b"\\\n"), []);
+    }
+}

@@ -1,0 +1,320 @@
+//! The option part of a rule (hosts_options(5)): fields, keywords and the values they take.
+
+use std::borrow::Cow;
+
+use crate::decision::Severity;
+use crate::text::{is_blank, trim, whole_signed, whole_unsigned};
+
+/// The options there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Keyword {
+    /// `allow`: grant.
+    Allow,
+    /// `deny`: refuse.
+    Deny,
+    /// `severity`: log at another level.
+    Severity,
+    /// `spawn`: run a shell command.
+    Spawn,
+    /// `aclexec`: run a shell command whose status decides.
+    Aclexec,
+    /// `twist`: run a shell command in the service's place.
+    Twist,
+    /// `banners`: send a text.
+    Banners,
+    /// `keepalive`: set `SO_KEEPALIVE`.
+    Keepalive,
+    /// `linger`: set `SO_LINGER`.
+    Linger,
+    /// `rfc931`: look the user up.
+    Rfc931,
+    /// `nice`: change the nice value.
+    Nice,
+    /// `umask`: set the umask.
+    Umask,
+    /// `setenv`: set an environment variable.
+    Setenv,
+    /// `user`: become a user.
+    User,
+    /// `group`: become a group.
+    Group,
+}
+
+/// Whether an option takes a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Takes {
+    /// None is allowed.
+    Nothing,
+    /// One may be given.
+    Optional,
+    /// One is needed.
+    Value,
+}
+
+/// What is known of each option: its keyword, whether it takes a value, whether the value is
+/// % expanded, and whether it must be the last of its rule.
+const OPTIONS: [(Keyword, &str, Takes, bool, bool); 15] = [
+    (Keyword::Allow, "allow", Takes::Nothing, false, true),
+    (Keyword::Deny, "deny", Takes::Nothing, false, true),
+    (Keyword::Severity, "severity", Takes::Value, false, false),
+    (Keyword::Spawn, "spawn", Takes::Value, true, false),
+    (Keyword::Aclexec, "aclexec", Takes::Value, true, false),
+    (Keyword::Twist, "twist", Takes::Value, true, true),
+    (Keyword::Banners, "banners", Takes::Value, false, false),
+    (Keyword::Keepalive, "keepalive", Takes::Nothing, false, false),
+    (Keyword::Linger, "linger", Takes::Value, false, false),
+    (Keyword::Rfc931, "rfc931", Takes::Optional, false, false),
+    (Keyword::Nice, "nice", Takes::Optional, false, false),
+    (Keyword::Umask, "umask", Takes::Value, false, false),
+    (Keyword::Setenv, "setenv", Takes::Value, true, false),
+    (Keyword::User, "user", Takes::Value, false, false),
+    (Keyword::Group, "group", Takes::Value, false, false),
+];
+
+impl Keyword {
+    /// The keyword a word is, ASCII case apart.
+    pub fn parse(word: &[u8]) -> Option<Self> {
+        OPTIONS
+            .iter()
+            .find(|o| o.1.as_bytes().eq_ignore_ascii_case(word))
+            .map(|o| o.0)
+    }
+
+    fn entry(self) -> &'static (Keyword, &'static str, Takes, bool, bool) {
+        // The table is in the order of the enum; a test holds it so.
+        &OPTIONS[self as usize]
+    }
+
+    /// The keyword as the manual writes it.
+    pub fn as_str(self) -> &'static str {
+        self.entry().1
+    }
+
+    /// Whether it takes a value.
+    pub fn takes(self) -> Takes {
+        self.entry().2
+    }
+
+    /// Whether its value is % expanded.
+    pub fn is_expanded(self) -> bool {
+        self.entry().3
+    }
+
+    /// Whether it must be the last option of its rule.
+    pub fn must_be_last(self) -> bool {
+        self.entry().4
+    }
+}
+
+/// The option fields of a rule, split at `:`; `\:` is a literal colon.
+#[derive(Debug, Clone)]
+pub struct OptionFields<'t> {
+    rest: &'t [u8],
+    ends_in_colon: bool,
+}
+
+/// The fields of `options`, the text after a rule's second colon.
+pub fn option_fields(options: &[u8]) -> OptionFields<'_> {
+    OptionFields {
+        rest: options,
+        ends_in_colon: false,
+    }
+}
+
+impl OptionFields<'_> {
+    /// True once the field just returned turned out to be the last, with a `:` after it and then
+    /// nothing at all.
+    pub fn ended_in_colon(&self) -> bool {
+        self.ends_in_colon
+    }
+
+    /// Are there no more fields?
+    pub fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+}
+
+impl<'t> Iterator for OptionFields<'t> {
+    /// The field's text, with `\:` made `:`, blanks around it not yet trimmed.
+    type Item = Cow<'t, [u8]>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let mut unescaped: Option<Vec<u8>> = None;
+        let mut at = 0;
+        let mut end = self.rest.len();
+        let mut next = end;
+        while at < self.rest.len() {
+            match self.rest[at..] {
+                [b'\\', b':', ..] => {
+                    unescaped
+                        .get_or_insert_with(|| self.rest[..at].to_vec())
+                        .push(b':');
+                    at += 2;
+                    continue;
+                }
+                [b':', ..] => {
+                    (end, next) = (at, at + 1);
+                    self.ends_in_colon = next == self.rest.len();
+                    break;
+                }
+                [byte, ..] => {
+                    if let Some(text) = &mut unescaped {
+                        text.push(byte);
+                    }
+                }
+                [] => {}
+            }
+            at += 1;
+        }
+        let field = match unescaped {
+            Some(text) => Cow::Owned(text),
+            None => Cow::Borrowed(&self.rest[..end]),
+        };
+        self.rest = &self.rest[next..];
+        Some(field)
+    }
+}
+
+/// Splits a field into keyword and value. Between them stand blanks, one `=`, or both.
+/// The keyword is empty where the field is blank.
+pub fn keyword_and_value(field: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let field = trim(field);
+    let end = field
+        .iter()
+        .position(|b| *b == b'=' || is_blank(*b))
+        .unwrap_or(field.len());
+    let (keyword, rest) = field.split_at(end);
+    let value = trim(rest);
+    let value = trim(value.strip_prefix(b"=").unwrap_or(value));
+    (keyword, (!value.is_empty()).then_some(value))
+}
+
+/// `[facility.]level`, as numbers of `<syslog.h>`. Without a facility, the daemon's own is used.
+pub fn severity(value: &[u8]) -> Option<Severity> {
+    const FACILITIES: [(&str, u32); 19] = [
+        ("kern", 0),
+        ("user", 1),
+        ("mail", 2),
+        ("daemon", 3),
+        ("auth", 4),
+        ("lpr", 6),
+        ("news", 7),
+        ("uucp", 8),
+        ("cron", 9),
+        ("authpriv", 10),
+        ("ftp", 11),
+        ("local0", 16),
+        ("local1", 17),
+        ("local2", 18),
+        ("local3", 19),
+        ("local4", 20),
+        ("local5", 21),
+        ("local6", 22),
+        ("local7", 23),
+    ];
+    const LEVELS: [(&str, u32); 11] = [
+        ("emerg", 0),
+        ("panic", 0),
+        ("alert", 1),
+        ("crit", 2),
+        ("err", 3),
+        ("error", 3),
+        ("warning", 4),
+        ("warn", 4),
+        ("notice", 5),
+        ("info", 6),
+        ("debug", 7),
+    ];
+    let find = |table: &[(&str, u32)], word: &[u8]| {
+        table
+            .iter()
+            .find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word))
+            .map(|(_, n)| *n)
+    };
+    let (facility, level) = match memchr::memchr(b'.', value) {
+        Some(at) => (find(&FACILITIES, &value[..at])? << 3, &value[at + 1..]),
+        None => (0, value),
+    };
+    Some(Severity(facility | find(&LEVELS, level)?))
+}
+
+/// An octal mask up to 0777.
+pub fn umask(value: &[u8]) -> Option<u32> {
+    whole_unsigned(value, 8).filter(|mask| *mask <= 0o777)
+}
+
+/// Seconds to linger, 0 or more.
+pub fn linger(value: &[u8]) -> Option<u32> {
+    whole_signed(value).and_then(|n| u32::try_from(n).ok())
+}
+
+/// An ident timeout in seconds, 1 or more.
+pub fn timeout(value: &[u8]) -> Option<u32> {
+    linger(value).filter(|n| *n > 0)
+}
+
+/// A change of the nice value; 10 where none is given.
+pub fn nice(value: Option<&[u8]>) -> Option<i32> {
+    value.map_or(Some(10), whole_signed)
+}
+
+/// A variable's name and value; the value is trimmed and may be empty.
+pub fn variable(value: &[u8]) -> (&[u8], &[u8]) {
+    let end = value.iter().position(|b| is_blank(*b)).unwrap_or(value.len());
+    (&value[..end], trim(&value[end..]))
+}
+
+/// `user[.group]`
+pub fn user_and_group(value: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match memchr::memchr(b'.', value) {
+        Some(at) => (&value[..at], Some(&value[at + 1..])),
+        None => (value, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_enum() {
+        for (at, option) in OPTIONS.iter().enumerate() {
+            assert_eq!(option.0 as usize, at);
+        }
+    }
+
+    #[test]
+    fn fields_split_at_bare_colons() {
+        let fields: Vec<_> = option_fields(br" spawn a\:b \c : allow")
+            .map(Cow::into_owned)
+            .collect();
+        assert_eq!(fields, [br" spawn a:b \c ".to_vec(), b" allow".to_vec()]);
+        assert_eq!(option_fields(b"a: ").count(), 2);
+        assert_eq!(option_fields(b"a:").count(), 1);
+        assert_eq!(option_fields(b"").count(), 0);
+    }
+
+    #[test]
+    fn keywords_and_values() {
+        assert_eq!(
+            keyword_and_value(b" spawn = x y "),
+            (&b"spawn"[..], Some(&b"x y"[..]))
+        );
+        assert_eq!(
+            keyword_and_value(b"umask=022"),
+            (&b"umask"[..], Some(&b"022"[..]))
+        );
+        assert_eq!(keyword_and_value(b"twist ==x"), (&b"twist"[..], Some(&b"=x"[..])));
+        assert_eq!(keyword_and_value(b" \r\n"), (&b""[..], None));
+    }
+
+    #[test]
+    fn severities() {
+        assert_eq!(severity(b"auth.Info"), Some(Severity(38)));
+        assert_eq!(severity(b"notice"), Some(Severity(5)));
+        assert_eq!(severity(b"auth"), None);
+    }
+}

@@ -1,0 +1,121 @@
+//! Small readings of bytes as C's library reads them, which the language was defined by.
+//!
+//! Not for anything that knows what a rule is.
+
+/// The characters that separate tokens of a list.
+pub(crate) fn is_separator(byte: u8) -> bool {
+    matches!(byte, b',' | b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// The characters that count as blank around option names and values, and in empty lines.
+pub(crate) fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// `text` without blanks at either end.
+pub(crate) fn trim(mut text: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = text
+        && is_blank(*first)
+    {
+        text = rest;
+    }
+    while let [rest @ .., last] = text
+        && is_blank(*last)
+    {
+        text = rest;
+    }
+    text
+}
+
+/// The position of the first `delimiter` outside square brackets. Brackets are only counted: an
+/// unbalanced one hides every delimiter after it.
+pub(crate) fn find_outside_brackets(text: &[u8], delimiter: u8) -> Option<usize> {
+    let mut depth = 0i64;
+    for (at, &byte) in text.iter().enumerate() {
+        match byte {
+            b'[' => depth += 1,
+            b']' => depth -= 1,
+            _ if byte == delimiter && depth == 0 => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// What C's `strtol` family reads at the start of `text`: sign, digits of `radix`, saturating.
+/// Returns the magnitude, whether it was negative, and how many bytes were read; nothing where there
+/// is no digit.
+fn leading_number(text: &[u8], radix: u64) -> Option<(u64, bool, usize)> {
+    let negative = text.first() == Some(&b'-');
+    let sign = usize::from(negative || text.first() == Some(&b'+'));
+    let mut value = 0u64;
+    let mut at = sign;
+    while let Some(digit) = text
+        .get(at)
+        .map(|b| u64::from(b.wrapping_sub(b'0')))
+        .filter(|d| *d < radix)
+    {
+        value = value.saturating_mul(radix).saturating_add(digit);
+        at += 1;
+    }
+    (at > sign).then_some((value, negative, at))
+}
+
+/// The unsigned number that is the whole of `text`, as `%u` (radix 10) or `%o` (radix 8) converts it:
+/// 64 bits, negated after a minus sign, cut to 32 bits.
+pub(crate) fn whole_unsigned(text: &[u8], radix: u64) -> Option<u32> {
+    let (value, negative, read) = leading_number(text, radix)?;
+    let value = if negative && value != u64::MAX {
+        value.wrapping_neg()
+    } else {
+        value
+    };
+    // `as`: C cuts to `unsigned int` the same way.
+    (read == text.len()).then_some(value as u32)
+}
+
+/// The signed decimal that is the whole of `text`, as `%d` converts it.
+pub(crate) fn whole_signed(text: &[u8]) -> Option<i32> {
+    let (value, negative, read) = leading_number(text, 10)?;
+    (read == text.len()).then_some(cut_signed(value, negative))
+}
+
+/// The number C's `atoi` reads at the start of `text`; 0 where there is none.
+pub(crate) fn atoi(text: &[u8]) -> i32 {
+    leading_number(text, 10).map_or(0, |(value, negative, _)| cut_signed(value, negative))
+}
+
+/// `strtol`'s clamping to 64 bits, then C's cut to `int`.
+fn cut_signed(value: u64, negative: bool) -> i32 {
+    let clamped = if negative {
+        i64::try_from(value).map_or(i64::MIN, |v| -v)
+    } else {
+        i64::try_from(value).unwrap_or(i64::MAX)
+    };
+    clamped as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_as_c_reads_them() {
+        assert_eq!(whole_unsigned(b"+022", 10), Some(22));
+        assert_eq!(whole_unsigned(b"22x", 10), None);
+        assert_eq!(whole_unsigned(b"4294967318", 10), Some(22));
+        assert_eq!(whole_unsigned(b"777", 8), Some(0o777));
+        assert_eq!(whole_unsigned(b"78", 8), None);
+        assert_eq!(whole_unsigned(b"", 10), None);
+        assert_eq!(whole_signed(b"-5"), Some(-5));
+        assert_eq!(atoi(b"24abc"), 24);
+        assert_eq!(atoi(b"abc"), 0);
+    }
+
+    #[test]
+    fn unbalanced_brackets_hide_delimiters() {
+        assert_eq!(find_outside_brackets(b"a[b:c]:d", b':'), Some(6));
+        assert_eq!(find_outside_brackets(b"a[b:c:d", b':'), None);
+        assert_eq!(find_outside_brackets(b"a]b:c", b':'), None);
+    }
+}
