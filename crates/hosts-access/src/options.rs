@@ -39,7 +39,7 @@ pub fn run(options: &[u8], request: &mut Request<'_>, ran: &mut Ran) -> End {
     let mut failed = false;
     let mut fields = option_fields(options);
     while let Some(field) = fields.next() {
-        if fields.ended_in_colon() {
+        if fields.ended_by_colon() && fields.is_at_end() {
             request.log(Kind::Warning, "rule ends in \":\"");
         }
         let step = check(&field, fields.is_at_end())
@@ -161,13 +161,10 @@ fn apply(
         }
         (Keyword::Banners, _) => {
             let directory = value.unwrap_or_default();
-            match request.banner(directory) {
-                Some(file) => Some(Effect::Banner {
-                    directory: directory.to_vec(),
-                    text: banner(&file, request),
-                }),
-                None => None,
-            }
+            request.banner(directory).map(|file| Effect::Banner {
+                directory: directory.to_vec(),
+                text: banner(&file, request),
+            })
         }
         (_, effect) => effect,
     };

@@ -110,22 +110,26 @@ impl Keyword {
 #[derive(Debug, Clone)]
 pub struct OptionFields<'t> {
     rest: &'t [u8],
-    ends_in_colon: bool,
+    ended_by_colon: bool,
 }
 
 /// The fields of `options`, the text after a rule's second colon.
 pub fn option_fields(options: &[u8]) -> OptionFields<'_> {
     OptionFields {
         rest: options,
-        ends_in_colon: false,
+        ended_by_colon: false,
     }
 }
 
 impl OptionFields<'_> {
-    /// True once the field just returned turned out to be the last, with a `:` after it and then
-    /// nothing at all.
-    pub fn ended_in_colon(&self) -> bool {
-        self.ends_in_colon
+    /// Did the field just returned end with a `:`, rather than with the text?
+    pub fn ended_by_colon(&self) -> bool {
+        self.ended_by_colon
+    }
+
+    /// How many bytes of `options`, the text these fields are of, have been read.
+    pub fn position_in(&self, options: &[u8]) -> usize {
+        options.len() - self.rest.len()
     }
 
     /// Are there no more fields?
@@ -146,6 +150,7 @@ impl<'t> Iterator for OptionFields<'t> {
         let mut at = 0;
         let mut end = self.rest.len();
         let mut next = end;
+        self.ended_by_colon = false;
         while at < self.rest.len() {
             match self.rest[at..] {
                 [b'\\', b':', ..] => {
@@ -157,7 +162,7 @@ impl<'t> Iterator for OptionFields<'t> {
                 }
                 [b':', ..] => {
                     (end, next) = (at, at + 1);
-                    self.ends_in_colon = next == self.rest.len();
+                    self.ended_by_colon = true;
                     break;
                 }
                 [byte, ..] => {

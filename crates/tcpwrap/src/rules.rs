@@ -1,0 +1,32 @@
+//! The options by which every subcommand is told where the tables are.
+
+use std::path::PathBuf;
+
+use hosts_access::{ALLOW_TABLE, DENY_TABLE, Tables};
+
+/// Which tables to read: `/etc/hosts.allow` and `/etc/hosts.deny` unless told otherwise.
+#[derive(Debug, clap::Args)]
+pub struct Rules {
+    /// Read hosts.allow and hosts.deny in this directory
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["allow", "deny"])]
+    rules: Option<PathBuf>,
+    /// Read this file as the allow table
+    #[arg(long, value_name = "FILE")]
+    allow: Option<PathBuf>,
+    /// Read this file as the deny table
+    #[arg(long, value_name = "FILE")]
+    deny: Option<PathBuf>,
+}
+
+impl Rules {
+    /// The tables asked for.
+    pub fn tables(&self) -> Tables {
+        match &self.rules {
+            Some(directory) => Tables::in_directory(directory),
+            None => Tables::new(
+                self.allow.clone().unwrap_or_else(|| ALLOW_TABLE.into()),
+                self.deny.clone().unwrap_or_else(|| DENY_TABLE.into()),
+            ),
+        }
+    }
+}
