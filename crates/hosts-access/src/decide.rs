@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use crate::decision::{Deciding, Decision, Reason, TableKind, Verdict};
 use crate::diagnostic::{Kind, Place};
-use crate::files;
+use crate::files::HostFile;
+use crate::index::TableIndex;
 use crate::matching::{self, MAX_FILE_DEPTH, Matching, host_matches};
 use crate::options::{self, End, Ran};
 use crate::request::{Request, Side};
@@ -79,7 +80,7 @@ impl Tables {
         let mut evaluation = Evaluation::new(FilesRead::default(), trace);
         let decision = evaluation.decide(request, |evaluation, table, request| {
             let path = self.path(table);
-            evaluation.scan(table, path, &source::read(path).0, request)
+            evaluation.table(table, path, &source::read(path).0, None, request)
         });
         (decision, evaluation.trace)
     }
@@ -102,40 +103,25 @@ impl Trace for NoTrace {}
 
 /// Supplies the files that `/path` patterns name.
 pub(crate) trait Files {
-    /// The file's text; empty where it is missing or, with a warning, cannot be read.
-    fn open(&mut self, path: &[u8], request: &mut Request<'_>) -> Arc<[u8]>;
+    /// The file's patterns; none where it is missing or, with a warning, cannot be read.
+    fn open(&mut self, path: &[u8], request: &mut Request<'_>) -> Arc<HostFile>;
 }
 
 /// Files read when a pattern first needs them, and kept until the decision ends.
 #[derive(Default)]
 pub(crate) struct FilesRead {
-    read: HashMap<Vec<u8>, Arc<[u8]>>,
+    read: HashMap<Vec<u8>, Arc<HostFile>>,
 }
 
 impl Files for FilesRead {
-    fn open(&mut self, path: &[u8], request: &mut Request<'_>) -> Arc<[u8]> {
-        if let Some(text) = self.read.get(path) {
-            return Arc::clone(text);
-        }
-        let text: Arc<[u8]> = match source::read(files::path(path)).0 {
-            Contents::Text(text) => text.into(),
-            Contents::Missing => Arc::from([]),
-            Contents::Unreadable(error) => {
-                warn_unreadable(request, path, &error);
-                Arc::from([])
-            }
-        };
-        self.read.insert(path.to_vec(), Arc::clone(&text));
-        text
+    fn open(&mut self, path: &[u8], request: &mut Request<'_>) -> Arc<HostFile> {
+        let file = self
+            .read
+            .entry(path.to_vec())
+            .or_insert_with(|| Arc::new(HostFile::read(path)));
+        file.warn(path, request);
+        Arc::clone(file)
     }
-}
-
-/// Logs that a file named by a `/path` pattern cannot be read.
-pub(crate) fn warn_unreadable(request: &mut Request<'_>, path: &[u8], error: &io::Error) {
-    request.log(
-        Kind::Warning,
-        [b"open ", path, b": ", reason(error).as_bytes()].concat(),
-    );
 }
 
 /// What C calls `strerror`: the error without Rust's note of its number.
@@ -161,7 +147,7 @@ pub(crate) enum TableEnd {
 }
 
 /// What became of one line.
-pub(crate) enum LineEnd {
+enum LineEnd {
     /// Go on with the next line.
     Next,
     /// The table is done.
@@ -217,12 +203,13 @@ impl<F: Files, T: Trace> Evaluation<F, T> {
         }
     }
 
-    /// Reads a table line by line.
-    pub(crate) fn scan(
+    /// Reads a table, by its index if it has one.
+    pub(crate) fn table(
         &mut self,
         table: TableKind,
         path: &Arc<Path>,
         contents: &Contents,
+        index: Option<&TableIndex>,
         request: &mut Request<'_>,
     ) -> TableEnd {
         let text = match contents {
@@ -234,7 +221,29 @@ impl<F: Files, T: Trace> Evaluation<F, T> {
             file: Arc::clone(path),
             line: 0,
         }));
-        let mut lines = Lines::new(text);
+        let Some(index) = index else {
+            return self.lines(table, path, Lines::new(text), request);
+        };
+        let mut candidates = index.candidates(request, self);
+        while let Some(position) = candidates.next(request, index.len()) {
+            let mut lines = index.lines(text, position);
+            if let Some(line) = lines.next()
+                && let LineEnd::Table(end) = self.line(table, path, &line, request)
+            {
+                return end;
+            }
+        }
+        TableEnd::NoMatch
+    }
+
+    /// Looks at all lines in turn.
+    fn lines(
+        &mut self,
+        table: TableKind,
+        path: &Arc<Path>,
+        mut lines: Lines<'_>,
+        request: &mut Request<'_>,
+    ) -> TableEnd {
         while let Some(line) = lines.next() {
             if let LineEnd::Table(end) = self.line(table, path, &line, request) {
                 return end;
@@ -244,12 +253,7 @@ impl<F: Files, T: Trace> Evaluation<F, T> {
     }
 
     /// Logs that a table cannot be opened.
-    pub(crate) fn unreadable(
-        &mut self,
-        path: &Path,
-        error: &io::Error,
-        request: &mut Request<'_>,
-    ) -> TableEnd {
+    fn unreadable(&mut self, path: &Path, error: &io::Error, request: &mut Request<'_>) -> TableEnd {
         let file = path.as_os_str().as_encoded_bytes();
         request.log(
             Kind::Warning,
@@ -260,7 +264,7 @@ impl<F: Files, T: Trace> Evaluation<F, T> {
 
     /// Looks at one logical line.
     #[inline]
-    pub(crate) fn line(
+    fn line(
         &mut self,
         table: TableKind,
         path: &Arc<Path>,
@@ -333,9 +337,12 @@ impl<F: Files, T: Trace> Matching for Evaluation<F, T> {
             return false;
         }
         self.open_files.push(path.to_vec());
-        let text = self.files.open(path, request);
-        let matched = files::words(&text)
-            .any(|word| host_matches(HostPattern::parse(word), side, request, self, depth + 1));
+        let file = self.files.open(path, request);
+        let mut words = file.words(side);
+        let mut matched = false;
+        while !matched && let Some(word) = words.next(request) {
+            matched = host_matches(HostPattern::parse(word), side, request, self, depth + 1);
+        }
         self.open_files.pop();
         matched
     }

@@ -5,13 +5,155 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use crate::decide::reason;
+use crate::diagnostic::Kind;
+use crate::index::{Candidates, HostIndex, HostIndexBuilder};
+use crate::request::{Request, Side};
+use crate::source::{self, Contents, Seen};
+use crate::syntax::pattern::HostPattern;
+
 /// The path a `/path` token names.
 pub(crate) fn path(token: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(token))
 }
 
-/// The words of such a file.
-pub(crate) fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c))
-        .filter(|word| !word.is_empty())
+/// One such file, read.
+#[derive(Debug)]
+pub(crate) struct HostFile {
+    contents: Contents,
+    seen: Seen,
+    index: Option<WordIndex>,
+}
+
+#[derive(Debug)]
+pub(crate) struct WordIndex {
+    /// Where each word begins.
+    offsets: Vec<u32>,
+    hosts: HostIndex,
+}
+
+impl HostFile {
+    /// Reads the file a `/path` token names.
+    pub(crate) fn read(token: &[u8]) -> Self {
+        let (contents, seen) = source::read(path(token));
+        HostFile {
+            contents,
+            seen,
+            index: None,
+        }
+    }
+
+    /// Makes the file ready for many decisions.
+    pub(crate) fn indexed(mut self) -> Self {
+        self.index = u32::try_from(self.text().len()).ok().map(|_| {
+            let mut offsets = Vec::new();
+            let mut hosts = HostIndexBuilder::default();
+            for (offset, word) in words(self.text()) {
+                // `as`: offsets fit, since the length does.
+                hosts.add(0, HostPattern::parse(word), offsets.len() as u32);
+                offsets.push(offset as u32);
+            }
+            offsets.shrink_to_fit();
+            WordIndex {
+                offsets,
+                hosts: hosts.build(),
+            }
+        });
+        self
+    }
+
+    /// Must it be read again?
+    pub(crate) fn is_stale(&self, token: &[u8]) -> bool {
+        self.seen.is_stale(path(token))
+    }
+
+    /// Logs that the file cannot be read, if so.
+    pub(crate) fn warn(&self, token: &[u8], request: &mut Request<'_>) {
+        if let Contents::Unreadable(error) = &self.contents {
+            request.log(
+                Kind::Warning,
+                [b"open ", token, b": ", reason(error).as_bytes()].concat(),
+            );
+        }
+    }
+
+    fn text(&self) -> &[u8] {
+        match &self.contents {
+            Contents::Text(text) => text,
+            Contents::Missing | Contents::Unreadable(_) => &[],
+        }
+    }
+
+    /// The files that its words name in turn.
+    pub(crate) fn named_files(&self) -> impl Iterator<Item = &[u8]> {
+        words(self.text())
+            .map(|(_, word)| word)
+            .filter(|word| word.first() == Some(&b'/'))
+    }
+
+    /// The words that could match one end of the connection, in order.
+    pub(crate) fn words(&self, side: Side) -> Words<'_> {
+        let text = self.text();
+        match &self.index {
+            Some(index) => Words::Indexed {
+                text,
+                index,
+                candidates: index.hosts.candidates(vec![0], side),
+            },
+            None => Words::All { text, at: 0 },
+        }
+    }
+}
+
+/// See [`HostFile::words`]. What could match may depend on what the words before it looked up.
+pub(crate) enum Words<'f> {
+    All {
+        text: &'f [u8],
+        at: usize,
+    },
+    Indexed {
+        text: &'f [u8],
+        index: &'f WordIndex,
+        candidates: Candidates<'f>,
+    },
+}
+
+impl<'f> Words<'f> {
+    /// The next word.
+    pub(crate) fn next(&mut self, request: &mut Request<'_>) -> Option<&'f [u8]> {
+        match self {
+            Words::All { text, at } => {
+                let (offset, word) = words(&text[*at..]).next()?;
+                *at += offset + word.len();
+                Some(word)
+            }
+            Words::Indexed {
+                text,
+                index,
+                candidates,
+            } => {
+                let position = candidates.next(request, index.offsets.len() as u32)?;
+                let offset = index.offsets[position as usize] as usize;
+                words(&text[offset..]).next().map(|(_, word)| word)
+            }
+        }
+    }
+}
+
+/// The words of such a file, and where they begin.
+fn words(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let rest = &text[at..];
+        let start = rest.iter().position(|b| !is_white_space(*b))?;
+        let word = &rest[start..];
+        let word = &word[..word.iter().position(|b| is_white_space(*b)).unwrap_or(word.len())];
+        let offset = at + start;
+        at = offset + word.len();
+        Some((offset, word))
+    })
+}
+
+fn is_white_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
 }

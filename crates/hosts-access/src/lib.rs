@@ -19,6 +19,7 @@ pub mod dry;
 pub mod effect;
 pub mod expand;
 mod files;
+mod index;
 mod matching;
 pub mod options;
 pub mod policy;

@@ -3,31 +3,39 @@
 //! A policy notices edited, replaced, created and removed files before each decision, and answers any
 //! number of threads at once: no lock is held while a decision looks things up or runs commands.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::decide::{Evaluation, FilesRead, NoTrace, Tables};
+use crate::decide::{Evaluation, Files, NoTrace, Tables};
 use crate::decision::{Decision, TableKind};
+use crate::files::HostFile;
+use crate::index::TableIndex;
 use crate::request::Request;
-use crate::source::{self, Contents, Seen};
+use crate::source::{self, Contents, Lines, Seen};
+use crate::syntax::fields;
+use crate::syntax::list::tokens;
+use crate::syntax::pattern::{ClientPattern, DaemonPattern, HostPattern};
 
-/// Two tables, read and kept until they change.
+/// Two tables, compiled and kept until they change.
+///
+/// ```
+/// use hosts_access::{Policy, Request, Tables, dry::DryHost};
+/// let dir = tempfile::tempdir()?;
+/// let deny = dir.path().join("hosts.deny");
+/// std::fs::write(&deny, "ALL: 192.0.2.\n")?;
+/// let policy = Policy::new(Tables::in_directory(dir.path()));
+/// let granted = |policy: &Policy| {
+///     policy.decide(&mut Request::new(&mut DryHost::new("192.0.2.1"), "sshd")).verdict.is_granted()
+/// };
+/// assert!(!granted(&policy));
+/// std::fs::remove_file(deny)?;
+/// assert!(granted(&policy));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Policy {
     tables: Tables,
-    current: Mutex<Option<Arc<Snapshot>>>,
-}
-
-/// The tables as they were read at one time.
-#[derive(Debug)]
-struct Snapshot {
-    allow: Table,
-    deny: Table,
-}
-
-#[derive(Debug)]
-struct Table {
-    contents: Contents,
-    seen: Seen,
+    current: Mutex<Option<Arc<Compiled>>>,
 }
 
 impl Policy {
@@ -46,49 +54,158 @@ impl Policy {
 
     /// Decides one request by the tables as they are now.
     pub fn decide(&self, request: &mut Request<'_>) -> Decision {
-        let snapshot = self.snapshot();
-        Evaluation::new(FilesRead::default(), NoTrace).decide(request, |evaluation, table, request| {
-            evaluation.scan(
-                table,
-                self.tables.path(table),
-                &snapshot.table(table).contents,
-                request,
-            )
-        })
+        self.current().decide(request)
     }
 
-    /// The tables as they are now; read again only where they changed.
-    fn snapshot(&self) -> Arc<Snapshot> {
+    /// The tables as they are now, compiled; read again only where they changed.
+    pub fn current(&self) -> Arc<Compiled> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(snapshot) = &*current
-            && !snapshot.is_stale(&self.tables)
-        {
-            return Arc::clone(snapshot);
+        match &*current {
+            Some(compiled) if !compiled.is_stale() => Arc::clone(compiled),
+            old => {
+                let compiled = Arc::new(Compiled::new(&self.tables, old.as_deref()));
+                *current = Some(Arc::clone(&compiled));
+                compiled
+            }
         }
-        let read = |table| {
-            let (contents, seen) = source::read(self.tables.path(table));
-            Table { contents, seen }
-        };
-        let snapshot = Arc::new(Snapshot {
-            allow: read(TableKind::Allow),
-            deny: read(TableKind::Deny),
-        });
-        *current = Some(Arc::clone(&snapshot));
-        snapshot
     }
 }
 
-impl Snapshot {
-    fn table(&self, table: TableKind) -> &Table {
+/// Two tables as they were read at one time, with an index of their rules and of the files they name.
+#[derive(Debug)]
+pub struct Compiled {
+    tables: Tables,
+    allow: Arc<Table>,
+    deny: Arc<Table>,
+    files: BTreeMap<Vec<u8>, Arc<HostFile>>,
+}
+
+/// One table, compiled.
+#[derive(Debug)]
+struct Table {
+    contents: Contents,
+    seen: Seen,
+    index: Option<TableIndex>,
+    files: BTreeSet<Vec<u8>>,
+}
+
+impl Compiled {
+    /// Reads and compiles the tables. What `old` holds and has not changed since is used again.
+    fn new(tables: &Tables, old: Option<&Compiled>) -> Self {
+        let read = |table| match old.map(|old| old.table(table)) {
+            Some(old) if !old.seen.is_stale(tables.path(table)) => Arc::clone(old),
+            _ => Arc::new(Table::read(tables, table)),
+        };
+        let (allow, deny) = (read(TableKind::Allow), read(TableKind::Deny));
+        let mut files = BTreeMap::new();
+        let mut wanted: Vec<Vec<u8>> = allow.files.union(&deny.files).cloned().collect();
+        while let Some(path) = wanted.pop() {
+            let file = match old.and_then(|old| old.files.get(&path)) {
+                Some(old) if !old.is_stale(&path) => Arc::clone(old),
+                _ => Arc::new(HostFile::read(&path).indexed()),
+            };
+            wanted.extend(
+                file.named_files()
+                    .filter(|p| !files.contains_key(*p))
+                    .map(<[u8]>::to_vec),
+            );
+            files.insert(path, file);
+        }
+        Compiled {
+            tables: tables.clone(),
+            allow,
+            deny,
+            files,
+        }
+    }
+
+    fn table(&self, table: TableKind) -> &Arc<Table> {
         match table {
             TableKind::Allow => &self.allow,
             TableKind::Deny => &self.deny,
         }
     }
 
-    fn is_stale(&self, tables: &Tables) -> bool {
-        [TableKind::Allow, TableKind::Deny]
-            .iter()
-            .any(|t| self.table(*t).seen.is_stale(tables.path(*t)))
+    /// Has one of the files changed since it was read?
+    pub fn is_stale(&self) -> bool {
+        let stale = |table| self.table(table).seen.is_stale(self.tables.path(table));
+        stale(TableKind::Allow)
+            || stale(TableKind::Deny)
+            || self.files.iter().any(|(path, file)| file.is_stale(path))
     }
+
+    /// Decides one request without looking whether a file has changed.
+    pub fn decide(&self, request: &mut Request<'_>) -> Decision {
+        Evaluation::new(self, NoTrace).decide(request, |evaluation, kind, request| {
+            let table = self.table(kind);
+            evaluation.table(
+                kind,
+                self.tables.path(kind),
+                &table.contents,
+                table.index.as_ref(),
+                request,
+            )
+        })
+    }
+
+    /// How many bytes the tables take, text and index.
+    pub fn bytes(&self) -> usize {
+        [&self.allow, &self.deny].iter().map(|table| table.bytes()).sum()
+    }
+}
+
+impl Files for &Compiled {
+    fn open(&mut self, path: &[u8], request: &mut Request<'_>) -> Arc<HostFile> {
+        let file = match self.files.get(path) {
+            Some(file) => Arc::clone(file),
+            None => Arc::new(HostFile::read(path)),
+        };
+        file.warn(path, request);
+        file
+    }
+}
+
+impl Table {
+    fn read(tables: &Tables, table: TableKind) -> Self {
+        let (contents, seen) = source::read(tables.path(table));
+        let (index, files) = match &contents {
+            Contents::Text(text) => (TableIndex::new(text), named_files(text)),
+            Contents::Missing | Contents::Unreadable(_) => (None, BTreeSet::new()),
+        };
+        Table {
+            contents,
+            seen,
+            index,
+            files,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let text = match &self.contents {
+            Contents::Text(text) => text.capacity(),
+            Contents::Missing | Contents::Unreadable(_) => 0,
+        };
+        text + self.index.as_ref().map_or(0, TableIndex::bytes)
+    }
+}
+
+/// The files that patterns of a table name.
+fn named_files(text: &[u8]) -> BTreeSet<Vec<u8>> {
+    let mut found = BTreeSet::new();
+    let mut lines = Lines::new(text);
+    while let Some(line) = lines.next() {
+        // A path begins with a slash; few tables have any, and most of theirs are in networks.
+        if memchr::memchr(b'/', line.text).is_none() {
+            continue;
+        }
+        let Some(fields) = fields(line.text) else { continue };
+        let clients = tokens(fields.clients).map(|t| ClientPattern::parse(t).host);
+        let servers = tokens(fields.daemons).filter_map(|t| DaemonPattern::parse(t).host);
+        for host in clients.chain(servers) {
+            if let HostPattern::File(path) = host {
+                found.insert(path.to_vec());
+            }
+        }
+    }
+    found
 }

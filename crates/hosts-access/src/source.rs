@@ -29,39 +29,39 @@ impl FileId {
         }
     }
 
-    /// Could the file have been changed again just now without its times showing it? File times move
-    /// in steps of the kernel's clock tick, 10 ms at most; the margin is wider.
+    /// Would a change made from now on show in the identity? File times move in steps of the kernel's
+    /// clock tick, 10 ms at most; the margin is wider. Only the change time counts: every write moves
+    /// it, and unlike the modification time it cannot be set.
     fn is_settled(&self, now: SystemTime) -> bool {
         const GRANULARITY: Duration = Duration::from_millis(50);
-        let newest = self.modified.max(self.changed);
-        let newest = Duration::new(
-            newest.0.max(0).unsigned_abs(),
-            u32::try_from(newest.1).unwrap_or(0),
-        );
-        match now.duration_since(UNIX_EPOCH) {
-            // A time in the future proves nothing: the file is never settled until the clock passes it.
-            Ok(now) => now.checked_sub(newest).is_some_and(|age| age > GRANULARITY),
-            Err(_) => false,
-        }
+        let (seconds, nanoseconds) = self.changed;
+        let (Ok(seconds), Ok(nanoseconds)) = (u64::try_from(seconds), u32::try_from(nanoseconds)) else {
+            return false;
+        };
+        let age = now.duration_since(UNIX_EPOCH + Duration::new(seconds, nanoseconds));
+        age.is_ok_and(|age| age > GRANULARITY)
     }
 }
 
-/// Whether a file is still as it was read.
+/// How a path looked when it was read, to tell whether it must be read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
-    /// Its identity; nothing where it could not be opened.
-    id: Option<FileId>,
-    /// A change after the read would have shown in the identity.
-    settled: bool,
+pub enum Seen {
+    /// There was no such file.
+    Missing,
+    /// There was this file, read to its end, and a later change will show.
+    File(FileId),
+    /// Anything else: what was found is good for one decision only.
+    Unsettled,
 }
 
 impl Seen {
     /// Must the file be read again?
     pub fn is_stale(&self, path: &Path) -> bool {
-        let id = std::fs::metadata(path).ok().map(|m| FileId::of(&m));
-        // A file that is not there, or cannot be reached, is cheap to try again only when it appears:
-        // an unreadable one has an identity and its permissions are part of the change time.
-        self.id != id || (id.is_some() && !self.settled)
+        match (self, std::fs::metadata(path)) {
+            (Seen::File(id), Ok(metadata)) => *id != FileId::of(&metadata),
+            (Seen::Missing, Err(error)) => error.kind() != io::ErrorKind::NotFound,
+            _ => true,
+        }
     }
 }
 
@@ -80,10 +80,6 @@ pub enum Contents {
 /// two states is ever used; one that will not hold still counts as unreadable.
 pub fn read(path: &Path) -> (Contents, Seen) {
     const TRIES: usize = 20;
-    let unopened = Seen {
-        id: std::fs::metadata(path).ok().map(|m| FileId::of(&m)),
-        settled: true,
-    };
     for attempt in 0..TRIES {
         if attempt > 0 {
             std::thread::sleep(Duration::from_millis(5));
@@ -91,21 +87,17 @@ pub fn read(path: &Path) -> (Contents, Seen) {
         match read_once(path) {
             Ok(Some((text, seen))) => return (Contents::Text(text), seen),
             Ok(None) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return (Contents::Missing, unopened),
-            Err(error) => return (Contents::Unreadable(error), unopened),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return (Contents::Missing, Seen::Missing);
+            }
+            Err(error) => return (Contents::Unreadable(error), Seen::Unsettled),
         }
     }
     let error = io::Error::new(
         io::ErrorKind::ResourceBusy,
         "file keeps changing while it is read",
     );
-    (
-        Contents::Unreadable(error),
-        Seen {
-            id: unopened.id,
-            settled: false,
-        },
-    )
+    (Contents::Unreadable(error), Seen::Unsettled)
 }
 
 /// One reading; nothing where the file changed between its first and its last byte.
@@ -113,21 +105,19 @@ fn read_once(path: &Path) -> io::Result<Option<(Vec<u8>, Seen)>> {
     let mut file = File::open(path)?;
     let before = file.metadata()?;
     let id = FileId::of(&before);
-    let settled = id.is_settled(SystemTime::now());
+    let seen = if id.is_settled(SystemTime::now()) {
+        Seen::File(id)
+    } else {
+        Seen::Unsettled
+    };
     let mut text = Vec::with_capacity(usize::try_from(before.size()).unwrap_or(0) + 1);
     file.read_to_end(&mut text)?;
     // A change in the same clock tick as the last one does not show in the times, but nearly always in
-    // the size; the rest is what `settled` is for.
+    // the size; `Unsettled` takes care of the rest.
     if FileId::of(&file.metadata()?) != id || (before.is_file() && text.len() as u64 != id.size) {
         return Ok(None);
     }
-    Ok(Some((
-        text,
-        Seen {
-            id: Some(id),
-            settled,
-        },
-    )))
+    Ok(Some((text, seen)))
 }
 
 /// A logical line: backslash-newline pairs taken out.

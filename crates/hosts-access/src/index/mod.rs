@@ -1,0 +1,13 @@
+//! Which rules of a large table could decide a request, found without reading the others.
+//!
+//! An index only chooses candidates, in the order of the table; the evaluator that scans tables then
+//! judges each of them, so there is no second meaning of a pattern to keep in step. A candidate too
+//! many costs time, never the verdict, which lets every key be a hash. What makes the choice exact is
+//! that a rule left out could neither match nor start a lookup.
+
+mod hosts;
+mod postings;
+mod table;
+
+pub(crate) use hosts::{Candidates, HostIndex, HostIndexBuilder};
+pub(crate) use table::TableIndex;

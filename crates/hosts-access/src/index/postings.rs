@@ -1,0 +1,115 @@
+//! A compact multimap from hashed keys to ascending positions: 8 bytes an entry and 4 to 8 for the
+//! directory, one or two cache misses a look-up.
+
+/// Positions under each key.
+#[derive(Debug, Default)]
+pub(crate) struct Postings {
+    /// Where each bucket begins; a bucket holds the keys with the same top bits.
+    directory: Vec<u32>,
+    /// The low halves of the keys, ascending within a bucket.
+    keys: Vec<u32>,
+    /// The position of each key.
+    positions: Vec<u32>,
+}
+
+impl Postings {
+    /// From entries in ascending order of position.
+    pub(crate) fn new(entries: &[(u64, u32)]) -> Self {
+        // About two buckets an entry, 32 bits of directory at most: keys and positions are 32 bits too.
+        let bits = (usize::BITS - entries.len().leading_zeros()).min(31);
+        let mut directory = vec![0u32; (1 << bits) + 1];
+        for (key, _) in entries {
+            directory[bucket(*key, bits) + 1] += 1;
+        }
+        for at in 1..directory.len() {
+            directory[at] += directory[at - 1];
+        }
+        let mut next = directory.clone();
+        let mut placed = vec![(0u32, 0u32); entries.len()];
+        for (key, position) in entries {
+            let at = &mut next[bucket(*key, bits)];
+            // `as`: the low half is what is kept.
+            placed[*at as usize] = (*key as u32, *position);
+            *at += 1;
+        }
+        for bounds in directory.windows(2) {
+            placed[bounds[0] as usize..bounds[1] as usize].sort_unstable();
+        }
+        let (keys, positions) = placed.into_iter().unzip();
+        Postings {
+            directory,
+            keys,
+            positions,
+        }
+    }
+
+    /// The positions under `key`, ascending; sometimes those of another key too.
+    #[inline]
+    pub(crate) fn get(&self, key: u64) -> &[u32] {
+        let bits = (self.directory.len() - 1).trailing_zeros();
+        let bucket = bucket(key, bits);
+        let (start, end) = (
+            self.directory[bucket] as usize,
+            self.directory[bucket + 1] as usize,
+        );
+        let low = key as u32;
+        let keys = &self.keys[start..end];
+        // Buckets are short unless one key is; runs of one key may be long.
+        let from = keys.partition_point(|k| *k < low);
+        let length = keys[from..].partition_point(|k| *k == low);
+        &self.positions[start + from..start + from + length]
+    }
+
+    /// How many bytes it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&*self.directory) + size_of_val(&*self.keys) + size_of_val(&*self.positions)
+    }
+}
+
+#[inline]
+fn bucket(key: u64, bits: u32) -> usize {
+    // `bits` is at most 31 and may be 0; shifting by 64 is what `checked_shr` is for.
+    key.checked_shr(64 - bits).map_or(0, |top| top as usize)
+}
+
+/// Mixes a kind of key, a group and a value into one key.
+#[inline]
+pub(crate) fn key(kind: u32, group: u32, value: u64) -> u64 {
+    let a = (u64::from(kind) << 32 | u64::from(group)) ^ 0x9e37_79b9_7f4a_7c15;
+    let product = u128::from(a) * u128::from(value ^ 0xd1b5_4a32_d192_ed03);
+    let folded = (product as u64) ^ (product >> 64) as u64;
+    // Once more, since the values are often small and regular.
+    let product = u128::from(folded) * 0xa076_1d64_78bd_642f;
+    (product as u64) ^ (product >> 64) as u64
+}
+
+/// Hashes a string from its end, ASCII case apart, reporting the hash of each tail on the way.
+#[inline]
+pub(crate) fn hash_tails(text: &[u8], mut at_dot: impl FnMut(u64)) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    for byte in text.iter().rev() {
+        hash = (hash ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(0x0000_0100_0000_01b3);
+        if *byte == b'.' {
+            at_dot(hash);
+        }
+    }
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_in_is_found_in_order() {
+        let entries: Vec<_> = (0..10_000u32)
+            .map(|p| (key(1, 0, u64::from(p % 700)), p))
+            .collect();
+        let postings = Postings::new(&entries);
+        for value in 0..700u32 {
+            let wanted: Vec<_> = (0..10_000).filter(|p| p % 700 == value).collect();
+            assert_eq!(postings.get(key(1, 0, u64::from(value))), wanted);
+        }
+        assert_eq!(Postings::new(&[]).get(key(1, 2, 3)), []);
+    }
+}

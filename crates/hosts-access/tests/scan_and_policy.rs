@@ -1,0 +1,179 @@
+//! The one-shot scan and the compiled policy are one evaluator: the same verdict, rule, effects, log
+//! lines and lookups, for any tables and requests.
+
+use hosts_access::dry::DryHost;
+use hosts_access::{Decision, Diagnostic, Policy, Request, Side, Tables};
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+const DAEMONS: &[&str] = &[
+    "sshd",
+    "vsftpd",
+    "ALL",
+    "ss*",
+    "sshd@10.0.0.1",
+    "sshd@.example.org",
+    "22",
+    "EXCEPT",
+    "SSHD",
+    ".d",
+    "s.",
+];
+
+const HOSTS: &[&str] = &[
+    "ALL",
+    "LOCAL",
+    "KNOWN",
+    "UNKNOWN",
+    "PARANOID",
+    "EXCEPT",
+    "192.0.2.1",
+    "192.0.2.2",
+    "192.0.2.",
+    "192.0.",
+    "192.",
+    "192.0.2.1.",
+    "0192.0.2.1",
+    "300.",
+    ".2.1",
+    ".1",
+    "192.0.2.0/24",
+    "192.0.2.1/24",
+    "192.0.2.1/32",
+    "192.0.0.0/16",
+    "192.0.2.1/255.255.255.255",
+    "192.0.2.1/255.0.255.255",
+    "192.0.2.0/0",
+    "192.0.2.0/x",
+    "0.0.0.0/1",
+    "[2001:db8::1]",
+    "[2001:db8::]/32",
+    "[2001:db8::1]/128",
+    "[::]/0",
+    "[2001:db8::1]/64",
+    "[fe80::1%eth0]",
+    "[::ffff:192.0.2.1]",
+    "[x]",
+    "host.example.org",
+    ".example.org",
+    ".org",
+    "HOST.EXAMPLE.ORG",
+    "other.example.org",
+    "host.",
+    "*.example.org",
+    "192.?.2.*",
+    "u1@192.0.2.1",
+    "u1@.example.org",
+    "u2@ALL",
+    "@group",
+    "@u1",
+    "/nowhere",
+    "FILE",
+    "u1@FILE",
+    "::1",
+    "localhost",
+];
+
+const ADDRESSES: &[&str] = &[
+    "192.0.2.1",
+    "192.0.2.2",
+    "192.0.3.1",
+    "10.9.8.7",
+    "unknown",
+    "",
+    "2001:db8::1",
+    "2001:db8:0:0::1",
+    "2001:db9::1",
+    "::ffff:192.0.2.1",
+    "fe80::1%eth0",
+    "0192.0.2.1",
+    "192.0.2.01",
+    "junk",
+    "255.255.255.255",
+];
+
+const NAMES: &[&str] = &[
+    "host.example.org",
+    "other.example.org",
+    "localhost",
+    "unknown",
+    "paranoid",
+    "192.0.2.1",
+    "2001:db8::1",
+    "::ffff:192.0.2.1",
+    "x.org.",
+    "",
+];
+
+const OPTIONS: &[&str] = &[
+    "",
+    "",
+    "",
+    ": allow",
+    ": deny",
+    ": spawn echo %c %n %u %s",
+    ": bad",
+    ": severity info",
+    ":",
+    ": aclexec x",
+    ": twist y",
+];
+
+fn line() -> impl Strategy<Value = String> {
+    let list = |from: &'static [&'static str]| {
+        prop::collection::vec(select(from), 0..4).prop_map(|tokens| tokens.join(" "))
+    };
+    prop_oneof![
+        12 => (list(DAEMONS), list(HOSTS), select(OPTIONS)).prop_map(|(d, c, o)| format!("{d}:{c}{o}\n")),
+        1 => Just("# comment\n".to_owned()),
+        1 => Just("sshd: \\\n 192.0.2.1\n".to_owned()),
+        1 => Just("no separator\n".to_owned()),
+        1 => Just("\n".to_owned()),
+    ]
+}
+
+fn table() -> impl Strategy<Value = String> {
+    (prop::collection::vec(line(), 0..12), prop::bool::weighted(0.05))
+        .prop_map(|(lines, cut)| lines.concat() + if cut { "ALL: ALL" } else { "" })
+}
+
+type Outcome = (Decision, Vec<Diagnostic>, Vec<hosts_access::dry::Lookup>);
+
+fn ask(mut host: DryHost, known: bool, name: &str, decide: impl Fn(&mut Request<'_>) -> Decision) -> Outcome {
+    let mut request = Request::new(&mut host, "sshd").verbose(2);
+    if known {
+        request = request.known_name(Side::Client, name);
+    }
+    let decision = decide(&mut request);
+    (decision, host.log, host.lookups)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn decide_alike(
+        allow in table(),
+        deny in table(),
+        words in prop::collection::vec(select(HOSTS), 0..8),
+        requests in prop::collection::vec((any::<Index>(), any::<Index>(), any::<bool>()), 6),
+    ) {
+        let dir = tempfile::tempdir()?;
+        let file = dir.path().join("list");
+        let named = |text: &str| text.replace("FILE", &file.to_string_lossy());
+        std::fs::write(dir.path().join("hosts.allow"), named(&allow))?;
+        std::fs::write(dir.path().join("hosts.deny"), named(&deny))?;
+        std::fs::write(&file, named(&words.join("\n")))?;
+        let tables = Tables::in_directory(dir.path());
+        let policy = Policy::new(tables.clone());
+        let compiled = policy.current();
+        for (address, name, known) in requests {
+            let (address, name) = (ADDRESSES[address.index(ADDRESSES.len())], NAMES[name.index(NAMES.len())]);
+            let host = DryHost::new(address).named(name).with_user("u1").in_netgroup("group", "host.example.org")
+                .with_server("10.0.0.1", "server.example.org", Some(22)).commands_succeed(false);
+            let scanned = ask(host.clone(), known, name, |r| tables.decide(r));
+            let decided = ask(host, known, name, |r| compiled.decide(r));
+            prop_assert_eq!(scanned, decided, "client {} {}", address, name);
+        }
+    }
+}
