@@ -1,1 +1,3 @@
-//! Placeholder while the crate is being written.
+//! This host, as the engine asks for it.
+
+pub mod services;

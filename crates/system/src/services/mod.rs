@@ -1,0 +1,252 @@
+//! Which daemons this host starts for its clients, by which super server, and who guards them.
+//!
+//! Rules name daemons by process name. Whether a name means anything on a host is written in
+//! inetd.conf(5), in xinetd.conf(5) and in systemd.socket(5) units; the modules here read the three into
+//! [`Launch`]es, and [`Services`] adds what the file system says about the programs. Nothing is started
+//! and nothing is changed. Not for daemons that run by themselves, except for [`program`].
+
+pub mod inetd;
+mod programs;
+pub mod systemd;
+pub mod xinetd;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hosts_access::{Diagnostic, Kind, Place};
+
+pub use programs::{PROGRAM_DIRECTORIES, REAL_DAEMON_DIR, base_name, program, uses_libwrap};
+
+/// The super server that starts a daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Starter {
+    /// Any of the inetd family, configured by an `inetd.conf`.
+    Inetd,
+    /// xinetd
+    Xinetd,
+    /// systemd, through a socket unit.
+    Systemd,
+}
+
+/// One program that a super server starts, as its configuration says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launch {
+    /// Who starts it.
+    pub starter: Starter,
+    /// The line that names the program.
+    pub place: Place,
+    /// The program: `tcpd` where the service is wrapped.
+    pub program: Vec<u8>,
+    /// Its `argv[0]`, where one is given.
+    pub name: Option<Vec<u8>>,
+    /// The name under which the super server itself asks libwrap, if it does (xinetd).
+    pub asked_as: Option<Vec<u8>>,
+    /// It is an RPC service over TCP, whose clients tcpd cannot see.
+    pub rpc_stream: bool,
+}
+
+/// What configuration files say, before any program is looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The programs started, in the order of the files.
+    pub launches: Vec<Launch>,
+    /// What is wrong with the files.
+    pub problems: Vec<Diagnostic>,
+    /// The files read.
+    pub files: Vec<PathBuf>,
+}
+
+impl Listing {
+    fn problem(&mut self, file: &Arc<Path>, line: u32, text: impl Into<Vec<u8>>) {
+        let place = Place {
+            file: Arc::clone(file),
+            line,
+        };
+        self.problems
+            .push(Diagnostic::new(Kind::Warning, Some(place), text));
+    }
+}
+
+/// Who asks the tables before the daemon serves a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Guard {
+    /// Nobody, as far as can be seen.
+    Nobody,
+    /// The daemon or its super server, through libwrap.
+    Libwrap,
+    /// tcpd
+    Tcpd,
+}
+
+/// A daemon that a super server starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// The process name, by which rules name it.
+    pub daemon: Vec<u8>,
+    /// The program; where tcpd stands before it, still the daemon's own.
+    pub program: Vec<u8>,
+    /// Who guards it.
+    pub guard: Guard,
+    /// Who starts it.
+    pub starter: Starter,
+    /// The line that says so.
+    pub place: Place,
+}
+
+/// The daemons this host's super servers start, and what is wrong with their configuration.
+///
+/// ```
+/// use system::services::{Guard, Services, inetd};
+/// let conf = b"x stream tcp nowait root /usr/sbin/tcpd /bin/cat\ny stream tcp nowait root /bin/ls ls\n";
+/// let services = Services::new(inetd::parse("inetd.conf".as_ref(), conf));
+/// assert_eq!(services.guard(b"cat"), Some(Guard::Tcpd));
+/// assert_eq!(services.guard(b"ls"), Some(Guard::Nobody));
+/// assert_eq!(services.guard(b"sshd"), None);
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Services {
+    /// The daemons, in the order of the files.
+    pub services: Vec<Service>,
+    /// What is wrong with the files, and with the programs they name.
+    pub problems: Vec<Diagnostic>,
+    /// The files read.
+    pub files: Vec<PathBuf>,
+}
+
+impl Services {
+    /// Looks at the programs of a listing.
+    pub fn new(listing: Listing) -> Self {
+        let mut services = Services {
+            services: Vec::new(),
+            problems: listing.problems,
+            files: listing.files,
+        };
+        for launch in listing.launches {
+            services.add(launch);
+        }
+        services
+    }
+
+    /// Everything this host is configured to start: the first `inetd.conf` of
+    /// [`inetd::PLACES`], `/etc/inetd.d`, xinetd's files and the enabled socket units.
+    pub fn of_this_host() -> Self {
+        let mut listing = Listing::default();
+        if let Some(path) = inetd::PLACES.iter().map(Path::new).find(|path| path.exists()) {
+            listing.add_inetd(path);
+        }
+        for path in inetd::drop_ins(Path::new(inetd::DROP_IN_DIRECTORY)) {
+            listing.add_inetd(&path);
+        }
+        listing.append(xinetd::read(Path::new(xinetd::CONFIGURATION)));
+        listing.append(systemd::read(systemd::UNIT_DIRECTORIES.map(Path::new).as_slice()));
+        Services::new(listing)
+    }
+
+    /// What one `inetd.conf` says, and nothing else.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn of_inetd_conf(path: &Path) -> io::Result<Self> {
+        Ok(Services::new(inetd::parse(path, &std::fs::read(path)?)))
+    }
+
+    /// The entries that start `daemon`, ASCII case apart.
+    pub fn named<'s>(&'s self, daemon: &'s [u8]) -> impl Iterator<Item = &'s Service> {
+        self.services
+            .iter()
+            .filter(move |service| service.daemon.eq_ignore_ascii_case(daemon))
+    }
+
+    /// Who guards `daemon`: the weakest guard among its entries. Nothing where no super server starts it.
+    pub fn guard(&self, daemon: &[u8]) -> Option<Guard> {
+        self.named(daemon).map(|service| service.guard).min()
+    }
+
+    fn add(&mut self, launch: Launch) {
+        let mut problems = Vec::new();
+        let argv0 = launch.name.as_deref().unwrap_or(&launch.program);
+        let found = programs::inspect(&launch.program, &mut problems);
+        let mut names = vec![base_name(argv0).to_vec()];
+        let (program, guard);
+        if base_name(&launch.program) == b"tcpd" {
+            guard = Guard::Tcpd;
+            program = programs::as_tcpd_resolves(argv0);
+            if found.is_some_and(|facts| facts.set_id) {
+                problems.push([&launch.program[..], b": must not be set-user-id or set-group-id"].concat());
+            }
+            if launch.rpc_stream {
+                let text = b": tcpd cannot see the clients of an RPC service over TCP";
+                problems.push([&names[0][..], text].concat());
+            }
+            if names[0] == b"tcpd" {
+                problems.push(b"tcpd is told to run itself: its argv[0] must name the daemon".to_vec());
+            } else {
+                programs::inspect(&program, &mut problems);
+            }
+        } else {
+            let own = base_name(&launch.program).to_vec();
+            if !names.contains(&own) {
+                names.push(own);
+            }
+            guard = match &launch.asked_as {
+                Some(name) => {
+                    names = vec![name.clone()];
+                    Guard::Libwrap
+                }
+                None if found.is_some_and(|facts| facts.libwrap) => Guard::Libwrap,
+                None => Guard::Nobody,
+            };
+            program = launch.program;
+        }
+        if let Some(name) = names.iter().find(|name| programs::is_insecure(name)) {
+            problems.push([name, &b": not a service to offer, wrapped or not"[..]].concat());
+        }
+        for text in problems {
+            self.problems
+                .push(Diagnostic::new(Kind::Warning, Some(launch.place.clone()), text));
+        }
+        for daemon in names {
+            self.services.push(Service {
+                daemon,
+                program: program.clone(),
+                guard,
+                starter: launch.starter,
+                place: launch.place.clone(),
+            });
+        }
+    }
+}
+
+impl Listing {
+    fn append(&mut self, other: Listing) {
+        self.launches.extend(other.launches);
+        self.problems.extend(other.problems);
+        self.files.extend(other.files);
+    }
+
+    /// Reads an `inetd.conf` that is there; one that cannot be read is a problem.
+    fn add_inetd(&mut self, path: &Path) {
+        match std::fs::read(path) {
+            Ok(text) => self.append(inetd::parse(path, &text)),
+            Err(error) => self.unreadable(path, &error),
+        }
+    }
+
+    fn unreadable(&mut self, path: &Path, error: &io::Error) {
+        let reason = hosts_access::decide::reason(error);
+        let text = [
+            path.as_os_str().as_encoded_bytes(),
+            b": cannot be read: ",
+            reason.as_bytes(),
+        ];
+        self.problems
+            .push(Diagnostic::new(Kind::Warning, None, text.concat()));
+    }
+}
+
+/// The words of a line.
+fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty())
+}
