@@ -70,10 +70,11 @@ impl Block {
         self.first("id").or(self.service.as_deref()).unwrap_or_default()
     }
 
-    fn set(&mut self, attribute: &[u8], operator: &[u8], values: &[&[u8]]) {
-        let attribute = attribute.to_ascii_lowercase();
+    fn set(&mut self, assignment: &Assignment<'_>) {
+        let attribute = assignment.attribute.to_ascii_lowercase();
+        let values = &assignment.values;
         let known = self.attributes.entry(attribute.clone()).or_default();
-        match operator {
+        match assignment.operator {
             b"-=" => known.retain(|v| !values.iter().any(|other| other.eq_ignore_ascii_case(v))),
             // The arguments of a program are one value, whatever the operator.
             b"+=" if attribute != b"server_args" => known.extend(values.iter().map(|v| v.to_vec())),
@@ -144,11 +145,11 @@ impl Reader {
                         .problem(&file, number, "\"{\" expected after the name of the block")
                 }
                 _ => match assignment(line) {
-                    Some((attribute, operator, values)) => {
-                        if attribute.eq_ignore_ascii_case(b"server") {
+                    Some(assignment) => {
+                        if assignment.attribute.eq_ignore_ascii_case(b"server") {
                             block.server_line = Some(number);
                         }
-                        block.set(attribute, operator, &values);
+                        block.set(&assignment);
                     }
                     None => {
                         let text = "not an attribute: \"=\", \"+=\" or \"-=\" expected";
@@ -285,8 +286,16 @@ impl Reader {
     }
 }
 
-/// `attribute = value ...`, with or without blanks around the operator.
-fn assignment(line: &[u8]) -> Option<(&[u8], &[u8], Vec<&[u8]>)> {
+/// `attribute = value ...`
+#[derive(Debug)]
+struct Assignment<'l> {
+    attribute: &'l [u8],
+    operator: &'l [u8],
+    values: Vec<&'l [u8]>,
+}
+
+/// Reads an assignment, with or without blanks around the operator.
+fn assignment(line: &[u8]) -> Option<Assignment<'_>> {
     let equals = memchr::memchr(b'=', line)?;
     let start = match line[..equals].last() {
         Some(b'+' | b'-') => equals - 1,
@@ -297,11 +306,11 @@ fn assignment(line: &[u8]) -> Option<(&[u8], &[u8], Vec<&[u8]>)> {
     if name.next().is_some() {
         return None;
     }
-    Some((
+    Some(Assignment {
         attribute,
-        &line[start..=equals],
-        words(&line[equals + 1..]).collect(),
-    ))
+        operator: &line[start..=equals],
+        values: words(&line[equals + 1..]).collect(),
+    })
 }
 
 /// The files that xinetd reads in an included directory: no dot in the name, no `~` at its end.
