@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 /// A dotted quad: exactly four runs of other characters than dots, each a number from 0 to 255 in
 /// decimal, octal (`0…`) or hexadecimal (`0x…`). `255.255.255.255` does not count as one, being what
 /// `inet_addr` returns for an error.
-pub(crate) fn dotted_quad(text: &[u8]) -> Option<u32> {
+pub fn dotted_quad(text: &[u8]) -> Option<u32> {
     let mut value = 0u32;
     let mut parts = 0;
     for part in text.split(|b| *b == b'.') {
@@ -41,14 +41,16 @@ fn quad_part(part: &[u8]) -> Option<u8> {
 
 /// An IPv6 address with its scope id, if one is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Ipv6<'t> {
-    pub(crate) bits: u128,
-    pub(crate) scope: Option<&'t [u8]>,
+pub struct Ipv6<'t> {
+    /// The address.
+    pub bits: u128,
+    /// What stands after the `%`.
+    pub scope: Option<&'t [u8]>,
 }
 
 impl<'t> Ipv6<'t> {
     /// Reads a numeric IPv6 address, without brackets.
-    pub(crate) fn parse(text: &'t [u8]) -> Option<Self> {
+    pub fn parse(text: &'t [u8]) -> Option<Self> {
         let (address, scope) = match memchr::memchr(b'%', text) {
             Some(at) => (&text[..at], Some(&text[at + 1..])),
             None => (text, None),

@@ -10,7 +10,7 @@
 
 #![forbid(unsafe_code)]
 
-mod address;
+pub mod address;
 pub mod decide;
 pub mod decision;
 pub mod diagnostic;
@@ -32,5 +32,6 @@ pub use decide::{ALLOW_TABLE, DENY_TABLE, Tables};
 pub use decision::{Decision, Reason, Severity, TableKind, Verdict};
 pub use diagnostic::{Diagnostic, Kind, Place};
 pub use effect::{Effect, Outcome};
+pub use matching::{MAX_FILE_DEPTH, Network};
 pub use policy::Policy;
 pub use request::{Host, PARANOID, Request, Side, UNKNOWN};

@@ -10,7 +10,7 @@ use crate::syntax::pattern::{ClientPattern, DaemonPattern, HostPattern, Service,
 use crate::text::atoi;
 
 /// How deep `/file` patterns may nest.
-pub(crate) const MAX_FILE_DEPTH: usize = 16;
+pub const MAX_FILE_DEPTH: usize = 16;
 
 /// What matching needs beside the request: the files that patterns name, and someone to tell.
 pub(crate) trait Matching {
@@ -95,16 +95,26 @@ fn is_known(name: &[u8]) -> bool {
 
 /// A `net/mask` token that can match something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Network {
+pub enum Network {
     /// IPv4: `address & mask == net`.
-    V4 { net: u32, mask: u32 },
+    V4 {
+        /// What must be left of the address.
+        net: u32,
+        /// The bits of it that count.
+        mask: u32,
+    },
     /// IPv6: the first `length` bits agree.
-    V6 { net: u128, length: u32 },
+    V6 {
+        /// The network's address.
+        net: u128,
+        /// How many bits must agree.
+        length: u32,
+    },
 }
 
 impl Network {
     /// Reads both sides of the slash; nothing for what can match no address at all.
-    pub(crate) fn parse(net: &[u8], mask: &[u8]) -> Option<Self> {
+    pub fn parse(net: &[u8], mask: &[u8]) -> Option<Self> {
         if let [b'[', inner @ .., b']'] = net {
             let length = u32::try_from(atoi(mask)).ok().filter(|n| *n <= 128)?;
             return Some(Network::V6 {
