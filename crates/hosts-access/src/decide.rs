@@ -16,7 +16,8 @@ use crate::index::TableIndex;
 use crate::matching::{self, MAX_FILE_DEPTH, Matching, host_matches};
 use crate::options::{self, End, Ran};
 use crate::request::{Request, Side};
-use crate::source::{self, Contents, Ending, Line, Lines};
+use crate::skip::Skipper;
+use crate::source::{self, Contents, Ending, Line, Lines, Reader};
 use crate::syntax::pattern::HostPattern;
 use crate::syntax::{LineKind, fields, line_kind};
 
@@ -80,7 +81,7 @@ impl Tables {
         let mut evaluation = Evaluation::new(FilesRead::default(), trace);
         let decision = evaluation.decide(request, |evaluation, table, request| {
             let path = self.path(table);
-            evaluation.table(table, path, &source::read(path).0, None, request)
+            evaluation.scan(table, path, request)
         });
         (decision, evaluation.trace)
     }
@@ -88,6 +89,9 @@ impl Tables {
 
 /// Follows a decision rule by rule and token by token.
 pub(crate) trait Trace {
+    /// May rules that cannot matter be passed over without being told of?
+    const PASSES_OVER: bool = false;
+
     /// A rule is looked at next.
     fn rule(&mut self, _table: TableKind, _path: &Arc<Path>, _line: &Line<'_>) {}
     /// One of its tokens was tried.
@@ -99,7 +103,9 @@ pub(crate) trait Trace {
 /// Follows nothing, at no cost.
 pub(crate) struct NoTrace;
 
-impl Trace for NoTrace {}
+impl Trace for NoTrace {
+    const PASSES_OVER: bool = true;
+}
 
 /// Supplies the files that `/path` patterns name.
 pub(crate) trait Files {
@@ -146,12 +152,14 @@ pub(crate) enum TableEnd {
     CommandFailed,
 }
 
-/// What became of one line.
-enum LineEnd {
-    /// Go on with the next line.
+/// What one line turned out to be.
+enum Examined {
+    /// Nothing to act on.
     Next,
-    /// The table is done.
-    Table(TableEnd),
+    /// A rule whose lists match.
+    Matches,
+    /// The end of what can be read of the table.
+    Error,
 }
 
 /// One decision in the making.
@@ -203,8 +211,8 @@ impl<F: Files, T: Trace> Evaluation<F, T> {
         }
     }
 
-    /// Reads a table, by its index if it has one.
-    pub(crate) fn table(
+    /// Decides by a table that is read and indexed already.
+    pub(crate) fn consult(
         &mut self,
         table: TableKind,
         path: &Arc<Path>,
@@ -221,35 +229,84 @@ impl<F: Files, T: Trace> Evaluation<F, T> {
             file: Arc::clone(path),
             line: 0,
         }));
-        let Some(index) = index else {
-            return self.lines(table, path, Lines::new(text), request);
-        };
-        let mut candidates = index.candidates(request, self);
-        while let Some(position) = candidates.next(request, index.len()) {
-            let mut lines = index.lines(text, position);
-            if let Some(line) = lines.next()
-                && let LineEnd::Table(end) = self.line(table, path, &line, request)
-            {
-                return end;
-            }
+        let mut candidates = index.map(|index| (index, index.candidates(request, self)));
+        let mut all = Lines::new(text);
+        loop {
+            let mut from_here;
+            let lines = match &mut candidates {
+                None => &mut all,
+                Some((index, candidates)) => {
+                    let Some(position) = candidates.next(request, index.len()) else {
+                        return TableEnd::NoMatch;
+                    };
+                    from_here = index.lines(text, position);
+                    &mut from_here
+                }
+            };
+            let Some(line) = lines.next() else {
+                return TableEnd::NoMatch;
+            };
+            let end = match self.examine(table, path, &line, request) {
+                Examined::Next => continue,
+                Examined::Error => TableEnd::Error,
+                Examined::Matches => match self.conclude(table, path, &line, request) {
+                    Some(end) => end,
+                    None => continue,
+                },
+            };
+            return end;
         }
-        TableEnd::NoMatch
     }
 
-    /// Looks at all lines in turn.
-    fn lines(
+    /// Reads a table from its file, up to the rule that decides.
+    fn scan(&mut self, table: TableKind, path: &Arc<Path>, request: &mut Request<'_>) -> TableEnd {
+        match source::until_steady(|| self.scan_once(table, path, request)) {
+            Ok(end) => end,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => TableEnd::NoMatch,
+            Err(error) => {
+                request.set_place(None);
+                self.unreadable(path, &error, request)
+            }
+        }
+    }
+
+    /// One try at that; nothing where the file was changed before the rule's options could run.
+    fn scan_once(
         &mut self,
         table: TableKind,
         path: &Arc<Path>,
-        mut lines: Lines<'_>,
         request: &mut Request<'_>,
-    ) -> TableEnd {
-        while let Some(line) = lines.next() {
-            if let LineEnd::Table(end) = self.line(table, path, &line, request) {
-                return end;
+    ) -> io::Result<Option<TableEnd>> {
+        let mut reader = Reader::open(path)?;
+        request.set_place(Some(Place {
+            file: Arc::clone(path),
+            line: 0,
+        }));
+        let mut skipper = Skipper::default();
+        let mut lines_above = 0;
+        loop {
+            if !reader.read_piece()? {
+                return Ok(reader.is_unchanged(true)?.then_some(TableEnd::NoMatch));
             }
+            let mut lines = Lines::from(reader.piece(), 0, lines_above);
+            loop {
+                if T::PASSES_OVER {
+                    lines.pass(skipper.pass(lines.text(), lines.position().0, request, self));
+                }
+                let Some(line) = lines.next() else { break };
+                let end = match self.examine(table, path, &line, request) {
+                    Examined::Next => continue,
+                    _ if !reader.is_unchanged(false)? => return Ok(None),
+                    Examined::Error => TableEnd::Error,
+                    Examined::Matches => match self.conclude(table, path, &line, request) {
+                        Some(end) => end,
+                        None => continue,
+                    },
+                };
+                return Ok(Some(end));
+            }
+            lines_above = lines.position().1;
         }
-        TableEnd::NoMatch
     }
 
     /// Logs that a table cannot be opened.
@@ -262,15 +319,15 @@ impl<F: Files, T: Trace> Evaluation<F, T> {
         TableEnd::Error
     }
 
-    /// Looks at one logical line.
+    /// Looks at one logical line: is it a rule, and do its lists match?
     #[inline]
-    fn line(
+    fn examine(
         &mut self,
         table: TableKind,
         path: &Arc<Path>,
         line: &Line<'_>,
         request: &mut Request<'_>,
-    ) -> LineEnd {
+    ) -> Examined {
         request.set_line(line.last);
         if line.ending != Ending::Newline {
             let text = match line.ending {
@@ -279,36 +336,47 @@ impl<F: Files, T: Trace> Evaluation<F, T> {
             };
             request.log(Kind::Warning, text);
             request.log(Kind::Warning, "all the subsequent rules will be ignored");
-            return LineEnd::Table(TableEnd::Error);
+            return Examined::Error;
         }
         if line_kind(line.text) != LineKind::Rule {
-            return LineEnd::Next;
+            return Examined::Next;
         }
         let Some(fields) = fields(line.text) else {
             request.log(Kind::Warning, "missing \":\" separator");
-            return LineEnd::Next;
+            return Examined::Next;
         };
         self.trace.rule(table, path, line);
         let matched = matching::daemons_match(fields.daemons, request, self)
             && matching::clients_match(fields.clients, request, self);
         self.trace.matched(matched);
-        if !matched {
-            return LineEnd::Next;
+        if matched {
+            Examined::Matches
+        } else {
+            Examined::Next
         }
+    }
+
+    /// Runs the options of a rule whose lists match. Nothing, where the table is to be read on.
+    fn conclude(
+        &mut self,
+        table: TableKind,
+        path: &Arc<Path>,
+        line: &Line<'_>,
+        request: &mut Request<'_>,
+    ) -> Option<TableEnd> {
         if request.verbosity() >= 2 {
             let file = path.as_os_str().as_encoded_bytes();
             let text = [b"matched:  ", file, b" line ", line.last.to_string().as_bytes()].concat();
             request.log(Kind::Debug, text);
         }
-        let end = fields
-            .options
-            .map_or(End::Through, |text| options::run(text, request, &mut self.ran));
+        let options = fields(line.text).and_then(|fields| fields.options);
+        let end = options.map_or(End::Through, |text| options::run(text, request, &mut self.ran));
         let (verdict, reason) = match (end, table) {
             (End::Verdict(verdict, reason), _) => (verdict, reason),
             (End::Through, TableKind::Allow) => (Verdict::Granted, Reason::Rule),
             (End::Through, TableKind::Deny) => (Verdict::Denied, Reason::Rule),
-            (End::CommandFailed, TableKind::Allow) => return LineEnd::Table(TableEnd::CommandFailed),
-            (End::CommandFailed, TableKind::Deny) => return LineEnd::Next,
+            (End::CommandFailed, TableKind::Allow) => return Some(TableEnd::CommandFailed),
+            (End::CommandFailed, TableKind::Deny) => return None,
         };
         let text = line.text.strip_suffix(b"\n").unwrap_or(line.text).to_vec();
         let place = Place {
@@ -321,7 +389,7 @@ impl<F: Files, T: Trace> Evaluation<F, T> {
             first_line: line.first,
             text,
         };
-        LineEnd::Table(TableEnd::Decided(verdict, reason, deciding))
+        Some(TableEnd::Decided(verdict, reason, deciding))
     }
 }
 

@@ -24,6 +24,7 @@ mod matching;
 pub mod options;
 pub mod policy;
 pub mod request;
+mod skip;
 pub mod source;
 pub mod syntax;
 mod text;

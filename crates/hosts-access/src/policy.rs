@@ -138,7 +138,7 @@ impl Compiled {
     pub fn decide(&self, request: &mut Request<'_>) -> Decision {
         Evaluation::new(self, NoTrace).decide(request, |evaluation, kind, request| {
             let table = self.table(kind);
-            evaluation.table(
+            evaluation.consult(
                 kind,
                 self.tables.path(kind),
                 &table.contents,

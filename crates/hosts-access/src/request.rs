@@ -86,7 +86,7 @@ impl Address {
 pub struct Request<'h> {
     host: &'h mut dyn Host,
     daemon: Vec<u8>,
-    process: Vec<u8>,
+    process: Option<Vec<u8>>,
     resident: bool,
     verbose: i32,
     client: End,
@@ -101,7 +101,7 @@ impl<'h> Request<'h> {
         Request {
             host,
             daemon: daemon.into(),
-            process: std::process::id().to_string().into_bytes(),
+            process: None,
             resident: false,
             verbose: 0,
             client: End::default(),
@@ -125,7 +125,7 @@ impl<'h> Request<'h> {
 
     /// Sets what `%p` expands to, this process's id otherwise.
     pub fn process(mut self, id: impl Into<Vec<u8>>) -> Self {
-        self.process = id.into();
+        self.process = Some(id.into());
         self
     }
 
@@ -159,8 +159,9 @@ impl<'h> Request<'h> {
         &self.daemon
     }
 
-    pub(crate) fn process_id(&self) -> &[u8] {
-        &self.process
+    pub(crate) fn process_id(&mut self) -> &[u8] {
+        self.process
+            .get_or_insert_with(|| std::process::id().to_string().into_bytes())
     }
 
     pub(crate) fn is_resident(&self) -> bool {

@@ -76,48 +76,131 @@ pub enum Contents {
     Text(Vec<u8>),
 }
 
+/// Runs `attempt` again while it finds that the file changed under its hands, which it says by
+/// returning nothing. A file that will not hold still is an error.
+pub(crate) fn until_steady<R>(mut attempt: impl FnMut() -> io::Result<Option<R>>) -> io::Result<R> {
+    for pause in [1, 2, 5, 10, 20, 50, 100, 200] {
+        if let Some(result) = attempt()? {
+            return Ok(result);
+        }
+        std::thread::sleep(Duration::from_millis(pause));
+    }
+    Err(io::Error::new(
+        io::ErrorKind::ResourceBusy,
+        "file keeps changing while it is read",
+    ))
+}
+
 /// Reads a file whole. A file that is being rewritten meanwhile is read again, so that no mixture of
 /// two states is ever used; one that will not hold still counts as unreadable.
 pub fn read(path: &Path) -> (Contents, Seen) {
-    const TRIES: usize = 20;
-    for attempt in 0..TRIES {
-        if attempt > 0 {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        match read_once(path) {
-            Ok(Some((text, seen))) => return (Contents::Text(text), seen),
-            Ok(None) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return (Contents::Missing, Seen::Missing);
-            }
-            Err(error) => return (Contents::Unreadable(error), Seen::Unsettled),
-        }
+    let read = until_steady(|| {
+        let mut reader = Reader::open(path)?;
+        let mut text = Vec::with_capacity(usize::try_from(reader.id.size).unwrap_or(0) + 1);
+        reader.file.read_to_end(&mut text)?;
+        reader.position = text.len() as u64;
+        Ok(reader.is_unchanged(true)?.then_some((text, reader.seen)))
+    });
+    match read {
+        Ok((text, seen)) => (Contents::Text(text), seen),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (Contents::Missing, Seen::Missing),
+        Err(error) => (Contents::Unreadable(error), Seen::Unsettled),
     }
-    let error = io::Error::new(
-        io::ErrorKind::ResourceBusy,
-        "file keeps changing while it is read",
-    );
-    (Contents::Unreadable(error), Seen::Unsettled)
 }
 
-/// One reading; nothing where the file changed between its first and its last byte.
-fn read_once(path: &Path) -> io::Result<Option<(Vec<u8>, Seen)>> {
-    let mut file = File::open(path)?;
-    let before = file.metadata()?;
-    let id = FileId::of(&before);
-    let seen = if id.is_settled(SystemTime::now()) {
-        Seen::File(id)
-    } else {
-        Seen::Unsettled
-    };
-    let mut text = Vec::with_capacity(usize::try_from(before.size()).unwrap_or(0) + 1);
-    file.read_to_end(&mut text)?;
-    // A change in the same clock tick as the last one does not show in the times, but nearly always in
-    // the size; `Unsettled` takes care of the rest.
-    if FileId::of(&file.metadata()?) != id || (before.is_file() && text.len() as u64 != id.size) {
-        return Ok(None);
+/// A table read piece by piece, for a process that needs it once and may stop early.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    file: File,
+    id: FileId,
+    seen: Seen,
+    is_file: bool,
+    /// How many bytes have been read.
+    position: u64,
+    buffer: Vec<u8>,
+    /// The part of the buffer that is filled, and how much of it the last piece took.
+    filled: usize,
+    taken: usize,
+}
+
+impl Reader {
+    /// Opens a file.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        let id = FileId::of(&metadata);
+        let seen = if id.is_settled(SystemTime::now()) {
+            Seen::File(id)
+        } else {
+            Seen::Unsettled
+        };
+        let is_file = metadata.is_file();
+        Ok(Reader {
+            file,
+            id,
+            seen,
+            is_file,
+            position: 0,
+            buffer: Vec::new(),
+            filled: 0,
+            taken: 0,
+        })
     }
-    Ok(Some((text, seen)))
+
+    /// Is the file still as it was when it was opened, and at its end as long as it then was? A change
+    /// in the same clock tick as the one before does not show in the times, but nearly always in the
+    /// size; [`Seen::Unsettled`] takes care of the rest.
+    pub(crate) fn is_unchanged(&self, at_end: bool) -> io::Result<bool> {
+        let whole = !at_end || !self.is_file || self.position == self.id.size;
+        Ok(whole && FileId::of(&self.file.metadata()?) == self.id)
+    }
+
+    /// The piece that was read last.
+    pub(crate) fn piece(&self) -> &[u8] {
+        &self.buffer[..self.taken]
+    }
+
+    /// Reads the next piece: whole logical lines, except that the last piece ends where the file does.
+    /// False at the end.
+    pub(crate) fn read_piece(&mut self) -> io::Result<bool> {
+        // A small table fits whole, with room to see that it ends.
+        let size = usize::try_from(self.id.size)
+            .map_or(usize::MAX, |n| n.saturating_add(1))
+            .clamp(512, 128 << 10);
+        self.buffer.copy_within(self.taken..self.filled, 0);
+        self.filled -= self.taken;
+        self.taken = 0;
+        loop {
+            if self.buffer.len() == self.filled {
+                // At the start, and for a line that is longer than the buffer.
+                self.buffer.resize((self.buffer.len() * 2).max(size), 0);
+            }
+            let count = loop {
+                match self.file.read(&mut self.buffer[self.filled..]) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    result => break result?,
+                }
+            };
+            self.position += count as u64;
+            let searched = self.filled;
+            self.filled += count;
+            if count == 0 {
+                self.taken = self.filled;
+                return Ok(self.filled > 0);
+            }
+            let new = &self.buffer[searched..self.filled];
+            let end = memchr::memrchr_iter(b'\n', new)
+                .map(|at| searched + at)
+                .find(|at| {
+                    // A continued line goes on after its newline.
+                    *at == 0 || self.buffer[at - 1] != b'\\'
+                });
+            if let Some(end) = end {
+                self.taken = end + 1;
+                return Ok(true);
+            }
+        }
+    }
 }
 
 /// A logical line: backslash-newline pairs taken out.
@@ -169,6 +252,17 @@ impl<'t> Lines<'t> {
             line,
             joined: Vec::new(),
         }
+    }
+
+    /// Goes on at the byte `at`, `lines` physical lines further down.
+    pub(crate) fn pass(&mut self, (at, lines): (usize, u32)) {
+        self.at = at;
+        self.line += lines;
+    }
+
+    /// The text these lines are of.
+    pub(crate) fn text(&self) -> &'t [u8] {
+        self.text
     }
 
     /// Where the next line begins, and how many physical lines are above it.

@@ -1,0 +1,26 @@
+//! What the benchmarks share: tables of known kinds and sizes, and the reference to compare with.
+
+#![forbid(unsafe_code)]
+
+pub mod reference;
+pub mod tables;
+
+use std::time::Instant;
+
+/// Runs `work` until it has taken a while, and returns the nanoseconds one call took: the best of
+/// several rounds, which a noisy machine disturbs least.
+pub fn nanoseconds(mut work: impl FnMut()) -> f64 {
+    let start = Instant::now();
+    work();
+    let once = start.elapsed().as_secs_f64().max(1e-9);
+    let calls = (0.2 / once).clamp(1.0, 1e7) as u32;
+    let mut best = f64::INFINITY;
+    for _ in 0..5 {
+        let start = Instant::now();
+        for _ in 0..calls {
+            work();
+        }
+        best = best.min(start.elapsed().as_secs_f64() / f64::from(calls));
+    }
+    best * 1e9
+}
