@@ -1,0 +1,300 @@
+//! The C library's name service: hosts, netgroups, users and groups, through NSS as the host has it.
+//!
+//! Thin wrappers that own what C allocates. What a name means to a rule is in [`names`](crate::names).
+
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::mem::{MaybeUninit, zeroed};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::ptr;
+
+/// An address family to look a name up in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// Both.
+    Any,
+    /// IPv4
+    V4,
+    /// IPv6
+    V6,
+}
+
+/// What a name resolves to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// The official name.
+    pub canonical: Option<Vec<u8>>,
+    /// The addresses, in the order the resolver gives; ports are 0.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// The addresses of a host name or numeric address, and its official name. Nothing where there are none.
+pub fn resolve(name: &[u8], family: Family) -> Option<Resolved> {
+    get_addr_info(name, family, libc::AI_CANONNAME)
+}
+
+/// Does the text read as a numeric address?
+pub fn is_numeric(text: &[u8]) -> bool {
+    get_addr_info(text, Family::Any, libc::AI_NUMERICHOST).is_some()
+}
+
+fn get_addr_info(name: &[u8], family: Family, flags: c_int) -> Option<Resolved> {
+    let name = CString::new(name).ok()?;
+    // SAFETY: addrinfo is plain data, for which all zeroes is the documented "no hints".
+    let mut hints: libc::addrinfo = unsafe { zeroed() };
+    hints.ai_family = match family {
+        Family::Any => libc::AF_UNSPEC,
+        Family::V4 => libc::AF_INET,
+        Family::V6 => libc::AF_INET6,
+    };
+    hints.ai_socktype = libc::SOCK_STREAM;
+    hints.ai_flags = flags;
+    let mut list = ptr::null_mut();
+    // SAFETY: `name` is a C string, `hints` a filled structure, `list` a place for the result.
+    if unsafe { libc::getaddrinfo(name.as_ptr(), ptr::null(), &hints, &mut list) } != 0 {
+        return None;
+    }
+    let mut resolved = Resolved {
+        canonical: None,
+        addresses: Vec::new(),
+    };
+    let mut next = list;
+    // SAFETY: `next` is null or an element of the list that getaddrinfo returned and nobody has freed.
+    while let Some(entry) = unsafe { next.as_ref() } {
+        if !entry.ai_canonname.is_null() {
+            // SAFETY: a canonical name that is set is a C string that lives as long as the list.
+            let name = unsafe { CStr::from_ptr(entry.ai_canonname) };
+            resolved.canonical.get_or_insert_with(|| name.to_bytes().to_vec());
+        }
+        // SAFETY: `ai_addr` holds an address of `ai_addrlen` bytes of the family it says.
+        let address = unsafe { socket_address(entry.ai_addr, entry.ai_addrlen) };
+        resolved.addresses.extend(address);
+        next = entry.ai_next;
+    }
+    // SAFETY: `list` came from getaddrinfo, is freed once, and nothing borrowed from it is left.
+    unsafe { libc::freeaddrinfo(list) };
+    (!resolved.addresses.is_empty()).then_some(resolved)
+}
+
+/// # Safety
+/// `address` points to `length` readable bytes that hold a socket address.
+unsafe fn socket_address(address: *const libc::sockaddr, length: libc::socklen_t) -> Option<SocketAddr> {
+    let length = usize::try_from(length).ok()?;
+    if address.is_null() || length < size_of::<libc::sa_family_t>() {
+        return None;
+    }
+    // SAFETY: the family comes first in every socket address, and the length covers it.
+    match c_int::from(unsafe { (*address).sa_family }) {
+        libc::AF_INET if length >= size_of::<libc::sockaddr_in>() => {
+            // SAFETY: the family and the length say that this is a sockaddr_in.
+            let v4 = unsafe { ptr::read_unaligned(address.cast::<libc::sockaddr_in>()) };
+            let ip = Ipv4Addr::from_bits(u32::from_be(v4.sin_addr.s_addr));
+            Some(SocketAddrV4::new(ip, u16::from_be(v4.sin_port)).into())
+        }
+        libc::AF_INET6 if length >= size_of::<libc::sockaddr_in6>() => {
+            // SAFETY: the family and the length say that this is a sockaddr_in6.
+            let v6 = unsafe { ptr::read_unaligned(address.cast::<libc::sockaddr_in6>()) };
+            let ip = Ipv6Addr::from(v6.sin6_addr.s6_addr);
+            let port = u16::from_be(v6.sin6_port);
+            Some(SocketAddrV6::new(ip, port, v6.sin6_flowinfo, v6.sin6_scope_id).into())
+        }
+        _ => None,
+    }
+}
+
+/// The host name of an address.
+pub fn name_of(address: &SocketAddr) -> Option<Vec<u8>> {
+    get_name_info(address, libc::NI_NAMEREQD)
+}
+
+/// An address as text, the scope id by interface name where there is one.
+pub fn numeric(address: &SocketAddr) -> Vec<u8> {
+    get_name_info(address, libc::NI_NUMERICHOST).unwrap_or_else(|| address.ip().to_string().into_bytes())
+}
+
+fn get_name_info(address: &SocketAddr, flags: c_int) -> Option<Vec<u8>> {
+    // SAFETY: sockaddr_storage is plain data.
+    let mut storage: libc::sockaddr_storage = unsafe { zeroed() };
+    let length = match address {
+        SocketAddr::V4(v4) => {
+            let to = (&raw mut storage).cast::<libc::sockaddr_in>();
+            // SAFETY: sockaddr_storage is large enough and aligned for every socket address.
+            unsafe {
+                (*to).sin_family = libc::AF_INET as libc::sa_family_t;
+                (*to).sin_port = v4.port().to_be();
+                (*to).sin_addr.s_addr = v4.ip().to_bits().to_be();
+            }
+            size_of::<libc::sockaddr_in>()
+        }
+        SocketAddr::V6(v6) => {
+            let to = (&raw mut storage).cast::<libc::sockaddr_in6>();
+            // SAFETY: as above.
+            unsafe {
+                (*to).sin6_family = libc::AF_INET6 as libc::sa_family_t;
+                (*to).sin6_port = v6.port().to_be();
+                (*to).sin6_addr.s6_addr = v6.ip().octets();
+                (*to).sin6_scope_id = v6.scope_id();
+            }
+            size_of::<libc::sockaddr_in6>()
+        }
+    };
+    let mut name = [0 as c_char; libc::NI_MAXHOST as usize];
+    // SAFETY: `storage` holds an address of `length` bytes, `name` has room for NI_MAXHOST.
+    let status = unsafe {
+        libc::getnameinfo(
+            (&raw const storage).cast(),
+            length as libc::socklen_t,
+            name.as_mut_ptr(),
+            name.len() as libc::socklen_t,
+            ptr::null_mut(),
+            0,
+            flags,
+        )
+    };
+    if status != 0 {
+        return None;
+    }
+    // SAFETY: on success getnameinfo has written a C string into `name`.
+    let name = unsafe { CStr::from_ptr(name.as_ptr()) };
+    Some(name.to_bytes().to_vec())
+}
+
+unsafe extern "C" {
+    fn innetgr(
+        group: *const c_char,
+        host: *const c_char,
+        user: *const c_char,
+        domain: *const c_char,
+    ) -> c_int;
+    fn setnetgrent(group: *const c_char) -> c_int;
+    fn endnetgrent();
+    fn getnetgrent(host: *mut *mut c_char, user: *mut *mut c_char, domain: *mut *mut c_char) -> c_int;
+}
+
+/// Is `host` a member of the netgroup?
+pub fn in_netgroup(group: &[u8], host: &[u8]) -> bool {
+    let (Ok(group), Ok(host)) = (CString::new(group), CString::new(host)) else {
+        return false;
+    };
+    // SAFETY: C strings, or null for "any user" and "any domain".
+    unsafe { innetgr(group.as_ptr(), host.as_ptr(), ptr::null(), ptr::null()) == 1 }
+}
+
+/// Has the netgroup any member at all?
+///
+/// The C library walks netgroups with one cursor for the whole process: not for threads.
+pub fn netgroup_exists(group: &[u8]) -> bool {
+    let Ok(group) = CString::new(group) else {
+        return false;
+    };
+    let (mut host, mut user, mut domain) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+    // SAFETY: the group is a C string; the three places receive pointers that are not used.
+    unsafe {
+        let found = setnetgrent(group.as_ptr()) == 1 && getnetgrent(&mut host, &mut user, &mut domain) == 1;
+        endnetgrent();
+        found
+    }
+}
+
+/// A user as the user database has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct User {
+    /// The user id.
+    pub uid: libc::uid_t,
+    /// The user's own group.
+    pub gid: libc::gid_t,
+}
+
+/// Looks a user up by name.
+pub fn user(name: &[u8]) -> Option<User> {
+    let name = CString::new(name).ok()?;
+    let mut entry = MaybeUninit::<libc::passwd>::uninit();
+    let found = with_buffer(|buffer, found| {
+        // SAFETY: a C string, room for one entry, and a buffer with its true length.
+        unsafe {
+            libc::getpwnam_r(
+                name.as_ptr(),
+                entry.as_mut_ptr(),
+                buffer.as_mut_ptr(),
+                buffer.len(),
+                found,
+            )
+        }
+    });
+    // SAFETY: on success the entry has been filled in; only its numbers are read.
+    found.then(|| unsafe { entry.assume_init() }).map(|entry| User {
+        uid: entry.pw_uid,
+        gid: entry.pw_gid,
+    })
+}
+
+/// Looks a group's id up by name.
+pub fn group(name: &[u8]) -> Option<libc::gid_t> {
+    let name = CString::new(name).ok()?;
+    let mut entry = MaybeUninit::<libc::group>::uninit();
+    let found = with_buffer(|buffer, found| {
+        // SAFETY: a C string, room for one entry, and a buffer with its true length.
+        unsafe {
+            libc::getgrnam_r(
+                name.as_ptr(),
+                entry.as_mut_ptr(),
+                buffer.as_mut_ptr(),
+                buffer.len(),
+                found,
+            )
+        }
+    });
+    // SAFETY: on success the entry has been filled in; only its number is read.
+    found
+        .then(|| unsafe { entry.assume_init() })
+        .map(|entry| entry.gr_gid)
+}
+
+/// Calls a reentrant look-up with a buffer large enough. True where an entry was found.
+fn with_buffer<T>(mut look_up: impl FnMut(&mut [c_char], &mut *mut T) -> c_int) -> bool {
+    let mut buffer = vec![0 as c_char; 1024];
+    loop {
+        let mut found = ptr::null_mut();
+        match look_up(&mut buffer, &mut found) {
+            0 => return !found.is_null(),
+            libc::EINTR => {}
+            libc::ERANGE if buffer.len() < 1 << 24 => buffer.resize(buffer.len() * 2, 0),
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_resolve_to_themselves() {
+        let found = resolve(b"192.0.2.1", Family::Any).unwrap();
+        assert_eq!(found.addresses, ["192.0.2.1:0".parse().unwrap()]);
+        assert_eq!(numeric(&found.addresses[0]), b"192.0.2.1");
+        let v6 = resolve(b"2001:db8::1", Family::V6).unwrap();
+        assert_eq!(numeric(&v6.addresses[0]), b"2001:db8::1");
+        assert!(is_numeric(b"0x7f.1") && !is_numeric(b"localhost"));
+        assert!(resolve(b"a\0b", Family::Any).is_none());
+    }
+
+    #[test]
+    fn scope_ids_are_shown_by_interface() {
+        let found = resolve(b"fe80::1%lo", Family::V6).unwrap();
+        assert_eq!(numeric(&found.addresses[0]), b"fe80::1%lo");
+    }
+
+    #[test]
+    fn users_and_groups() {
+        assert_eq!(user(b"root"), Some(User { uid: 0, gid: 0 }));
+        assert_eq!(group(b"root"), Some(0));
+        assert_eq!(user(b"no such user"), None);
+        assert_eq!(group(b"no such group"), None);
+    }
+
+    #[test]
+    fn unknown_netgroups() {
+        assert!(!netgroup_exists(b"no-such-netgroup"));
+        assert!(!in_netgroup(b"no-such-netgroup", b"localhost"));
+    }
+}
