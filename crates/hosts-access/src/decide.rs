@@ -282,7 +282,7 @@ impl<F: Files, T: Trace> Evaluation<F, T> {
             file: Arc::clone(path),
             line: 0,
         }));
-        let mut skipper = Skipper::default();
+        let mut skipper = Skipper::new();
         let mut lines_above = 0;
         loop {
             if !reader.read_piece()? {

@@ -15,12 +15,11 @@ const ONES: u128 = u128::MAX / 0xff;
 const HIGH: u128 = ONES * 0x80;
 
 /// What is known of the request, in the form that lines are compared with.
-#[derive(Default)]
 pub(crate) struct Skipper {
     client: Option<Client>,
     /// The daemon list of the line before: most lines have the same.
     last: Daemons,
-    seen: [Daemons; 16],
+    seen: [Daemons; 64],
 }
 
 /// The client's address as text.
@@ -56,6 +55,15 @@ enum DaemonState {
 }
 
 impl Skipper {
+    /// Nothing is known yet.
+    pub(crate) fn new() -> Self {
+        Skipper {
+            client: None,
+            last: Daemons::default(),
+            seen: [Daemons::default(); 64],
+        }
+    }
+
     /// Passes over lines from `at` on; returns where it stopped and how many lines it passed.
     pub(crate) fn pass(
         &mut self,
@@ -103,7 +111,8 @@ impl Skipper {
         let has_blank = colon + 1 < WIDTH && word.to_le_bytes()[colon + 1] == b' ';
         let length = colon + 1 + usize::from(has_blank);
         let mask = below(length);
-        let slot = ((word & mask).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835) >> 124) as usize;
+        let folded = (word & mask) as u64 ^ ((word & mask) >> 64) as u64;
+        let slot = (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize;
         let seen = &mut self.seen[slot];
         if seen.mask != mask || seen.word != word & mask {
             let state = DaemonState::of(&word.to_le_bytes()[..colon], request, with);
@@ -184,7 +193,7 @@ impl Client {
             return None;
         };
         let word = load(text, at)?;
-        let length = first(!from_dot_to_nine(word) & HIGH)?;
+        let length = first(!in_range(word, b'.', b'9') & HIGH)?;
         let stop = at + length;
         if length == 0 || text[stop] != b'\n' || !text[at].is_ascii_digit() {
             return None;
@@ -216,13 +225,9 @@ impl Client {
             return None;
         };
         let name = request.looked_up_name(Side::Client)?;
-        let rest = text.get(at..)?;
-        let end = memchr::memchr(b'\n', rest)?;
-        let token = &rest[..end];
-        if !token
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
-        {
+        let end = name_end(text, at)?;
+        let token = &text[at..end];
+        if text[end] != b'\n' {
             return None;
         }
         let is_word = [&b"ALL"[..], b"KNOWN", b"LOCAL", b"EXCEPT"]
@@ -235,7 +240,23 @@ impl Client {
             || token.last().is_none_or(|last| *last == b'.')
             || tail.is_some_and(|tail| tail.eq_ignore_ascii_case(token))
             || name.first() == Some(&b':');
-        (!may_match).then_some(at + end + 1)
+        (!may_match).then_some(end + 1)
+    }
+}
+
+/// Where the letters, digits, dots and hyphens that begin at `at` end, if that is not near the end of
+/// the text.
+#[inline]
+fn name_end(text: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        let word = load(text, at)?;
+        // Setting this bit makes letters small; what it makes of other characters is looked at before.
+        let small = word | ONES * 0x20;
+        let allowed = in_range(word, b'-', b'.') | in_range(word, b'0', b'9') | in_range(small, b'a', b'z');
+        match first(!allowed & HIGH) {
+            Some(length) => return Some(at + length),
+            None => at += WIDTH,
+        }
     }
 }
 
@@ -251,13 +272,13 @@ fn equal(word: u128, byte: u8) -> u128 {
     !(((differences & !HIGH) + !HIGH) | differences) & HIGH
 }
 
-/// The high bit of each byte from `.` to `9`: digits, dots and slashes.
+/// The high bit of each byte from `low` to `high`, which are ASCII.
 #[inline]
-fn from_dot_to_nine(word: u128) -> u128 {
-    let low = word & !HIGH;
-    let from_dot = low + ONES * (0x80 - b'.' as u128);
-    let above_nine = low + ONES * (0x80 - (b'9' + 1) as u128);
-    from_dot & !above_nine & !word & HIGH
+fn in_range(word: u128, low: u8, high: u8) -> u128 {
+    let seven_bits = word & !HIGH;
+    let from_low = seven_bits + ONES * u128::from(0x80 - low);
+    let above_high = seven_bits + ONES * u128::from(0x7f - high);
+    from_low & !above_high & !word & HIGH
 }
 
 /// The index of the first byte whose high bit is set.
@@ -286,7 +307,7 @@ mod tests {
             let word =
                 u128::from_le_bytes([b'1', byte, b':', b'.', byte, 0, 255, 128, 1, 2, 3, 4, 5, 6, 7, 8]);
             assert_eq!(
-                from_dot_to_nine(word) >> 15 & 1 == 1,
+                in_range(word, b'.', b'9') >> 15 & 1 == 1,
                 (b'.'..=b'9').contains(&byte),
                 "{byte}"
             );

@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use super::postings::{Postings, hash_tails, key};
 use crate::address::{Ipv6, reduce_mapped};
 use crate::matching::Network;
-use crate::request::{Address, Request, Side};
+use crate::request::{Request, Side};
 use crate::syntax::pattern::{HostPattern, StringPattern};
 
 /// Kinds of keys. Networks are `NET4 + length` and `NET6 + length`.
@@ -19,29 +19,34 @@ const TEXT: u32 = 2;
 const NET4: u32 = 0x100;
 const NET6: u32 = 0x200;
 
-/// What kinds of keys a group has, so that no others are looked for.
+/// What kinds of keys there are, so that no others are looked for.
 #[derive(Debug, Clone, Copy, Default)]
 struct Shape {
     /// Bit `n`: networks of that many bits, addresses as 32.
     lengths4: u64,
     /// Bit `n - 1`: the same for IPv6.
     lengths6: u128,
-    /// Names or suffixes.
-    texts: bool,
+    /// Names or suffixes with a letter in them, which no dotted quad matches.
+    names: bool,
+    /// Those without one.
+    numbers: bool,
 }
 
-/// An index of host patterns, each with the position it stands at; several groups share one.
+/// An index of host patterns, each with the position it stands at.
+///
+/// Positions belong to groups. Patterns that any host could reach are found by group; for those that
+/// only few can, telling the groups apart would cost more look-ups than it saves candidates.
 #[derive(Debug)]
 pub(crate) struct HostIndex {
     postings: Postings,
-    shapes: Vec<Shape>,
+    shape: Shape,
 }
 
 /// Collects patterns in ascending order of position.
 #[derive(Debug, Default)]
 pub(crate) struct HostIndexBuilder {
     entries: Vec<(u64, u32)>,
-    shapes: Vec<Shape>,
+    shape: Shape,
 }
 
 impl HostIndexBuilder {
@@ -52,7 +57,7 @@ impl HostIndexBuilder {
 
     /// Adds a position that is a candidate whatever the host is.
     pub(crate) fn add_any(&mut self, group: u32, position: u32) {
-        self.push(group, ANY, 0, position);
+        self.push(ANY, group.into(), position);
     }
 
     /// Adds a pattern.
@@ -60,13 +65,13 @@ impl HostIndexBuilder {
         match pattern {
             HostPattern::Net { net, mask } => match Network::parse(net, mask) {
                 Some(Network::V4 { net, mask }) if mask.leading_ones() + mask.trailing_zeros() == 32 => {
-                    self.add_net4(group, net, mask.leading_ones(), position);
+                    self.add_net4(net, mask.leading_ones(), position);
                 }
                 Some(Network::V6 {
                     net,
                     length: length @ 1..,
                 }) => {
-                    self.add_net6(group, net, length, position);
+                    self.add_net6(net, length, position);
                 }
                 Some(_) => self.add_any(group, position),
                 // It matches no address and looks no name up.
@@ -75,17 +80,17 @@ impl HostIndexBuilder {
             HostPattern::Text { pattern, tries_name } => {
                 match pattern {
                     StringPattern::Exact(text) => match canonical_quad(text) {
-                        Some(quad) => self.add_net4(group, quad, 32, position),
-                        None => self.add_text(group, text, position),
+                        Some(quad) => self.add_net4(quad, 32, position),
+                        None => self.add_text(text, position),
                     },
-                    StringPattern::Suffix(text) => self.add_text(group, text, position),
+                    StringPattern::Suffix(text) => self.add_text(text, position),
                     StringPattern::Prefix(text) => match octets(text) {
-                        Some((net, length)) => self.add_net4(group, net, length, position),
+                        Some((net, length)) => self.add_net4(net, length, position),
                         None => return self.add_any(group, position),
                     },
                     StringPattern::Bracketed(inner) => {
                         if let Some(v6) = Ipv6::parse(inner) {
-                            self.add_net6(group, v6.bits, 128, position);
+                            self.add_net6(v6.bits, 128, position);
                         }
                     }
                     StringPattern::All | StringPattern::Known | StringPattern::Wildcard(_) => {
@@ -93,7 +98,7 @@ impl HostIndexBuilder {
                     }
                 }
                 if tries_name {
-                    self.push(group, TRIGGER, 0, position);
+                    self.push(TRIGGER, group.into(), position);
                 }
             }
             HostPattern::Netgroup(_) | HostPattern::File(_) | HostPattern::Known | HostPattern::Local => {
@@ -102,39 +107,34 @@ impl HostIndexBuilder {
         }
     }
 
-    fn add_net4(&mut self, group: u32, net: u32, length: u32, position: u32) {
-        self.shape(group).lengths4 |= 1 << length;
-        self.push(group, NET4 + length, u64::from(net), position);
+    fn add_net4(&mut self, net: u32, length: u32, position: u32) {
+        self.shape.lengths4 |= 1 << length;
+        self.push(NET4 + length, u64::from(net), position);
     }
 
-    fn add_net6(&mut self, group: u32, net: u128, length: u32, position: u32) {
-        self.shape(group).lengths6 |= 1 << (length - 1);
-        self.push(group, NET6 + length, fold(net & prefix_mask(length)), position);
+    fn add_net6(&mut self, net: u128, length: u32, position: u32) {
+        self.shape.lengths6 |= 1 << (length - 1);
+        self.push(NET6 + length, fold(net & prefix_mask(length)), position);
     }
 
-    fn add_text(&mut self, group: u32, text: &[u8], position: u32) {
-        self.shape(group).texts = true;
-        self.push(group, TEXT, hash_tails(text, |_| {}), position);
-    }
-
-    fn shape(&mut self, group: u32) -> &mut Shape {
-        let at = group as usize;
-        if self.shapes.len() <= at {
-            self.shapes.resize(at + 1, Shape::default());
+    fn add_text(&mut self, text: &[u8], position: u32) {
+        if text.iter().any(u8::is_ascii_alphabetic) {
+            self.shape.names = true;
+        } else {
+            self.shape.numbers = true;
         }
-        &mut self.shapes[at]
+        self.push(TEXT, hash_tails(text, |_| {}), position);
     }
 
-    fn push(&mut self, group: u32, kind: u32, value: u64, position: u32) {
-        self.shape(group);
-        self.entries.push((key(kind, group, value), position));
+    fn push(&mut self, kind: u32, value: u64, position: u32) {
+        self.entries.push((key(kind, value), position));
     }
 
     /// The finished index.
     pub(crate) fn build(self) -> HostIndex {
         HostIndex {
             postings: Postings::new(&self.entries),
-            shapes: self.shapes,
+            shape: self.shape,
         }
     }
 }
@@ -153,13 +153,9 @@ impl HostIndex {
         }
     }
 
-    fn shape(&self, group: u32) -> Shape {
-        self.shapes.get(group as usize).copied().unwrap_or_default()
-    }
-
     /// How many bytes it takes.
     pub(crate) fn bytes(&self) -> usize {
-        self.postings.bytes() + size_of_val(&*self.shapes)
+        self.postings.bytes()
     }
 }
 
@@ -238,51 +234,19 @@ impl<'i> Candidates<'i> {
         }
         self.stage = Stage::AddressKnown;
         for at in 0..self.groups.len() {
-            let group = self.groups[at];
-            self.find(group, ANY, 0);
+            let group = u64::from(self.groups[at]);
+            self.find(ANY, group);
             if !named {
-                self.triggers
-                    .push(self.index.postings.get(key(TRIGGER, group, 0)));
-            }
-            self.find_address(group, address);
-            self.find_text(group, text);
-        }
-    }
-
-    fn learn_name(&mut self, name: &[u8]) {
-        self.stage = Stage::NameKnown;
-        let name = reduce_mapped(name);
-        // A name set by the program may look like an address.
-        let ipv6 = Ipv6::parse(name);
-        self.triggers.clear();
-        for at in 0..self.groups.len() {
-            let group = self.groups[at];
-            self.find_text(group, name);
-            if let Some(v6) = &ipv6 {
-                self.find(group, NET6 + 128, fold(v6.bits));
+                self.triggers.push(self.index.postings.get(key(TRIGGER, group)));
             }
         }
-    }
-
-    fn find(&mut self, group: u32, kind: u32, value: u64) {
-        let positions = self.index.postings.get(key(kind, group, value));
-        // Only what is not passed yet; lists may be long.
-        let from = positions.partition_point(|p| *p < self.next);
-        self.add(&positions[from..]);
-    }
-
-    fn find_address(&mut self, group: u32, address: &Address) {
-        let shape = self.index.shape(group);
+        let shape = self.index.shape;
         if let Some(quad) = address.quad {
             let mut lengths = shape.lengths4;
             while lengths != 0 {
                 let length = lengths.trailing_zeros();
                 lengths &= lengths - 1;
-                self.find(
-                    group,
-                    NET4 + length,
-                    u64::from(quad & (u32::MAX << (32 - length))),
-                );
+                self.find(NET4 + length, u64::from(quad & (u32::MAX << (32 - length))));
             }
         }
         if let Some(bits) = address.ipv6 {
@@ -290,21 +254,37 @@ impl<'i> Candidates<'i> {
             while lengths != 0 {
                 let length = lengths.trailing_zeros() + 1;
                 lengths &= lengths - 1;
-                self.find(group, NET6 + length, fold(bits & prefix_mask(length)));
+                self.find(NET6 + length, fold(bits & prefix_mask(length)));
             }
+        }
+        if shape.numbers || (shape.names && address.quad.is_none()) {
+            self.find_text(text);
         }
     }
 
-    fn find_text(&mut self, group: u32, text: &[u8]) {
-        if !self.index.shape(group).texts {
-            return;
+    fn learn_name(&mut self, name: &[u8]) {
+        self.stage = Stage::NameKnown;
+        self.triggers.clear();
+        let name = reduce_mapped(name);
+        // A name set by the program may look like an address.
+        if let Some(v6) = Ipv6::parse(name) {
+            self.find(NET6 + 128, fold(v6.bits));
         }
-        let mut tails = Vec::with_capacity(8);
-        let whole = hash_tails(text, |hash| tails.push(hash));
-        self.find(group, TEXT, whole);
-        for hash in tails {
-            self.find(group, TEXT, hash);
+        if self.index.shape.names || self.index.shape.numbers {
+            self.find_text(name);
         }
+    }
+
+    fn find(&mut self, kind: u32, value: u64) {
+        let positions = self.index.postings.get(key(kind, value));
+        // Only what is not passed yet; lists may be long.
+        let from = positions.partition_point(|p| *p < self.next);
+        self.add(&positions[from..]);
+    }
+
+    fn find_text(&mut self, text: &[u8]) {
+        let whole = hash_tails(text, |hash| self.find(TEXT, hash));
+        self.find(TEXT, whole);
     }
 }
 

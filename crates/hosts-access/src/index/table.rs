@@ -88,7 +88,7 @@ impl TableIndex {
     /// The rules that could match the request, in order.
     pub(crate) fn candidates(&self, request: &mut Request<'_>, with: &mut impl Matching) -> Candidates<'_> {
         let mut groups = Vec::new();
-        let name = key(NAME, 0, hash_tails(request.daemon(), |_| {}));
+        let name = key(NAME, hash_tails(request.daemon(), |_| {}));
         for &at in self.by_daemon.get(name).iter().chain(&self.general) {
             let group = &self.groups[at as usize];
             if match group.names_server {
@@ -174,7 +174,7 @@ impl Builder {
         for token in tokens(daemons).take_while(|t| !is_except(t)) {
             match DaemonPattern::parse(token).service {
                 Service::Name(StringPattern::Exact(name)) => {
-                    self.by_daemon.push((key(NAME, 0, hash_tails(name, |_| {})), at));
+                    self.by_daemon.push((key(NAME, hash_tails(name, |_| {})), at));
                 }
                 _ => is_general = true,
             }
