@@ -1,1 +1,16 @@
-//! Placeholder while the crate is being written.
+//! The classic programs beside tcpd itself: tcpdmatch, tcpdchk and safe_finger.
+//!
+//! Each program in `bin/` is a call of one `main` here. They ask the engine and this host, and say what
+//! they found; none of them carries out an option. Flags and output are those the programs have had
+//! since the nineties, except that warnings reach the terminal and count in the exit status.
+
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod configuration;
+mod dry_run;
+mod hosts;
+pub mod report;
+pub mod safe_finger;
+pub mod tcpdchk;
+pub mod tcpdmatch;

@@ -33,7 +33,7 @@ pub(super) fn drop_ins(directory: &Path) -> Vec<PathBuf> {
 pub fn parse(path: &Path, text: &[u8]) -> Listing {
     let file: Arc<Path> = Arc::from(path);
     let mut listing = Listing {
-        files: vec![path.to_path_buf()],
+        files: vec![(Starter::Inetd, path.to_path_buf())],
         ..Listing::default()
     };
     for (line, number) in text.split(|byte| *byte == b'\n').zip(1..) {

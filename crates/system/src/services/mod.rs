@@ -53,8 +53,8 @@ pub struct Listing {
     pub launches: Vec<Launch>,
     /// What is wrong with the files.
     pub problems: Vec<Diagnostic>,
-    /// The files read.
-    pub files: Vec<PathBuf>,
+    /// The files read, and who reads them.
+    pub files: Vec<(Starter, PathBuf)>,
 }
 
 impl Listing {
@@ -110,8 +110,8 @@ pub struct Services {
     pub services: Vec<Service>,
     /// What is wrong with the files, and with the programs they name.
     pub problems: Vec<Diagnostic>,
-    /// The files read.
-    pub files: Vec<PathBuf>,
+    /// The files read, and who reads them.
+    pub files: Vec<(Starter, PathBuf)>,
 }
 
 impl Services {
@@ -125,30 +125,31 @@ impl Services {
         for launch in listing.launches {
             services.add(launch);
         }
+        services.sort_problems();
         services
     }
 
-    /// Everything this host is configured to start: the first `inetd.conf` of
-    /// [`inetd::PLACES`], `/etc/inetd.d`, xinetd's files and the enabled socket units.
-    pub fn of_this_host() -> Self {
+    /// Everything this host is configured to start: `inetd_conf`, or the first of [`inetd::PLACES`] there
+    /// is, `/etc/inetd.d`, xinetd's files and the enabled socket units.
+    ///
+    /// # Errors
+    /// Where `inetd_conf` is given and cannot be read. All else that cannot be read is a problem.
+    pub fn of_this_host(inetd_conf: Option<&Path>) -> io::Result<Self> {
         let mut listing = Listing::default();
-        if let Some(path) = inetd::PLACES.iter().map(Path::new).find(|path| path.exists()) {
-            listing.add_inetd(path);
+        match inetd_conf {
+            Some(path) => listing.append(inetd::parse(path, &std::fs::read(path)?)),
+            None => {
+                if let Some(path) = inetd::PLACES.iter().map(Path::new).find(|path| path.exists()) {
+                    listing.add_inetd(path);
+                }
+            }
         }
         for path in inetd::drop_ins(Path::new(inetd::DROP_IN_DIRECTORY)) {
             listing.add_inetd(&path);
         }
         listing.append(xinetd::read(Path::new(xinetd::CONFIGURATION)));
         listing.append(systemd::read(systemd::UNIT_DIRECTORIES.map(Path::new).as_slice()));
-        Services::new(listing)
-    }
-
-    /// What one `inetd.conf` says, and nothing else.
-    ///
-    /// # Errors
-    /// Where it cannot be read.
-    pub fn of_inetd_conf(path: &Path) -> io::Result<Self> {
-        Ok(Services::new(inetd::parse(path, &std::fs::read(path)?)))
+        Ok(Services::new(listing))
     }
 
     /// The entries that start `daemon`, ASCII case apart.
@@ -161,6 +162,17 @@ impl Services {
     /// Who guards `daemon`: the weakest guard among its entries. Nothing where no super server starts it.
     pub fn guard(&self, daemon: &[u8]) -> Option<Guard> {
         self.named(daemon).map(|service| service.guard).min()
+    }
+
+    /// In the order in which a reader of the files meets them.
+    fn sort_problems(&mut self) {
+        let files = &self.files;
+        self.problems.sort_by_key(|problem| {
+            problem.place.as_ref().map(|place| {
+                let file = files.iter().position(|(_, file)| **file == *place.file);
+                (file, place.line)
+            })
+        });
     }
 
     fn add(&mut self, launch: Launch) {

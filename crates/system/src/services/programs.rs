@@ -31,15 +31,19 @@ pub fn base_name(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
 }
 
-/// The program of this name in one of the [`PROGRAM_DIRECTORIES`].
+/// The program of this name in one of the [`PROGRAM_DIRECTORIES`]. RPC services are known to the tables
+/// without the `rpc.` of their program's name.
 pub fn program(name: &[u8]) -> Option<PathBuf> {
     if name.is_empty() || name.contains(&b'/') || name.contains(&0) {
         return None;
     }
-    PROGRAM_DIRECTORIES
-        .iter()
-        .map(|directory| Path::new(directory).join(OsStr::from_bytes(name)))
-        .find(|path| fs::metadata(path).is_ok_and(|facts| facts.is_file()))
+    let names = [name.to_vec(), [b"rpc.", name].concat()];
+    names.iter().find_map(|name| {
+        PROGRAM_DIRECTORIES
+            .iter()
+            .map(|directory| Path::new(directory).join(OsStr::from_bytes(name)))
+            .find(|path| fs::metadata(path).is_ok_and(|facts| facts.is_file()))
+    })
 }
 
 /// Does this program name libwrap among the libraries it loads? Looks for the library's name in the file,

@@ -135,7 +135,7 @@ fn unit(directories: &[&Path], name: &[u8], listing: &mut Listing) -> Vec<Settin
             && let Ok(text) = std::fs::read(path)
         {
             settings.extend(parse(path, &text));
-            listing.files.push(path.to_path_buf());
+            listing.files.push((Starter::Systemd, path.to_path_buf()));
         }
     };
     let own = names.iter().flatten().find_map(|name| {

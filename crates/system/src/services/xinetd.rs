@@ -94,7 +94,7 @@ struct Reader {
 impl Reader {
     fn file(&mut self, path: &Path, text: &[u8], depth: usize) {
         let file: Arc<Path> = Arc::from(path);
-        self.listing.files.push(path.to_path_buf());
+        self.listing.files.push((Starter::Xinetd, path.to_path_buf()));
         // The block being read, and whether its `{` has been seen.
         let mut open: Option<(Block, bool)> = None;
         let mut last = 0;
@@ -197,7 +197,7 @@ impl Reader {
 
     fn include(&mut self, file: &Arc<Path>, line: u32, path: &Path, depth: usize) {
         // Reading nothing twice bounds the work, however the files include each other.
-        if self.listing.files.iter().any(|read| read == path) {
+        if self.listing.files.iter().any(|(_, read)| read == path) {
             let text = [path.as_os_str().as_bytes(), b": included already"].concat();
             return self.listing.problem(file, line, text);
         }
