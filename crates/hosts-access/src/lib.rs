@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod check;
 pub mod decide;
 pub mod decision;
 pub mod diagnostic;

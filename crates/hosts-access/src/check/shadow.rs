@@ -1,0 +1,619 @@
+//! Rules that never decide, because earlier ones decide every request they match (hosts_access(5),
+//! ACCESS CONTROL FILES: the first match wins, and the allow table comes first).
+//!
+//! The answer is never wrong, but may be silent: a rule is called shadowed only where each pair of its
+//! daemons and clients lies within earlier rules that always decide. The work for each rule does not
+//! grow with the number of rules above it.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use super::code::{Code, Example, Level};
+use super::finding::{Fix, Span};
+use super::reach::{Reach, masked_v4, masked_v6, string_covers, strings_apart};
+use super::{Context, foreign};
+use crate::decision::TableKind;
+use crate::document::{List, Rule};
+use crate::syntax::option::Keyword;
+use crate::syntax::pattern::{ClientPattern, DaemonPattern, HostPattern, Service, StringPattern};
+
+pub(super) static SHADOWED: Code = Code {
+    id: "W401",
+    name: "shadowed-rule",
+    level: Level::Warning,
+    meaning: "The first rule that matches decides, and the allow table is read before the deny table. Every \
+        request this rule matches is decided by rules above it, or by the allow table, so it never decides \
+        anything.",
+    remedy: "Move the rule above the ones that hide it, or remove it.",
+    bad: Example {
+        allow: "sshd: 10.\nsshd: 10.1.2.3 : deny\n",
+        deny: "ALL: ALL\n",
+    },
+    good: Example {
+        allow: "sshd: 10.1.2.3 : deny\nsshd: 10.\n",
+        deny: "ALL: ALL\n",
+    },
+    needs_host: false,
+};
+
+pub(super) static DUPLICATE: Code = Code {
+    id: "W402",
+    name: "duplicate-rule",
+    level: Level::Warning,
+    meaning: "A rule for the same daemons and the same clients stands above. The first one decides; this one \
+        never does, even if its options differ.",
+    remedy: "Remove one of the two.",
+    bad: Example {
+        allow: "sshd: 10.0.0.1\nSSHD : 10.0.0.1\n",
+        deny: "ALL: ALL\n",
+    },
+    good: Example {
+        allow: "sshd: 10.0.0.1\nsshd: 10.0.0.2\n",
+        deny: "ALL: ALL\n",
+    },
+    needs_host: false,
+};
+
+pub(super) static CODES: &[&Code] = &[&SHADOWED, &DUPLICATE];
+
+/// So many pairs of daemon and client of one rule are looked at; beyond it, nothing is claimed.
+const MOST_PAIRS: usize = 1 << 16;
+/// So many patterns that cannot be looked up are tried one by one.
+const MOST_TRIED: usize = 32;
+
+/// The rules that came before, by what they match.
+#[derive(Default)]
+pub(super) struct Earlier<'t> {
+    rules: Vec<Place>,
+    all: Clients<'t>,
+    daemons: HashMap<Cow<'t, [u8]>, Clients<'t>>,
+    patterns: Vec<(StringPattern<'t>, Clients<'t>)>,
+    excepting: Vec<Excepting<'t>>,
+    with_except: HashMap<Vec<u8>, u32>,
+}
+
+struct Place {
+    table: TableKind,
+    span: Span,
+}
+
+/// What covers a request: a rule, alone or as the last of several that do so together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cover {
+    rule: u32,
+    together: bool,
+}
+
+/// A rule with exceptions.
+struct Excepting<'t> {
+    rule: u32,
+    daemons: Vec<DaemonPattern<'t>>,
+    not_daemons: Vec<DaemonPattern<'t>>,
+    clients: Vec<Client<'t>>,
+    not_clients: Vec<Client<'t>>,
+}
+
+/// A client token, with what its host part reaches.
+#[derive(Clone, Copy)]
+struct Client<'t> {
+    text: &'t [u8],
+    has_user: bool,
+    reach: Reach<'t>,
+}
+
+impl<'t> Client<'t> {
+    fn new(text: &'t [u8], pattern: &ClientPattern<'t>) -> Self {
+        Client {
+            text,
+            has_user: pattern.user.is_some(),
+            reach: Reach::of(pattern.host),
+        }
+    }
+
+    fn covers(&self, inner: &Client<'_>) -> bool {
+        if self.has_user {
+            self.text == inner.text
+        } else {
+            self.reach.covers(&inner.reach)
+        }
+    }
+}
+
+impl<'t> Earlier<'t> {
+    /// Reports the rule if it never decides, then adds it to those that came before.
+    pub(super) fn rule(&mut self, cx: &mut Context<'t, '_>, rule: &Rule<'t>) {
+        let clients: Vec<_> = rule
+            .clients
+            .tokens()
+            .map(|t| Client::new(t.text, &t.pattern))
+            .collect();
+        if !cx.is_foreign {
+            self.report(cx, rule, &clients);
+        }
+        self.add(cx, rule, &clients);
+    }
+
+    fn report(&self, cx: &mut Context<'t, '_>, rule: &Rule<'t>, clients: &[Client<'t>]) {
+        if !rule.clients.excepts.is_empty() || !rule.daemons.excepts.is_empty() {
+            if let Some(same) = self.with_except.get(&spelling(rule)) {
+                self.report_as(cx, rule, *same, true, false);
+                return;
+            }
+        }
+        let clients = &clients[..rule.clients.parts[0].len()];
+        let daemons = &rule.daemons.parts[0];
+        if daemons.len().saturating_mul(clients.len()) > MOST_PAIRS {
+            return;
+        }
+        let mut last: Option<Cover> = None;
+        let mut is_one = true;
+        for daemon in daemons {
+            for client in clients.iter().filter(|c| c.reach != Reach::Nothing) {
+                let Some(cover) = self.cover(daemon.text, &daemon.pattern, client) else {
+                    return;
+                };
+                is_one &= !cover.together && last.is_none_or(|l| l.rule == cover.rule);
+                last = Some(match last {
+                    Some(l) if l.rule >= cover.rule => l,
+                    _ => cover,
+                });
+            }
+        }
+        let Some(last) = last else { return };
+        let is_plain = rule.clients.excepts.is_empty() && rule.daemons.excepts.is_empty();
+        self.report_as(cx, rule, last.rule, is_plain && is_one, !is_one);
+    }
+
+    /// Reports the rule; `may_be_same` where it may be the same as the one that hides it.
+    fn report_as(&self, cx: &mut Context<'t, '_>, rule: &Rule<'t>, by: u32, may_be_same: bool, many: bool) {
+        let Some(place) = self.rules.get(by as usize) else {
+            return;
+        };
+        let is_ban = cx.table == TableKind::Deny && foreign::is_ban(rule);
+        let table = match place.table {
+            TableKind::Allow => "the allow table",
+            TableKind::Deny => "the deny table",
+        };
+        let line = place.span.line;
+        let here = if place.table == cx.table {
+            format!("line {line}")
+        } else {
+            format!("line {line} of {table}")
+        };
+        let whole = cx.whole();
+        let at = whole.start..rule.clients.span.end.clamp(whole.start, whole.end);
+        let document = cx.document;
+        let by_text = (place.table == cx.table).then(|| &document.text[place.span.bytes.clone()]);
+        let is_same =
+            may_be_same && place.table == cx.table && by_text.is_some_and(|text| same_lists(text, rule));
+        let finding = if is_same {
+            let is_same_text = by_text.is_some_and(|text| text.trim_ascii() == cx.line.trim_ascii());
+            let message = if is_same_text || same_options(by_text, rule) {
+                format!("{here} is the same rule")
+            } else {
+                format!("{here} is for the same daemons and clients, and decides; these options never run")
+            };
+            let remove = cx.entry.bytes.clone();
+            let edit = super::Edit::new(remove, "");
+            let is_safe = same_options(by_text, rule);
+            let fix = Fix {
+                is_safe,
+                ..Fix::safe("remove the line", vec![edit])
+            };
+            cx.report(&DUPLICATE, &at, message).fix(fix)
+        } else {
+            let message = if many {
+                format!("this rule never decides: rules above it, the last in {here}, decide all it matches")
+            } else {
+                format!("this rule never decides: {here} decides all it matches")
+            };
+            cx.report(&SHADOWED, &at, message)
+                .help("move it up, or remove it")
+        };
+        finding.related(place.table, place.span.clone(), "this decides first");
+        if is_ban {
+            finding.level(Level::Info);
+            finding.fix = None;
+        }
+    }
+
+    fn cover(&self, text: &[u8], daemon: &DaemonPattern<'_>, client: &Client<'_>) -> Option<Cover> {
+        if let Some(cover) = self.all.cover(client) {
+            return Some(cover);
+        }
+        let by_text = |text: &[u8]| self.daemons.get(daemon_key(text).as_ref())?.cover(client);
+        if let Some(cover) = by_text(text) {
+            return Some(cover);
+        }
+        if daemon.host.is_some()
+            && let Some(at) = crate::text::find_outside_brackets(&text[1..], b'@')
+            && let Some(cover) = by_text(&text[..at + 1])
+        {
+            return Some(cover);
+        }
+        if let Service::Name(name) = daemon.service {
+            let found = self
+                .patterns
+                .iter()
+                .filter(|(pattern, _)| string_covers(*pattern, name))
+                .find_map(|(_, clients)| clients.cover(client));
+            if found.is_some() {
+                return found;
+            }
+        }
+        self.excepting
+            .iter()
+            .find(|rule| {
+                rule.clients.iter().any(|c| c.covers(client))
+                    && rule
+                        .not_clients
+                        .iter()
+                        .all(|c| c.reach.is_apart_from(&client.reach))
+                    && rule.daemons.iter().any(|d| daemon_covers(d, daemon))
+                    && rule.not_daemons.iter().all(|d| daemons_apart(d, daemon))
+            })
+            .map(|rule| Cover {
+                rule: rule.rule,
+                together: false,
+            })
+    }
+
+    fn add(&mut self, cx: &Context<'t, '_>, rule: &Rule<'t>, clients: &[Client<'t>]) {
+        let Ok(number) = u32::try_from(self.rules.len()) else {
+            return;
+        };
+        let whole = cx.whole();
+        self.rules.push(Place {
+            table: cx.table,
+            span: cx.span(&whole),
+        });
+        // A command that fails lets the request go on.
+        if rule.options.iter().any(|o| o.keyword == Some(Keyword::Aclexec)) {
+            return;
+        }
+        if rule.clients.excepts.is_empty() && rule.daemons.excepts.is_empty() {
+            let daemons = &rule.daemons.parts[0];
+            if daemons.len().saturating_mul(clients.len()) > MOST_PAIRS {
+                return;
+            }
+            for daemon in daemons {
+                let Some(index) = self.index_for(daemon.text, &daemon.pattern) else {
+                    continue;
+                };
+                for client in clients {
+                    index.add(client, number);
+                }
+            }
+            return;
+        }
+        self.with_except.entry(spelling(rule)).or_insert(number);
+        let is_small = rule.clients.tokens().count() + rule.daemons.tokens().count() <= 2 * MOST_TRIED;
+        if self.excepting.len() < MOST_TRIED && is_small {
+            let split = rule.clients.parts[0].len();
+            let not = rule.clients.parts.get(1).map_or(0, Vec::len);
+            let daemons = |part: usize| {
+                let tokens = rule.daemons.parts.get(part).into_iter().flatten();
+                tokens.map(|t| t.pattern).collect()
+            };
+            self.excepting.push(Excepting {
+                rule: number,
+                daemons: daemons(0),
+                not_daemons: daemons(1),
+                clients: clients[..split].to_vec(),
+                not_clients: clients[split..split + not].to_vec(),
+            });
+        }
+    }
+
+    /// Where the clients of a daemon token are kept.
+    fn index_for(&mut self, text: &'t [u8], daemon: &DaemonPattern<'t>) -> Option<&mut Clients<'t>> {
+        match daemon {
+            DaemonPattern {
+                service: Service::Name(name),
+                host: None,
+            } => match name {
+                StringPattern::All => Some(&mut self.all),
+                StringPattern::Wildcard(stars) if stars.iter().all(|b| *b == b'*') => Some(&mut self.all),
+                StringPattern::Exact(_) => Some(self.daemons.entry(daemon_key(text)).or_default()),
+                _ => {
+                    let known = self.patterns.iter().position(|(pattern, _)| pattern == name);
+                    let at = match known {
+                        Some(at) => at,
+                        None if self.patterns.len() < MOST_TRIED => {
+                            self.patterns.push((*name, Clients::default()));
+                            self.patterns.len() - 1
+                        }
+                        None => return None,
+                    };
+                    Some(&mut self.patterns[at].1)
+                }
+            },
+            _ => Some(self.daemons.entry(daemon_key(text)).or_default()),
+        }
+    }
+}
+
+/// The text under which a daemon token is kept. Netgroups and files keep the case of their letters.
+fn daemon_key(text: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'@', text).is_some() {
+        Cow::Borrowed(text)
+    } else {
+        lower(text)
+    }
+}
+
+fn lower(text: &[u8]) -> Cow<'_, [u8]> {
+    if text.iter().any(u8::is_ascii_uppercase) {
+        Cow::Owned(text.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+fn daemon_covers(outer: &DaemonPattern<'_>, inner: &DaemonPattern<'_>) -> bool {
+    let service = match (outer.service, inner.service) {
+        (Service::Name(StringPattern::All), _) => true,
+        (Service::Name(a), Service::Name(b)) => string_covers(a, b),
+        (Service::Port(a), Service::Port(b)) => a == b,
+        _ => false,
+    };
+    service
+        && match (outer.host, inner.host) {
+            (None, _) => true,
+            (Some(a), Some(b)) => Reach::of(a).covers(&Reach::of(b)),
+            (Some(_), None) => false,
+        }
+}
+
+fn daemons_apart(a: &DaemonPattern<'_>, b: &DaemonPattern<'_>) -> bool {
+    match (a.service, b.service) {
+        (Service::Name(a), Service::Name(b)) => strings_apart(a, b),
+        (Service::Port(a), Service::Port(b)) => a != b,
+        _ => false,
+    }
+}
+
+/// The clients of earlier rules for one daemon.
+#[derive(Default)]
+struct Clients<'t> {
+    all: Option<u32>,
+    v4: Blocks<u32>,
+    v6: Blocks<u128>,
+    names: HashMap<Cow<'t, [u8]>, u32>,
+    suffixes: HashMap<Cow<'t, [u8]>, u32>,
+    others: HashMap<Cow<'t, [u8]>, u32>,
+    patterns: Vec<(StringPattern<'t>, u32)>,
+}
+
+impl<'t> Clients<'t> {
+    fn add(&mut self, client: &Client<'t>, rule: u32) {
+        if client.has_user {
+            self.others.entry(Cow::Borrowed(client.text)).or_insert(rule);
+            return;
+        }
+        match client.reach {
+            Reach::Nothing => {}
+            Reach::All => self.all = self.all.or(Some(rule)),
+            Reach::V4(net, length) => self.v4.add(net, length, rule),
+            Reach::V6(net, length) => self.v6.add(net, length, rule),
+            Reach::Name(StringPattern::Exact(name)) => {
+                self.names.entry(lower(name)).or_insert(rule);
+            }
+            Reach::Name(StringPattern::Suffix(suffix)) => {
+                self.suffixes.entry(lower(suffix)).or_insert(rule);
+            }
+            Reach::Name(pattern) => {
+                if self.patterns.len() < MOST_TRIED {
+                    self.patterns.push((pattern, rule));
+                }
+            }
+            Reach::Other(_) => {
+                self.others.entry(other_key(client.text)).or_insert(rule);
+            }
+        }
+    }
+
+    fn cover(&self, client: &Client<'_>) -> Option<Cover> {
+        let alone = |rule: u32| Cover {
+            rule,
+            together: false,
+        };
+        if let Some(rule) = self.all {
+            return Some(alone(rule));
+        }
+        if client.has_user
+            && let Some(rule) = self.others.get(client.text)
+        {
+            return Some(alone(*rule));
+        }
+        match client.reach {
+            Reach::V4(net, length) => self.v4.cover(net, length),
+            Reach::V6(net, length) => self.v6.cover(net, length),
+            Reach::Name(name) => self.name(name).map(alone),
+            Reach::Other(HostPattern::Text {
+                pattern: StringPattern::Bracketed(inner),
+                ..
+            }) => {
+                let by_text = self
+                    .others
+                    .get(other_key(client.text).as_ref())
+                    .map(|rule| alone(*rule));
+                let bits = crate::address::Ipv6::parse(inner).map(|v6| v6.bits);
+                by_text.or_else(|| self.v6.cover(bits?, 128))
+            }
+            Reach::Other(_) if !client.has_user => self
+                .others
+                .get(other_key(client.text).as_ref())
+                .map(|rule| alone(*rule)),
+            _ => None,
+        }
+    }
+
+    fn name(&self, inner: StringPattern<'_>) -> Option<u32> {
+        let (text, is_exact) = match inner {
+            StringPattern::Exact(text) => (text, true),
+            StringPattern::Suffix(text) => (text, false),
+            _ => (&b""[..], false),
+        };
+        if !text.is_empty() {
+            let text = lower(text);
+            if is_exact && let Some(rule) = self.names.get(text.as_ref()) {
+                return Some(*rule);
+            }
+            // A suffix covers itself and longer ones, but no name that is only itself.
+            let from = usize::from(is_exact);
+            let found = (from..text.len())
+                .filter(|at| text[*at] == b'.')
+                .find_map(|at| self.suffixes.get(&text[at..]));
+            if let Some(rule) = found {
+                return Some(*rule);
+            }
+        }
+        self.patterns
+            .iter()
+            .find(|(outer, _)| string_covers(*outer, inner))
+            .map(|(_, rule)| *rule)
+    }
+}
+
+/// Netgroups and files are told apart by the case of their letters.
+fn other_key(text: &[u8]) -> Cow<'_, [u8]> {
+    if matches!(text.first(), Some(b'@' | b'/')) {
+        Cow::Borrowed(text)
+    } else {
+        lower(text)
+    }
+}
+
+/// Address blocks that can be halved.
+trait Bits: Copy + Eq + Hash {
+    fn masked(self, length: u32) -> Self;
+    fn sibling(self, length: u32) -> Self;
+}
+
+impl Bits for u32 {
+    fn masked(self, length: u32) -> Self {
+        masked_v4(self, length)
+    }
+
+    fn sibling(self, length: u32) -> Self {
+        self ^ (1 << (32 - length))
+    }
+}
+
+impl Bits for u128 {
+    fn masked(self, length: u32) -> Self {
+        masked_v6(self, length)
+    }
+
+    fn sibling(self, length: u32) -> Self {
+        self ^ (1 << (128 - length))
+    }
+}
+
+/// A set of address blocks. Two halves of a block make the block, so what rules cover together is known.
+struct Blocks<B> {
+    lengths: [u64; 3],
+    blocks: HashMap<(B, u32), Cover>,
+}
+
+impl<B> Default for Blocks<B> {
+    fn default() -> Self {
+        Blocks {
+            lengths: [0; 3],
+            blocks: HashMap::new(),
+        }
+    }
+}
+
+impl<B: Bits> Blocks<B> {
+    fn add(&mut self, mut net: B, mut length: u32, rule: u32) {
+        let mut together = false;
+        loop {
+            if self.blocks.contains_key(&(net, length)) {
+                return;
+            }
+            self.lengths[length as usize / 64] |= 1 << (length % 64);
+            self.blocks.insert((net, length), Cover { rule, together });
+            if length == 0 || !self.blocks.contains_key(&(net.sibling(length), length)) {
+                return;
+            }
+            length -= 1;
+            net = net.masked(length);
+            together = true;
+        }
+    }
+
+    fn cover(&self, net: B, length: u32) -> Option<Cover> {
+        for (word, bits) in self.lengths.iter().enumerate() {
+            let mut bits = *bits;
+            while bits != 0 {
+                let shorter = u32::try_from(word).unwrap_or(0) * 64 + bits.trailing_zeros();
+                if shorter > length {
+                    return None;
+                }
+                if let Some(cover) = self.blocks.get(&(net.masked(shorter), shorter)) {
+                    return Some(*cover);
+                }
+                bits &= bits - 1;
+            }
+        }
+        None
+    }
+}
+
+/// The lists of a rule in one spelling: the words of each part in order, in lower case.
+fn spelling(rule: &Rule<'_>) -> Vec<u8> {
+    let mut text = Vec::new();
+    push_list(&mut text, &rule.daemons);
+    text.push(b':');
+    push_list(&mut text, &rule.clients);
+    text
+}
+
+fn push_list<P>(text: &mut Vec<u8>, list: &List<'_, P>) {
+    for part in &list.parts {
+        let mut words: Vec<_> = part
+            .iter()
+            .map(|t| {
+                let keeps_case = t.text.iter().any(|b| matches!(b, b'@' | b'/'));
+                if keeps_case {
+                    Cow::Borrowed(t.text)
+                } else {
+                    lower(t.text)
+                }
+            })
+            .collect();
+        words.sort_unstable();
+        words.dedup();
+        for word in words {
+            text.extend_from_slice(&word);
+            text.push(b' ');
+        }
+        text.push(b'\n');
+    }
+}
+
+fn parsed(text: &[u8]) -> Option<Rule<'_>> {
+    match crate::document::content(text) {
+        crate::document::Content::Rule(rule) => Some(rule),
+        _ => None,
+    }
+}
+
+fn same_lists(text: &[u8], rule: &Rule<'_>) -> bool {
+    parsed(text).is_some_and(|other| spelling(&other) == spelling(rule))
+}
+
+fn same_options(text: Option<&[u8]>, rule: &Rule<'_>) -> bool {
+    let Some(other) = text.and_then(parsed) else {
+        return false;
+    };
+    other.options.len() == rule.options.len()
+        && other
+            .options
+            .iter()
+            .zip(&rule.options)
+            .all(|(a, b)| a.text.trim_ascii() == b.text.trim_ascii())
+}
