@@ -309,6 +309,21 @@ impl<F: Files, T: Trace> Evaluation<F, T> {
         }
     }
 
+    /// Tries every rule of a table, whatever they decide.
+    pub(crate) fn try_all(&mut self, table: TableKind, path: &Arc<Path>, request: &mut Request<'_>) {
+        if let Contents::Text(text) = source::read(path).0 {
+            request.set_place(Some(Place {
+                file: Arc::clone(path),
+                line: 0,
+            }));
+            let mut lines = Lines::new(&text);
+            while let Some(line) = lines.next()
+                && !matches!(self.examine(table, path, &line, request), Examined::Error)
+            {}
+            request.set_place(None);
+        }
+    }
+
     /// Logs that a table cannot be opened.
     fn unreadable(&mut self, path: &Path, error: &io::Error, request: &mut Request<'_>) -> TableEnd {
         let file = path.as_os_str().as_encoded_bytes();

@@ -19,6 +19,7 @@ pub mod document;
 pub mod dry;
 pub mod effect;
 pub mod expand;
+pub mod explain;
 mod files;
 mod index;
 mod matching;

@@ -201,11 +201,10 @@ impl Client {
         let differs = |length| (word ^ address) & below(length) != 0;
         if let Some(slash) = first(equal(word, b'/') & below(length)) {
             // A network of 8 bits or more does not hold an address with another first octet.
-            let is_8_or_more = match text[at + slash + 1..stop] {
-                [b'8' | b'9'] => true,
-                [b'1'..=b'3', b'0'..=b'9'] => true,
-                _ => false,
-            };
+            let is_8_or_more = matches!(
+                text[at + slash + 1..stop],
+                [b'8' | b'9'] | [b'1'..=b'3', b'0'..=b'9']
+            );
             let holds_it = first_octet.is_some_and(|octet| text[at] == b'0' || !differs(octet));
             return (is_8_or_more && !holds_it).then_some(stop + 1);
         }
@@ -251,7 +250,7 @@ fn name_end(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let word = load(text, at)?;
         // Setting this bit makes letters small; what it makes of other characters is looked at before.
-        let small = word | ONES * 0x20;
+        let small = word | (ONES * 0x20);
         let allowed = in_range(word, b'-', b'.') | in_range(word, b'0', b'9') | in_range(small, b'a', b'z');
         match first(!allowed & HIGH) {
             Some(length) => return Some(at + length),

@@ -170,12 +170,18 @@ impl Reader {
         self.buffer.copy_within(self.taken..self.filled, 0);
         self.filled -= self.taken;
         self.taken = 0;
+        let is_whole = |reader: &Self| reader.is_file && reader.position == reader.id.size;
         loop {
             if self.buffer.len() == self.filled {
                 // At the start, and for a line that is longer than the buffer.
                 self.buffer.resize((self.buffer.len() * 2).max(size), 0);
             }
+            // A file read to the size it had needs no further read to see that it ends; had it grown, its
+            // identity would be another.
             let count = loop {
+                if is_whole(self) {
+                    break 0;
+                }
                 match self.file.read(&mut self.buffer[self.filled..]) {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     result => break result?,
