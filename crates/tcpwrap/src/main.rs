@@ -4,8 +4,11 @@
 
 #![forbid(unsafe_code)]
 
+mod check;
 mod explain;
+mod install;
 mod rules;
+mod text_diff;
 
 use std::process::ExitCode;
 
@@ -21,11 +24,13 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::Args),
     Explain(explain::Args),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
     }
 }

@@ -29,4 +29,9 @@ impl Rules {
             ),
         }
     }
+
+    /// Were they named, rather than left to be the usual ones?
+    pub fn are_named(&self) -> bool {
+        self.rules.is_some() || self.allow.is_some() || self.deny.is_some()
+    }
 }

@@ -1,0 +1,345 @@
+//! `tcpwrap check`: what the tables say that they cannot have been meant to say.
+
+mod input;
+mod machine;
+mod render;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use annotate_snippets::Renderer;
+use hosts_access::TableKind;
+use hosts_access::check::{self as lints, Finding, Fix, Options, code};
+
+use crate::install::Original;
+use crate::rules::Rules;
+use input::Policy;
+
+/// Exit status when nothing could be checked.
+const CANNOT_RUN: u8 = 2;
+
+/// Check rule files for mistakes
+///
+/// Exits 0 when nothing is found, 1 when something is found at or above the level, 2 when it cannot run.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    rules: Rules,
+    /// Files to check, directories with hosts.allow and hosts.deny, or - for standard input
+    #[arg(value_name = "FILE", conflicts_with_all = ["rules", "allow", "deny"])]
+    files: Vec<PathBuf>,
+    /// Which table the files are, where their names do not tell
+    #[arg(long, value_name = "TABLE", requires = "files")]
+    table: Option<Table>,
+    /// Report from this level on
+    #[arg(long, value_enum, default_value_t = Level::Warning)]
+    level: Level,
+    /// How to write the findings
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+    /// Mend what can safely be mended, and report the rest
+    #[arg(long, conflicts_with = "dry_run")]
+    fix: bool,
+    /// Show what --fix would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Report rules that grant access without the word `allow`
+    #[arg(long)]
+    explicit_allow: bool,
+    /// Explain a code, such as W201, and do nothing else
+    #[arg(long, value_name = "CODE", exclusive = true)]
+    explain: Option<String>,
+}
+
+/// One of the tables, on the command line.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Table {
+    /// hosts.allow
+    Allow,
+    /// hosts.deny
+    Deny,
+}
+
+/// The least level reported, on the command line.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Level {
+    /// Everything
+    Info,
+    /// What is very likely wrong
+    Warning,
+    /// What cannot do what it says
+    Error,
+}
+
+/// How findings are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+    /// SARIF 2.1.0, for code scanners
+    Sarif,
+}
+
+/// Runs the subcommand.
+pub fn run(args: &Args) -> ExitCode {
+    if let Some(id) = &args.explain {
+        return explain(id);
+    }
+    match check(args) {
+        Ok(code) => code,
+        Err(message) => {
+            eprintln!("tcpwrap check: {message}");
+            ExitCode::from(CANNOT_RUN)
+        }
+    }
+}
+
+fn check(args: &Args) -> Result<ExitCode, String> {
+    let mut policies = if args.files.is_empty() {
+        vec![input::both(&args.rules.tables(), args.rules.are_named())?]
+    } else {
+        let kind = args.table.map(|table| match table {
+            Table::Allow => TableKind::Allow,
+            Table::Deny => TableKind::Deny,
+        });
+        input::files(&args.files, kind)?
+    };
+    if args.fix || args.dry_run {
+        for policy in &mut policies {
+            fix(policy, args)?;
+        }
+        if args.dry_run {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+    let least = args.level.level();
+    let checked: Vec<(Policy, Vec<Finding>)> = policies
+        .into_iter()
+        .map(|policy| {
+            let mut found = find(&policy, args);
+            found.retain(|finding| finding.level >= least);
+            (policy, found)
+        })
+        .collect();
+    match write(args, &checked) {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        Err(error) => return Err(format!("standard output: {error}")),
+        Ok(()) => {}
+    }
+    let is_clean = checked.iter().all(|(_, found)| found.is_empty());
+    Ok(ExitCode::from(u8::from(!is_clean)))
+}
+
+fn find(policy: &Policy, args: &Args) -> Vec<Finding> {
+    let options = Options {
+        implicit_allow: args.explicit_allow,
+    };
+    lints::check_with(policy.tables(), options)
+}
+
+fn write(args: &Args, checked: &[(Policy, Vec<Finding>)]) -> io::Result<()> {
+    let stdout = io::stdout();
+    let is_terminal = stdout.is_terminal();
+    let mut out = io::BufWriter::new(stdout.lock());
+    let format = if args.json { Format::Json } else { args.format };
+    match format {
+        Format::Text => {
+            let renderer = renderer(is_terminal);
+            for (policy, found) in checked {
+                render::write(&mut out, policy, found, &renderer)?;
+            }
+            summary(&mut out, checked)?;
+        }
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut out, &machine::json(checked))?;
+            writeln!(out)?;
+        }
+        Format::Sarif => {
+            serde_json::to_writer_pretty(&mut out, &machine::sarif(checked))?;
+            writeln!(out)?;
+        }
+    }
+    out.flush()
+}
+
+/// Colours on a terminal only, and not where NO_COLOR asks for none.
+pub fn renderer(is_terminal: bool) -> Renderer {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if is_terminal && !no_color {
+        Renderer::styled()
+    } else {
+        Renderer::plain()
+    }
+}
+
+fn summary(out: &mut dyn Write, checked: &[(Policy, Vec<Finding>)]) -> io::Result<()> {
+    let all = || checked.iter().flat_map(|(_, found)| found);
+    let count = |level| all().filter(|f| f.level == level).count();
+    let parts: Vec<String> = [
+        (count(lints::Level::Error), "error"),
+        (count(lints::Level::Warning), "warning"),
+        (count(lints::Level::Info), "note"),
+    ]
+    .iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{count} {what}{}", if *count == 1 { "" } else { "s" }))
+    .collect();
+    if parts.is_empty() {
+        return Ok(());
+    }
+    let fixes = all()
+        .filter(|f| f.fix.as_ref().is_some_and(|fix| fix.is_safe))
+        .count();
+    let fixable = match fixes {
+        0 => String::new(),
+        fixes => format!("; --fix mends {fixes} of them"),
+    };
+    writeln!(out, "{}{fixable}; --explain CODE says more", parts.join(", "))
+}
+
+/// Makes the safe fixes, in the file and in `policy`. Fixes may uncover others, so it goes on until none is
+/// left.
+fn fix(policy: &mut Policy, args: &Args) -> Result<(), String> {
+    const MOST_ROUNDS: usize = 10;
+    let read = |table: TableKind| -> Result<Option<Original>, String> {
+        match policy.table(table) {
+            Some(document) if *document.path == *std::path::Path::new("<stdin>") => {
+                Err("cannot fix standard input".into())
+            }
+            Some(document) => Original::read(&document.path)
+                .map(Some)
+                .map_err(|error| format!("{}: {error}", document.path.display())),
+            None => Ok(None),
+        }
+    };
+    let originals = [
+        (TableKind::Allow, read(TableKind::Allow)?),
+        (TableKind::Deny, read(TableKind::Deny)?),
+    ];
+    for (table, original) in &originals {
+        // What is checked is what will be replaced.
+        if let (Some(original), Some(document)) = (original, policy.table(*table))
+            && original.text != document.text
+        {
+            return Err(format!("{}: it keeps changing", document.path.display()));
+        }
+    }
+    let mut made = 0;
+    for _ in 0..MOST_ROUNDS {
+        let found = find(policy, args);
+        let mut this_round = 0;
+        for (table, _) in &originals {
+            let Some(document) = policy.table(*table) else {
+                continue;
+            };
+            let fixes = found
+                .iter()
+                .filter(|f| f.table == *table && f.other_file.is_none())
+                .filter_map(|f| f.fix.as_ref())
+                .filter(|fix: &&Fix| fix.is_safe);
+            let (text, count) = lints::apply(&document.text, fixes);
+            if count > 0 {
+                let path = document.path.to_path_buf();
+                policy.replace(*table, hosts_access::document::Document::new(path, text));
+            }
+            this_round += count;
+        }
+        made += this_round;
+        if this_round == 0 {
+            break;
+        }
+    }
+    for (table, original) in &originals {
+        let (Some(original), Some(document)) = (original, policy.table(*table)) else {
+            continue;
+        };
+        if original.text == document.text {
+            continue;
+        }
+        if args.dry_run {
+            print!(
+                "{}",
+                crate::text_diff::unified(&document.path, &original.text, &document.text)
+            );
+        } else {
+            original
+                .replace(&document.text)
+                .map_err(|error| format!("{}: {error}", document.path.display()))?;
+        }
+    }
+    if made > 0 {
+        let verb = if args.dry_run { "would mend" } else { "mended" };
+        eprintln!("{verb} {made} finding{}", if made == 1 { "" } else { "s" });
+    }
+    Ok(())
+}
+
+fn explain(id: &str) -> ExitCode {
+    let Some(code) = code::find(id) else {
+        eprintln!("tcpwrap check: there is no code {id:?}");
+        return ExitCode::from(CANNOT_RUN);
+    };
+    print!("{}", explanation(code));
+    ExitCode::SUCCESS
+}
+
+/// What is known of a code, as text.
+fn explanation(code: &lints::Code) -> String {
+    let mut text = format!("{} {} ({})\n\n", code.id, code.name, code.level);
+    text.push_str(&wrapped(code.meaning));
+    text.push_str("\n\nNot so:\n\n");
+    example(&mut text, code.bad);
+    text.push_str("\nBut so:\n\n");
+    example(&mut text, code.good);
+    text.push('\n');
+    text.push_str(&wrapped(code.remedy));
+    text.push('\n');
+    if code.needs_host {
+        text.push_str("\nReported only with --host, as it depends on the machine.\n");
+    }
+    text
+}
+
+fn example(text: &mut String, example: lints::Example) {
+    for (name, table) in [("hosts.allow", example.allow), ("hosts.deny", example.deny)] {
+        for line in table.lines() {
+            let line: String = line.chars().take(100).collect();
+            text.push_str(&format!("    {name}: {}\n", line.replace('\0', "\\0")));
+        }
+    }
+}
+
+fn wrapped(text: &str) -> String {
+    const WIDTH: usize = 78;
+    let mut out = String::new();
+    let mut width = 0;
+    for word in text.split_whitespace() {
+        if width + word.len() > WIDTH && width > 0 {
+            out.push('\n');
+            width = 0;
+        } else if width > 0 {
+            out.push(' ');
+            width += 1;
+        }
+        out.push_str(word);
+        width += word.chars().count();
+    }
+    out
+}
+
+impl Level {
+    fn level(self) -> lints::Level {
+        match self {
+            Level::Info => lints::Level::Info,
+            Level::Warning => lints::Level::Warning,
+            Level::Error => lints::Level::Error,
+        }
+    }
+}

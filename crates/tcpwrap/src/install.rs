@@ -1,0 +1,202 @@
+//! Replacing a rule file: the new text appears whole or not at all, with the old file's owner, mode and
+//! label.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use hosts_access::source::FileId;
+use rustix::fs::{Gid, Mode, OFlags, Uid, XattrFlags};
+
+/// A file as it was when it was read, to be replaced only while it is still the same.
+#[derive(Debug)]
+pub struct Original {
+    /// Where it really is: symbolic links are followed, and stay.
+    path: PathBuf,
+    /// Its state; nothing where there was no such file.
+    metadata: Option<Metadata>,
+    /// Its text, empty where there was none.
+    pub text: Vec<u8>,
+}
+
+impl Original {
+    /// Reads the file; one that does not exist counts as empty.
+    ///
+    /// # Errors
+    /// Where it exists and cannot be read, or is no plain file.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        let path = match path.canonicalize() {
+            Ok(path) => path,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Original {
+                    path: path.to_owned(),
+                    metadata: None,
+                    text: Vec::new(),
+                });
+            }
+            Err(error) => return Err(error),
+        };
+        let metadata = std::fs::metadata(&path)?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        let text = std::fs::read(&path)?;
+        Ok(Original {
+            path,
+            metadata: Some(metadata),
+            text,
+        })
+    }
+
+    /// Is there such a file?
+    pub fn exists(&self) -> bool {
+        self.metadata.is_some()
+    }
+
+    /// Puts `text` in the file's place.
+    ///
+    /// # Errors
+    /// Where the file has changed since it was read, or where owner, mode or label cannot be kept; the
+    /// file is then as it was.
+    pub fn replace(&self, text: &[u8]) -> io::Result<()> {
+        let directory = parent(&self.path);
+        let mut new = tempfile::Builder::new()
+            .prefix(".tcpwrap-")
+            .tempfile_in(directory)?;
+        new.write_all(text)?;
+        match &self.metadata {
+            Some(metadata) => copy_attributes(&File::open(&self.path)?, metadata, new.as_file())?,
+            None => new
+                .as_file()
+                .set_permissions(std::fs::Permissions::from_mode(0o644))?,
+        }
+        new.as_file().sync_all()?;
+        self.unchanged()?;
+        new.persist(&self.path).map_err(|error| error.error)?;
+        // The new name must outlast a crash too.
+        File::open(directory)?.sync_all()
+    }
+
+    /// Keeps the text as `NAME~` beside the file, with its owner, mode and label.
+    ///
+    /// # Errors
+    /// As [`Original::replace`].
+    pub fn keep_previous(&self) -> io::Result<Option<PathBuf>> {
+        let Some(metadata) = &self.metadata else {
+            return Ok(None);
+        };
+        let mut name = self.path.clone().into_os_string();
+        name.push("~");
+        let backup = PathBuf::from(name);
+        let mut new = tempfile::Builder::new()
+            .prefix(".tcpwrap-")
+            .tempfile_in(parent(&self.path))?;
+        new.write_all(&self.text)?;
+        copy_attributes(&File::open(&self.path)?, metadata, new.as_file())?;
+        new.as_file().sync_all()?;
+        new.persist(&backup).map_err(|error| error.error)?;
+        Ok(Some(backup))
+    }
+
+    /// Is the file still as it was read?
+    ///
+    /// # Errors
+    /// Where it is not.
+    pub fn unchanged(&self) -> io::Result<()> {
+        let now = std::fs::metadata(&self.path).ok();
+        if now.as_ref().map(FileId::of) == self.metadata.as_ref().map(FileId::of) {
+            return Ok(());
+        }
+        Err(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            "it was changed meanwhile by someone else; nothing was written",
+        ))
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => directory,
+        _ => Path::new("."),
+    }
+}
+
+/// Owner, mode and extended attributes, among which are SELinux labels and access lists.
+fn copy_attributes(old: &File, metadata: &Metadata, new: &File) -> io::Result<()> {
+    let own = new.metadata()?;
+    if (own.uid(), own.gid()) != (metadata.uid(), metadata.gid()) {
+        rustix::fs::fchown(
+            new,
+            Some(Uid::from_raw(metadata.uid())),
+            Some(Gid::from_raw(metadata.gid())),
+        )?;
+    }
+    rustix::fs::fchmod(new, Mode::from_raw_mode(metadata.mode() & 0o7777))?;
+    copy_xattrs(old, new)
+}
+
+fn copy_xattrs(old: impl AsFd, new: impl AsFd) -> io::Result<()> {
+    use rustix::io::Errno;
+    let mut names = vec![0u8; 64 * 1024];
+    let length = match rustix::fs::flistxattr(&old, &mut names) {
+        Ok(length) => length,
+        Err(Errno::OPNOTSUPP) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut value = vec![0u8; 64 * 1024];
+    let mut present = vec![0u8; 64 * 1024];
+    for name in names[..length].split(|b| *b == 0).filter(|name| !name.is_empty()) {
+        // The kernel computes these from the content; the old ones would not fit the new text.
+        if matches!(name, b"security.ima" | b"security.evm") {
+            continue;
+        }
+        let length = rustix::fs::fgetxattr(&old, name, &mut value)?;
+        let value = &value[..length];
+        // A label that the new file has by itself need not be set, which may not be allowed.
+        if rustix::fs::fgetxattr(&new, name, &mut present).is_ok_and(|n| &present[..n] == value) {
+            continue;
+        }
+        rustix::fs::fsetxattr(&new, name, value, XattrFlags::empty())?;
+    }
+    Ok(())
+}
+
+/// Holds a lock on the file while it is edited; nothing where someone else holds it.
+///
+/// The lock is on a file of its own, `.NAME.lock`, since the table itself is replaced.
+///
+/// # Errors
+/// Where the lock file cannot be made.
+pub fn lock(path: &Path) -> io::Result<Option<Lock>> {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".lock");
+    let path = parent(&path).join(name);
+    let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600))?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(Lock {
+            path,
+            _file: file.into(),
+        })),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A lock, held until it is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Whoever waits for it has it open, finds it gone, and makes a new one.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
