@@ -7,6 +7,7 @@
 mod check;
 mod explain;
 mod install;
+mod output;
 mod rules;
 mod text_diff;
 

@@ -1,0 +1,66 @@
+//! How every subcommand writes its answer: colour only on a terminal, a closed pipe is no failure, and
+//! text from files and the network cannot drive the terminal.
+
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use serde::Serialize;
+
+/// Exit status for "could not do what was asked".
+pub const CANNOT: u8 = 2;
+
+/// For what is good or granted.
+pub const GOOD: Style = AnsiColor::Green.on_default().bold();
+/// For what is bad or denied.
+pub const BAD: Style = AnsiColor::Red.on_default().bold();
+/// For what needs a second look.
+pub const NOTE: Style = AnsiColor::Yellow.on_default().bold();
+/// For what is said beside the point.
+pub const DIM: Style = Style::new().dimmed();
+
+/// Prints a text that may hold styles. The error is the status to exit with.
+pub fn print(text: &str) -> Result<(), ExitCode> {
+    let mut out = anstream::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(ExitCode::SUCCESS),
+        Err(error) => Err(fail(&format!("cannot write the output: {error}"))),
+    }
+}
+
+/// Prints a value as JSON, indented, with a newline.
+pub fn json(value: &impl Serialize) -> Result<(), ExitCode> {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => print(&(text + "\n")),
+        Err(error) => Err(fail(&format!("cannot write the output: {error}"))),
+    }
+}
+
+/// Says on standard error why the subcommand cannot go on, and gives the status to exit with.
+pub fn fail(problem: &str) -> ExitCode {
+    let _ = writeln!(
+        anstream::stderr(),
+        "{BAD}tcpwrap:{BAD:#} {}",
+        escape(problem.as_bytes())
+    );
+    ExitCode::from(CANNOT)
+}
+
+/// Text for the terminal: control characters and bytes that are no UTF-8 are shown as `\x…`.
+pub fn escape(text: &[u8]) -> String {
+    let mut out = String::with_capacity(text.len());
+    for chunk in text.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\n' | '\t' => out.push(c),
+                c if c.is_control() => out.push_str(&format!("\\x{:02x}", u32::from(c))),
+                c => out.push(c),
+            }
+        }
+        for byte in chunk.invalid() {
+            out.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    out
+}
