@@ -162,6 +162,7 @@ impl<W: Write> Harmless<W> {
             }
             let before = text.len();
             match byte {
+                b'\\' => text.extend_from_slice(br"\\"),
                 b' '..=b'~' | b'\t' | 0x0b | 0x0c | b'\r' => text.push(byte),
                 _ => text.extend_from_slice(format!("\\{byte:03o}").as_bytes()),
             }
@@ -188,7 +189,7 @@ mod tests {
 
     #[test]
     fn lines_begin_with_a_blank_and_control_characters_are_octal() {
-        assert_eq!(shown(b"a\n\n~!x\x1b[2J\xe4\tb"), b" a\n\n ~!x\\033[2J\\344\tb");
+        assert_eq!(shown(b"a\n\n~!\\x\x1b[2J\xe4\tb"), b" a\n\n ~!\\\\x\\033[2J\\344\tb");
     }
 
     #[test]
