@@ -189,7 +189,10 @@ mod tests {
 
     #[test]
     fn lines_begin_with_a_blank_and_control_characters_are_octal() {
-        assert_eq!(shown(b"a\n\n~!\\x\x1b[2J\xe4\tb"), b" a\n\n ~!\\\\x\\033[2J\\344\tb");
+        assert_eq!(
+            shown(b"a\n\n~!\\x\x1b[2J\xe4\tb"),
+            b" a\n\n ~!\\\\x\\033[2J\\344\tb"
+        );
     }
 
     #[test]

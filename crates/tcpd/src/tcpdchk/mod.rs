@@ -16,6 +16,7 @@ use hosts_access::decide::reason;
 use hosts_access::document::{Content, Document, List, Rule, content};
 use hosts_access::source::{self, Contents, Ending};
 use hosts_access::syntax::fields;
+use hosts_access::syntax::list::tokens;
 use hosts_access::{Place, TableKind};
 use system::services::{Services, Starter};
 
@@ -143,21 +144,22 @@ impl Check<'_> {
                         self.report
                             .line(format!(">>> Rule {} line {number}:", path.display()));
                     }
-                    self.rule(kind, &rule, fields(&line).and_then(|fields| fields.options));
+                    self.rule(kind, &rule, &line);
                 }
             }
         }
         self.report.at(None);
     }
 
-    /// `options` is the text that the rule's options were read from.
-    fn rule(&mut self, kind: TableKind, rule: &Rule<'_>, options: Option<&[u8]>) {
-        self.list("daemons:  ", &rule.daemons);
+    /// `line` is the text that the rule was read from.
+    fn rule(&mut self, kind: TableKind, rule: &Rule<'_>, line: &[u8]) {
+        self.list("daemons:  ", &line[rule.daemons.span.clone()]);
         daemons::check(&rule.daemons, &self.services, self.report);
-        self.list("clients:  ", &rule.clients);
+        self.list("clients:  ", &line[rule.clients.span.clone()]);
         clients::check(&rule.clients, self.report);
         options::check_commands(&rule.options, self.report);
-        let granted = options::check(kind, options, self.wish, self.report);
+        let text = fields(line).and_then(|fields| fields.options);
+        let granted = options::check(kind, text, self.wish, self.report);
         if self.wish.list {
             self.report.line(if granted {
                 "access:   granted"
@@ -168,18 +170,11 @@ impl Check<'_> {
     }
 
     /// Shows a list, one blank between its tokens.
-    fn list<P>(&mut self, title: &str, list: &List<'_, P>) {
-        if !self.wish.list {
-            return;
+    fn list(&mut self, title: &str, list: &[u8]) {
+        if self.wish.list {
+            let tokens: Vec<_> = tokens(list).collect();
+            self.report.line([title.as_bytes(), &tokens.join(&b' ')].concat());
         }
-        let mut words: Vec<&[u8]> = Vec::new();
-        for (at, part) in list.parts.iter().enumerate() {
-            if at > 0 {
-                words.push(b"EXCEPT");
-            }
-            words.extend(part.iter().map(|token| token.text));
-        }
-        self.report.line([title.as_bytes(), &words.join(&b' ')].concat());
     }
 }
 

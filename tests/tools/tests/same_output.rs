@@ -1,0 +1,261 @@
+//! Standard output of tcpdmatch and `tcpdchk -v`, letter by letter beside the reference's.
+//!
+//! Two comparisons each: with the reference as Debian ships it, whose libwrap keeps the lines about
+//! matched rules and their options from the terminal, and with the reference unmuted, where ours must be
+//! the same with nothing left out. Differences are those of `../shared/spec/deviations.md` only, and each
+//! is undone here by name.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::sync::Mutex;
+
+use tools_tests::{Host, Run, here};
+
+/// Our own rule directories.
+fn own() -> Vec<PathBuf> {
+    directories(&here().join("rules"))
+}
+
+/// Rule directories found in the wild, where the corpus is at hand.
+fn corpus() -> Vec<PathBuf> {
+    directories(&here().join("../../../shared/corpus"))
+}
+
+fn directories(of: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<_> = fs::read_dir(of)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.is_dir())
+        .collect();
+    found.sort();
+    found
+}
+
+/// What to ask tcpdmatch in a directory: its `ask` file, or daemons and clients that its rules name.
+fn questions(directory: &Path) -> Vec<Vec<String>> {
+    let text = |name: &str| {
+        let bytes = fs::read(directory.join(name)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    if directory.join("ask").exists() {
+        let lines = text("ask");
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect();
+        return lines.lines().map(words).collect();
+    }
+    let tables = text("hosts.allow") + &text("hosts.deny");
+    let (mut daemons, mut clients) = (
+        BTreeSet::from(["sshd"]),
+        BTreeSet::from(["192.0.2.1", "localhost"]),
+    );
+    for line in tables.lines().filter(|line| !line.starts_with('#')) {
+        let mut fields = line
+            .split(':')
+            .map(|f| f.split(|c: char| c == ',' || c.is_whitespace()));
+        let plain = |word: &&str| !word.is_empty() && !word.contains(['/', '[', '\0', '\u{fffd}']);
+        daemons.extend(fields.next().into_iter().flatten().filter(plain).take(1));
+        clients.extend(fields.next().into_iter().flatten().filter(plain).take(1));
+    }
+    let daemons = daemons.iter().take(3).cycle();
+    let pairs = clients.iter().take(4).zip(daemons);
+    pairs
+        .map(|(client, daemon)| vec![(*daemon).to_owned(), (*client).to_owned()])
+        .collect()
+}
+
+fn lines(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut lines: Vec<_> = bytes.split(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
+    // What follows the last newline, where that is nothing, is no line.
+    lines.pop_if(|last| last.is_empty());
+    lines
+}
+
+fn starts(line: &[u8], words: &[&str]) -> bool {
+    words.iter().any(|word| line.starts_with(word.as_bytes()))
+}
+
+/// What a hardened reference leaves unsaid.
+fn muted(lines: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let said = |line: &Vec<u8>| !starts(line, &["option:   ", "matched:  "]);
+    lines.into_iter().filter(said).collect()
+}
+
+/// What ours says on standard error instead.
+fn without_problems(lines: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let result = |line: &Vec<u8>| !starts(line, &["warning: ", "error: "]);
+    lines.into_iter().filter(result).collect()
+}
+
+/// Deviation 18: where a command decides, ours says `delegated`. The reference says `granted` or `denied`,
+/// as if the command had succeeded.
+fn without_delegation(ours: Vec<Vec<u8>>, theirs: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut decides = false;
+    let lines = ours.into_iter().enumerate().map(|(at, line)| {
+        decides =
+            (decides && !line.is_empty()) || line.to_ascii_lowercase().starts_with(b"option:   aclexec ");
+        match theirs.get(at) {
+            Some(theirs) if decides && line == b"access:   delegated" => theirs.clone(),
+            _ => line,
+        }
+    });
+    lines.collect()
+}
+
+/// Deviation 1: the reference takes on the user or group of a rule even here, and fails at the next one.
+fn changes_user(line: &[u8]) -> bool {
+    starts(
+        &line.to_ascii_lowercase(),
+        &["option:   user ", "option:   group "],
+    )
+}
+
+fn show(lines: &[Vec<u8>]) -> String {
+    let text: Vec<_> = lines.iter().map(|l| String::from_utf8_lossy(l)).collect();
+    text.join("\n")
+}
+
+/// Runs `check` for every directory, on all processors.
+fn each(directories: &[PathBuf], check: impl Fn(&Path) -> Vec<String> + Sync) -> Vec<String> {
+    let next = Mutex::new(directories.iter());
+    let problems = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let Some(directory) = next.lock().unwrap().next() else {
+                        return;
+                    };
+                    let found = check(directory);
+                    problems.lock().unwrap().extend(found);
+                }
+            });
+        }
+    });
+    problems.into_inner().unwrap()
+}
+
+/// Compares one program's answers in one directory: ours, the reference's, and the unmuted reference's.
+fn compare(directory: &Path, program: &str, questions: &[Vec<String>]) -> Vec<String> {
+    let runs: Vec<_> = questions
+        .iter()
+        .flat_map(|arguments| {
+            [
+                Run::ours(program, arguments),
+                Run::reference(program, arguments),
+                Run::unmuted(program, arguments),
+            ]
+        })
+        .collect();
+    let outputs = Host::default().run(directory, &runs);
+    let mut problems = Vec::new();
+    for (arguments, three) in questions.iter().zip(outputs.chunks(3)) {
+        let [ours, reference, unmuted] = three else {
+            unreachable!()
+        };
+        let mut theirs = without_problems(lines(&unmuted.stdout));
+        let mut said = without_delegation(lines(&ours.stdout), &theirs);
+        if let Some(from) = theirs.iter().position(|line| changes_user(line)) {
+            // From there on the reference is somebody else, or has failed to become so.
+            theirs.truncate(from);
+            said.truncate(from);
+        } else if muted(said.clone()) != lines(&reference.stdout) {
+            problems.push(difference(
+                directory,
+                program,
+                arguments,
+                &muted(said.clone()),
+                &lines(&reference.stdout),
+            ));
+        }
+        if said != theirs {
+            problems.push(difference(directory, program, arguments, &said, &theirs));
+        }
+        problems.extend(status_problem(directory, program, arguments, ours, reference));
+    }
+    problems
+}
+
+/// tcpdmatch exits as the reference does; tcpdchk with 1 exactly where it said something (deviation 20).
+fn status_problem(
+    directory: &Path,
+    program: &str,
+    arguments: &[String],
+    ours: &Output,
+    theirs: &Output,
+) -> Option<String> {
+    let expected = match program {
+        "tcpdchk" => i32::from(!ours.stderr.is_empty()),
+        _ => theirs.status.code()?,
+    };
+    (ours.status.code() != Some(expected)).then(|| {
+        format!(
+            "{}: {program} {arguments:?}: exits with {}",
+            directory.display(),
+            ours.status
+        )
+    })
+}
+
+fn difference(
+    directory: &Path,
+    program: &str,
+    arguments: &[String],
+    ours: &[Vec<u8>],
+    theirs: &[Vec<u8>],
+) -> String {
+    format!(
+        "{}: {program} {arguments:?}\n--- ours\n{}\n--- the reference\n{}\n",
+        directory.display(),
+        show(ours),
+        show(theirs)
+    )
+}
+
+fn tcpdmatch(directory: &Path) -> Vec<String> {
+    let with_flags = |question: Vec<String>| [vec!["-d".to_owned()], question].concat();
+    let questions: Vec<_> = questions(directory).into_iter().map(with_flags).collect();
+    compare(directory, "tcpdmatch", &questions)
+}
+
+fn tcpdchk(directory: &Path) -> Vec<String> {
+    compare(
+        directory,
+        "tcpdchk",
+        &[vec!["-dv".to_owned()], vec!["-d".to_owned()]],
+    )
+}
+
+fn assert_none(problems: &[String]) {
+    assert!(
+        problems.is_empty(),
+        "{} differences\n{}",
+        problems.len(),
+        problems.join("\n")
+    );
+}
+
+#[test]
+fn there_are_sixty_rule_directories() {
+    assert!(own().len() >= 60);
+}
+
+#[test]
+fn tcpdmatch_answers_as_the_reference() {
+    assert_none(&each(&own(), tcpdmatch));
+}
+
+#[test]
+fn tcpdchk_lists_rules_as_the_reference() {
+    assert_none(&each(&own(), tcpdchk));
+}
+
+#[test]
+fn both_agree_with_the_reference_on_files_from_the_wild() {
+    let found = corpus();
+    let problems = each(&found, |directory| {
+        [tcpdmatch(directory), tcpdchk(directory)].concat()
+    });
+    assert_none(&problems);
+}
