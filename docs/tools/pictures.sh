@@ -9,3 +9,4 @@ draw() {
     docs/tools/term2svg.py "$picture" --columns 96 -- "$@"
 }
 draw check tcpwrap check --rules examples/mistakes
+draw explain tcpwrap explain --rules examples/mistakes sshd 203.0.113.9

@@ -30,6 +30,24 @@ impl Rules {
         }
     }
 
+    /// The tables asked for, where what was named is there: a misspelt path must not pass for an empty table.
+    ///
+    /// # Errors
+    /// A message, where the directory or a file that was named does not exist.
+    pub fn existing_tables(&self) -> Result<Tables, String> {
+        if let Some(directory) = &self.rules
+            && !directory.is_dir()
+        {
+            return Err(format!("{}: no such directory", directory.display()));
+        }
+        for file in [&self.allow, &self.deny].into_iter().flatten() {
+            if let Ok(false) = file.try_exists() {
+                return Err(format!("{}: no such file", file.display()));
+            }
+        }
+        Ok(self.tables())
+    }
+
     /// Were they named, rather than left to be the usual ones?
     pub fn are_named(&self) -> bool {
         self.rules.is_some() || self.allow.is_some() || self.deny.is_some()

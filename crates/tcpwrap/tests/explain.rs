@@ -138,3 +138,10 @@ fn hostile_bytes_do_not_reach_the_terminal() {
     let output = explain(rules.path(), &["sshd", "192.0.2.7"]);
     assert!(!output.stdout.contains(&0x1b), "{}", text(&output));
 }
+
+#[test]
+fn a_directory_that_is_not_there_is_no_empty_table() {
+    let output = explain(Path::new("/nonexistent/rules"), &["sshd", "192.0.2.7"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(text(&output), "");
+}

@@ -52,7 +52,10 @@ pub fn run(args: &Args) -> ExitCode {
         Ok(requests) => requests,
         Err(problem) => return output::fail(&problem),
     };
-    let tables = args.rules.tables();
+    let tables = match args.rules.existing_tables() {
+        Ok(tables) => tables,
+        Err(problem) => return output::fail(&problem),
+    };
     let reports: Vec<Report> = requests
         .iter()
         .map(|request| report::report(&tables, request, args.trace, args.all_rules))
