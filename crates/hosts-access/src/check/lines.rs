@@ -272,7 +272,7 @@ pub(super) fn no_separator(cx: &mut Context<'_, '_>) {
 
 /// Rules that are junk, or hold a placeholder or an unbalanced bracket. True where the rest of the
 /// lints would only add noise.
-pub(super) fn junk(cx: &mut Context<'_, '_>, rule: &Rule<'_>) -> bool {
+pub(super) fn junk(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) -> bool {
     let whole = cx.whole();
     let text = &cx.line[whole.clone()];
     if is_junk(text) {
@@ -288,7 +288,7 @@ pub(super) fn junk(cx: &mut Context<'_, '_>, rule: &Rule<'_>) -> bool {
     let daemons = rule.daemons.tokens().map(|t| (&t.span, t.text));
     let clients = rule.clients.tokens().map(|t| (&t.span, t.text));
     for (span, token) in daemons.chain(clients) {
-        if is_placeholder(token) {
+        if span.start < end && is_placeholder(token) {
             spans.push(span.clone());
         }
     }
@@ -337,50 +337,83 @@ fn unbalanced(text: &[u8]) -> Option<usize> {
 
 /// Web markup, prompts and shell commands where a rule should be.
 fn is_junk(text: &[u8]) -> bool {
-    const STARTS: [&[u8]; 15] = [
-        b"```", b"</", b"<pre", b"<p>", b"<code", b"<br", b"<div", b"<span", b"<!--", b"$ ", b"cat ",
-        b"echo ", b"sudo ", b"vi ", b"vim ",
+    const STARTS: [&[u8]; 18] = [
+        b"<<<<<<< ",
+        b"=======",
+        b">>>>>>> ",
+        b"```",
+        b"</",
+        b"<pre",
+        b"<p>",
+        b"<code",
+        b"<br",
+        b"<div",
+        b"<span",
+        b"<!--",
+        b"$ ",
+        b"cat ",
+        b"echo ",
+        b"sudo ",
+        b"vi ",
+        b"vim ",
     ];
     const HOLDS: [&[u8]; 10] = [
         b"</pre>", b"</code>", b"</p>", b"<br", b"&lt;", b"&gt;", b"&nbsp;", b"&amp;", b":~# ", b":~$ ",
     ];
-    let head = text.to_ascii_lowercase();
-    STARTS.iter().any(|s| head.starts_with(s))
-        || HOLDS.iter().any(|s| memchr::memmem::find(&head, s).is_some())
+    let starts = |s: &&[u8]| {
+        text.get(..s.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(s))
+    };
+    STARTS.iter().any(starts)
+        // Nearly every line is done with here.
+        || (memchr::memchr3(b'<', b'&', b'~', text).is_some() && {
+            let lower = text.to_ascii_lowercase();
+            HOLDS.iter().any(|s| memchr::memmem::find(&lower, s).is_some())
+        })
         || matches!(text, b"EOF" | b"---" | b"--" | b"...")
         || (text.starts_with(b"[") && memchr::memmem::find(text, b"]# ").is_some())
 }
 
 /// Words nobody would have as the name of a daemon or host.
 fn is_placeholder(token: &[u8]) -> bool {
+    const HOLDS: [&[u8]; 9] = [
+        b"your_ip",
+        b"your-ip",
+        b"your.ip",
+        b"yourip",
+        b"yourdomain",
+        b"yourhost",
+        b"ip_address",
+        b"ip-address",
+        b"ipaddress",
+    ];
+    if token
+        .iter()
+        .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'/'))
+    {
+        return false;
+    }
     let lower = token.to_ascii_lowercase();
-    let has = |part: &[u8]| memchr::memmem::find(&lower, part).is_some();
     let word = lower.as_slice();
-    let xs = word
-        .split(|b| *b == b'.')
-        .filter(|part| !part.is_empty() && part.iter().all(|b| *b == b'x'))
-        .count();
+    let has = |part: &&[u8]| memchr::memmem::find(word, part).is_some();
+    let is_x = |part: &&[u8]| !part.is_empty() && part.iter().all(|b| *b == b'x');
     (word.contains(&b'<') && word.contains(&b'>'))
-        || has(b"{{")
-        || has(b"${")
-        || has(b"%(")
-        || has(b"your_ip")
-        || has(b"your-ip")
-        || has(b"your.ip")
-        || has(b"youripaddress")
-        || has(b"ip_address")
-        || has(b"ip-address")
-        || has(b"ipaddress")
-        || has(b"yourdomain")
-        || has(b"your_domain")
-        || has(b"your-domain")
+        || word.windows(2).any(|w| matches!(w, b"{{" | b"${" | b"%("))
+        || (word.windows(4).any(|w| matches!(w, b"your" | b"addr")) && HOLDS.iter().any(has))
         || matches!(
             word,
-            b"ip" | b"ipv4" | b"ipv6" | b"a.b.c.d" | b"w.x.y.z" | b"..." | b"{}" | b"hostname" | b"ip/mask"
+            b"ip"
+                | b"ipv4"
+                | b"ipv6"
+                | b"a.b.c.d"
+                | b"w.x.y.z"
+                | b"..."
+                | b"{}"
+                | b"hostname"
+                | b"your_domain"
         )
-        || xs >= 2
+        || (word.contains(&b'x') && word.split(|b| *b == b'.').filter(is_x).count() >= 2)
         || (word.starts_with(b"ip/") && word.len() > 3)
-        || (word.contains(&b'@') && has(b"yourhost"))
         || is_template_variable(token)
 }
 

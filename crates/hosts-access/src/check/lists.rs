@@ -182,7 +182,7 @@ fn shape<P>(cx: &mut Context<'_, '_>, list: &List<'_, P>, what: &str, end: usize
 /// Words that are no patterns.
 fn words<P>(cx: &mut Context<'_, '_>, list: &List<'_, P>, end: usize) {
     let mut seen = Vec::new();
-    let is_short = list.tokens().take(65).count() <= 64;
+    let is_short = (2..=64).contains(&list.tokens().take(65).count());
     for token in list.tokens().filter(|t| t.span.start < end) {
         if let Some(meant) = misspelt(token.text) {
             let (message, edit) = match meant {
@@ -249,6 +249,10 @@ enum Meant {
 
 fn misspelt(word: &[u8]) -> Option<Meant> {
     const KNOWN: [&str; 6] = ["ALL", "EXCEPT", "LOCAL", "KNOWN", "UNKNOWN", "PARANOID"];
+    // The shortest and the longest word meant, one letter less or more.
+    if !(2..=10).contains(&word.len()) || !word.iter().all(u8::is_ascii_alphabetic) {
+        return None;
+    }
     let upper = word.to_ascii_uppercase();
     let upper = std::str::from_utf8(&upper).ok()?;
     match upper {

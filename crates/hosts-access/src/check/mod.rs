@@ -111,10 +111,13 @@ pub fn check_with(tables: Tables<'_>, options: Options) -> Vec<Finding> {
                 Content::Rule(rule) => {
                     let before = cx.found.len();
                     lints(&mut cx, &rule);
-                    let is_broken = cx.found[before..].iter().any(|f| f.level == Level::Error);
+                    let new = &cx.found[before..];
+                    let is_broken = new.iter().any(|f| f.level == Level::Error);
+                    // What such a rule hides behind says nothing about what was meant.
+                    let is_misread = new.iter().any(|f| ipv6::CODES.contains(&f.code));
                     // A line that is not read decides nothing and hides nothing.
                     if entry.ending == Ending::Newline {
-                        earlier.rule(&mut cx, &rule);
+                        earlier.rule(&mut cx, &rule, is_misread);
                         whole.rule(&mut cx, &rule, is_broken, options);
                     }
                 }
@@ -135,7 +138,7 @@ fn lints(cx: &mut Context<'_, '_>, rule: &Rule<'_>) {
     let end = comment.unwrap_or(usize::MAX);
     let bare = ipv6::bare(cx, rule, end);
     let end = bare.unwrap_or(end).min(end);
-    if !lines::junk(cx, rule) {
+    if !lines::junk(cx, rule, end) {
         lists::lint(cx, rule, end);
         daemons::lint(cx, rule, end);
         clients::lint(cx, rule, end);

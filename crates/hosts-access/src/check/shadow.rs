@@ -7,14 +7,14 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use super::code::{Code, Example, Level};
 use super::finding::{Fix, Span};
 use super::reach::{Reach, masked_v4, masked_v6, string_covers, strings_apart};
 use super::{Context, foreign};
 use crate::decision::TableKind;
-use crate::document::{List, Rule};
+use crate::document::{Document, Entry, List, Rule};
 use crate::syntax::option::Keyword;
 use crate::syntax::pattern::{ClientPattern, DaemonPattern, HostPattern, Service, StringPattern};
 
@@ -65,7 +65,7 @@ const MOST_TRIED: usize = 32;
 /// The rules that came before, by what they match.
 #[derive(Default)]
 pub(super) struct Earlier<'t> {
-    rules: Vec<Place>,
+    rules: Vec<Place<'t>>,
     all: Clients<'t>,
     daemons: HashMap<Cow<'t, [u8]>, Clients<'t>>,
     patterns: Vec<(StringPattern<'t>, Clients<'t>)>,
@@ -73,9 +73,25 @@ pub(super) struct Earlier<'t> {
     with_except: HashMap<Vec<u8>, u32>,
 }
 
-struct Place {
+/// Where a rule stands.
+#[derive(Clone, Copy)]
+struct Place<'t> {
     table: TableKind,
-    span: Span,
+    document: &'t Document,
+    entry: &'t Entry,
+}
+
+impl Place<'_> {
+    /// All of its text, without the newline.
+    fn span(&self) -> Span {
+        let line = self.document.line(self.entry);
+        let start = line.len() - line.trim_ascii_start().len();
+        Span::of(
+            self.document,
+            self.entry,
+            &(start..line.trim_ascii_end().len().max(start)),
+        )
+    }
 }
 
 /// What covers a request: a rule, alone or as the last of several that do so together.
@@ -122,13 +138,13 @@ impl<'t> Client<'t> {
 
 impl<'t> Earlier<'t> {
     /// Reports the rule if it never decides, then adds it to those that came before.
-    pub(super) fn rule(&mut self, cx: &mut Context<'t, '_>, rule: &Rule<'t>) {
+    pub(super) fn rule(&mut self, cx: &mut Context<'t, '_>, rule: &Rule<'t>, is_misread: bool) {
         let clients: Vec<_> = rule
             .clients
             .tokens()
             .map(|t| Client::new(t.text, &t.pattern))
             .collect();
-        if !cx.is_foreign {
+        if !cx.is_foreign && !is_misread {
             self.report(cx, rule, &clients);
         }
         self.add(cx, rule, &clients);
@@ -167,7 +183,7 @@ impl<'t> Earlier<'t> {
 
     /// Reports the rule; `may_be_same` where it may be the same as the one that hides it.
     fn report_as(&self, cx: &mut Context<'t, '_>, rule: &Rule<'t>, by: u32, may_be_same: bool, many: bool) {
-        let Some(place) = self.rules.get(by as usize) else {
+        let Some(place) = self.rules.get(by as usize).copied() else {
             return;
         };
         let is_ban = cx.table == TableKind::Deny && foreign::is_ban(rule);
@@ -175,7 +191,8 @@ impl<'t> Earlier<'t> {
             TableKind::Allow => "the allow table",
             TableKind::Deny => "the deny table",
         };
-        let line = place.span.line;
+        let span = place.span();
+        let line = span.line;
         let here = if place.table == cx.table {
             format!("line {line}")
         } else {
@@ -184,7 +201,7 @@ impl<'t> Earlier<'t> {
         let whole = cx.whole();
         let at = whole.start..rule.clients.span.end.clamp(whole.start, whole.end);
         let document = cx.document;
-        let by_text = (place.table == cx.table).then(|| &document.text[place.span.bytes.clone()]);
+        let by_text = (place.table == cx.table).then(|| &document.text[span.bytes.clone()]);
         let is_same =
             may_be_same && place.table == cx.table && by_text.is_some_and(|text| same_lists(text, rule));
         let finding = if is_same {
@@ -211,7 +228,7 @@ impl<'t> Earlier<'t> {
             cx.report(&SHADOWED, &at, message)
                 .help("move it up, or remove it")
         };
-        finding.related(place.table, place.span.clone(), "this decides first");
+        finding.related(place.table, span, "this decides first");
         if is_ban {
             finding.level(Level::Info);
             finding.fix = None;
@@ -263,10 +280,10 @@ impl<'t> Earlier<'t> {
         let Ok(number) = u32::try_from(self.rules.len()) else {
             return;
         };
-        let whole = cx.whole();
         self.rules.push(Place {
             table: cx.table,
-            span: cx.span(&whole),
+            document: cx.document,
+            entry: cx.entry,
         });
         // A command that fails lets the request go on.
         if rule.options.iter().any(|o| o.keyword == Some(Keyword::Aclexec)) {
@@ -515,14 +532,46 @@ impl Bits for u128 {
 /// A set of address blocks. Two halves of a block make the block, so what rules cover together is known.
 struct Blocks<B> {
     lengths: [u64; 3],
-    blocks: HashMap<(B, u32), Cover>,
+    blocks: HashMap<(B, u32), Cover, BuildHasherDefault<BlockHasher>>,
+}
+
+/// A quick hash for addresses, of which a large table looks up millions. Not made against tables written
+/// to be slow to check: whoever writes those can as well make them longer.
+#[derive(Default)]
+struct BlockHasher(u64);
+
+impl Hasher for BlockHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, n: u32) {
+        self.write_u64(u64::from(n));
+    }
+
+    fn write_u128(&mut self, n: u128) {
+        self.write_u64((n >> 64) as u64);
+        self.write_u64(n as u64);
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        // Both halves of the product: the upper bits choose the slot, the lower ones tell its tenants apart.
+        let product = u128::from(self.0 ^ n ^ 0x9e37_79b9_7f4a_7c15) * 0xa076_1d64_78bd_642f;
+        self.0 = (product as u64) ^ ((product >> 64) as u64);
+    }
 }
 
 impl<B> Default for Blocks<B> {
     fn default() -> Self {
         Blocks {
             lengths: [0; 3],
-            blocks: HashMap::new(),
+            blocks: HashMap::default(),
         }
     }
 }
