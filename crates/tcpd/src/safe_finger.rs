@@ -202,4 +202,14 @@ mod tests {
         assert_eq!(lines, [129, 129, 47]);
         assert!(shown(&[b'x'; 127]).len() == 128);
     }
+
+    #[test]
+    fn time_runs_out() {
+        let mut command = Command::new("sleep");
+        command.arg("100");
+        let begun = Instant::now();
+        let ended = run(command, Duration::from_millis(100)).unwrap();
+        assert_eq!(ended, ExitCode::FAILURE);
+        assert!(begun.elapsed() < Duration::from_secs(50));
+    }
 }

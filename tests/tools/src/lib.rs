@@ -180,7 +180,16 @@ impl Host {
         let file = out.path().join("script");
         fs::write(&file, script).expect("a script");
         let done = Command::new("timeout")
-            .args(["60", "unshare", "--mount", "--net", "sh"])
+            .args([
+                "60",
+                "unshare",
+                "--mount",
+                "--net",
+                "--pid",
+                "--fork",
+                "--kill-child",
+                "sh",
+            ])
             .arg(&file)
             .output()
             .expect("unshare runs");
