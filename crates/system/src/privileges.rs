@@ -21,20 +21,14 @@ pub fn become_user(user: &[u8], group: Option<&[u8]>) -> Result<(), Vec<u8>> {
     };
     let name = CString::new(user).map_err(|_| unknown("user", user))?;
     if is_root() {
-        // SAFETY: a C string; the call takes nothing else.
-        check(
-            unsafe { libc::initgroups(name.as_ptr(), gid) },
-            "initgroups",
-            user,
-        )?;
+        // SAFETY: a C string and a number; the call takes nothing else.
+        let status = unsafe { libc::initgroups(name.as_ptr(), gid) };
+        check(status, "initgroups", user)?;
     }
     set_gid(gid, group.unwrap_or(user))?;
     // SAFETY: takes numbers only.
-    check(
-        unsafe { libc::setresuid(entry.uid, entry.uid, entry.uid) },
-        "setuid",
-        user,
-    )?;
+    let status = unsafe { libc::setresuid(entry.uid, entry.uid, entry.uid) };
+    check(status, "setuid", user)?;
     // SAFETY: takes nothing.
     let ids = unsafe { (libc::getuid(), libc::geteuid()) };
     if ids != (entry.uid, entry.uid) {
