@@ -1,0 +1,76 @@
+//! Runs the body of a test in namespaces of its own.
+//!
+//! Tests share one process and its threads, and namespaces belong to processes; so the test program
+//! starts itself again for the one test, inside `unshare`.
+
+use std::any::type_name_of_val;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
+
+use crate::Machine;
+
+/// The name of the test whose body this process runs.
+const INSIDE: &str = "TCPWRAP_TEST_ALONE";
+
+/// How the program inside says that the body ran to its end; a program that ran no test exits with 0.
+const PASSED: i32 = 42;
+
+/// Seconds after which a test is killed.
+const LIMIT: &str = "120";
+
+/// Runs the body of the calling test on a [`Machine`] of its own: private network, mounts and process
+/// ids. Everything it starts ends with it, also when it is killed.
+///
+/// Call it once, from the test function itself, with a closure. What the test does before the call is done
+/// inside too, what it does after it only outside.
+///
+/// # Panics
+///
+/// When the body does, when this process is not root, and after two minutes.
+#[track_caller]
+pub fn alone(test: impl FnOnce(&Machine)) {
+    let name = test_name(type_name_of_val(&test));
+    if std::env::var(INSIDE).is_ok_and(|inside| inside == name) {
+        let passed = catch_unwind(AssertUnwindSafe(|| test(&Machine::new()))).is_ok();
+        std::process::exit(if passed { PASSED } else { 1 });
+    }
+    let program = std::env::current_exe().expect("a test program has a path");
+    let done = Command::new("setpriv")
+        .args(["--pdeathsig", "KILL"])
+        .args(["timeout", "--foreground", "--signal=KILL", LIMIT])
+        .args(["setpriv", "--pdeathsig", "KILL"])
+        .args([
+            "unshare",
+            "--mount",
+            "--net",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+        ])
+        .arg(program)
+        .args([
+            name,
+            "--exact",
+            "--include-ignored",
+            "--nocapture",
+            "--test-threads=1",
+        ])
+        .env(INSIDE, name)
+        .output()
+        .expect("setpriv runs");
+    assert!(
+        done.status.code() == Some(PASSED),
+        "{name} ({})
+{}{}",
+        done.status,
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr)
+    );
+}
+
+/// The name of a test, as the test program lists it, from the type of a closure in it.
+fn test_name(closure: &str) -> &str {
+    let path = closure.split("::{{closure}}").next().unwrap_or(closure);
+    path.split_once("::").map_or(path, |(_program, path)| path)
+}
