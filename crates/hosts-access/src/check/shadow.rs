@@ -71,6 +71,8 @@ pub(super) struct Earlier<'t> {
     patterns: Vec<(StringPattern<'t>, Clients<'t>)>,
     excepting: Vec<Excepting<'t>>,
     with_except: HashMap<Vec<u8>, u32>,
+    /// A command above may make the rest of the allow table be skipped.
+    may_be_skipped: bool,
 }
 
 /// Where a rule stands.
@@ -285,8 +287,10 @@ impl<'t> Earlier<'t> {
             document: cx.document,
             entry: cx.entry,
         });
-        // A command that fails lets the request go on.
-        if rule.options.iter().any(|o| o.keyword == Some(Keyword::Aclexec)) {
+        // A command that fails lets the request go on, and from the allow table past all its later rules.
+        let has_command = rule.options.iter().any(|o| o.keyword == Some(Keyword::Aclexec));
+        self.may_be_skipped |= has_command && cx.table == TableKind::Allow;
+        if has_command || (self.may_be_skipped && cx.table == TableKind::Allow) {
             return;
         }
         if rule.clients.excepts.is_empty() && rule.daemons.excepts.is_empty() {
