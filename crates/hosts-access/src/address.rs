@@ -40,26 +40,46 @@ fn quad_part(part: &[u8]) -> Option<u8> {
 }
 
 /// An IPv6 address with its scope id, if one is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ipv6<'t> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ipv6 {
     /// The address.
     pub bits: u128,
-    /// What stands after the `%`.
-    pub scope: Option<&'t [u8]>,
+    /// The interface's number.
+    pub scope: Option<u32>,
 }
 
-impl<'t> Ipv6<'t> {
-    /// Reads a numeric IPv6 address, without brackets.
-    pub fn parse(text: &'t [u8]) -> Option<Self> {
+impl Ipv6 {
+    /// Reads a numeric IPv6 address, without brackets, as `getaddrinfo` does: a scope id is a number or,
+    /// for link-local addresses, the name of an interface that this host has.
+    pub fn parse(text: &[u8]) -> Option<Self> {
         let (address, scope) = match memchr::memchr(b'%', text) {
             Some(at) => (&text[..at], Some(&text[at + 1..])),
             None => (text, None),
         };
         let address: Ipv6Addr = std::str::from_utf8(address).ok()?.parse().ok()?;
+        let scope = match scope {
+            None => None,
+            Some(scope) => Some(scope_id(address, std::str::from_utf8(scope).ok()?)?),
+        };
         Some(Ipv6 {
             bits: address.to_bits(),
             scope,
         })
+    }
+}
+
+fn scope_id(address: Ipv6Addr, scope: &str) -> Option<u32> {
+    let is_link_local = address.is_unicast_link_local() || address.segments()[0] & 0xff0f == 0xff02;
+    if is_link_local && !scope.is_empty() && !scope.contains('/') && !scope.starts_with('.') {
+        let index = std::fs::read_to_string(format!("/sys/class/net/{scope}/ifindex"));
+        if let Some(index) = index.ok().and_then(|text| text.trim().parse().ok()) {
+            return Some(index);
+        }
+    }
+    if scope.starts_with('+') {
+        None
+    } else {
+        scope.parse().ok()
     }
 }
 

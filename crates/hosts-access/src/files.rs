@@ -2,6 +2,7 @@
 //! host pattern.
 
 use std::ffi::OsStr;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -36,6 +37,11 @@ impl HostFile {
     /// Reads the file a `/path` token names.
     pub(crate) fn read(token: &[u8]) -> Self {
         let (contents, seen) = source::read(path(token));
+        let contents = match contents {
+            // Such a token is a typing error that matches nothing, as it always was.
+            Contents::Unreadable(error) if error.kind() == io::ErrorKind::IsADirectory => Contents::Missing,
+            contents => contents,
+        };
         HostFile {
             contents,
             seen,

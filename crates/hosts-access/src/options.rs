@@ -123,8 +123,8 @@ pub(crate) fn effect(keyword: Keyword, value: Option<&[u8]>) -> Result<Option<Ef
         Keyword::Twist => Effect::Twist(text.to_vec()),
         Keyword::Severity => {
             return match syntax::severity(text) {
-                Some(_) => Ok(None),
-                None => Err(bad("syslog facility or severity")),
+                Ok(_) => Ok(None),
+                Err(word) => Err(quoting("bad syslog facility or severity: ", word, "")),
             };
         }
         Keyword::Allow | Keyword::Deny | Keyword::Banners => return Ok(None),
@@ -153,7 +153,7 @@ fn apply(
         (Keyword::Allow, _) => return Ok(Step::Verdict(Verdict::Granted)),
         (Keyword::Deny, _) => return Ok(Step::Verdict(Verdict::Denied)),
         (Keyword::Severity, _) => {
-            ran.severity = syntax::severity(value.unwrap_or_default());
+            ran.severity = syntax::severity(value.unwrap_or_default()).ok();
             return Ok(Step::Next);
         }
         (Keyword::Twist, _) if request.is_resident() => {

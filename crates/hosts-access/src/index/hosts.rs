@@ -63,6 +63,14 @@ impl HostIndexBuilder {
     /// Adds a pattern.
     pub(crate) fn add(&mut self, group: u32, pattern: HostPattern<'_>, position: u32) {
         match pattern {
+            // The interfaces that scope ids name come and go.
+            HostPattern::Net { net: text, .. }
+            | HostPattern::Text {
+                pattern: StringPattern::Bracketed(text),
+                ..
+            } if text.contains(&b'%') => {
+                self.add_any(group, position);
+            }
             HostPattern::Net { net, mask } => match Network::parse(net, mask) {
                 Some(Network::V4 { net, mask }) if mask.leading_ones() + mask.trailing_zeros() == 32 => {
                     self.add_net4(net, mask.leading_ones(), position);
@@ -292,7 +300,8 @@ impl<'i> Candidates<'i> {
 /// an equal number mean an equal string.
 fn canonical_quad(text: &[u8]) -> Option<u32> {
     let address: Ipv4Addr = std::str::from_utf8(text).ok()?.parse().ok()?;
-    Some(address.to_bits())
+    // The broadcast address is no number to the language, only a string.
+    Some(address.to_bits()).filter(|bits| *bits != u32::MAX)
 }
 
 /// The network that a prefix such as `10.1.` stands for among canonical addresses.

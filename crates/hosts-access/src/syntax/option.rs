@@ -197,9 +197,10 @@ pub fn keyword_and_value(field: &[u8]) -> (&[u8], Option<&[u8]>) {
     (keyword, (!value.is_empty()).then_some(value))
 }
 
-/// `[facility.]level`, as numbers of `<syslog.h>`. Without a facility, the daemon's own is used.
-pub fn severity(value: &[u8]) -> Option<Severity> {
-    const FACILITIES: [(&str, u32); 19] = [
+/// `[facility.]level`, as numbers of `<syslog.h>`. Without a facility, the daemon's own is used. The
+/// error is the word that is neither.
+pub fn severity(value: &[u8]) -> Result<Severity, &[u8]> {
+    const FACILITIES: [(&str, u32); 17] = [
         ("kern", 0),
         ("user", 1),
         ("mail", 2),
@@ -209,8 +210,6 @@ pub fn severity(value: &[u8]) -> Option<Severity> {
         ("news", 7),
         ("uucp", 8),
         ("cron", 9),
-        ("authpriv", 10),
-        ("ftp", 11),
         ("local0", 16),
         ("local1", 17),
         ("local2", 18),
@@ -220,30 +219,27 @@ pub fn severity(value: &[u8]) -> Option<Severity> {
         ("local6", 22),
         ("local7", 23),
     ];
-    const LEVELS: [(&str, u32); 11] = [
+    const LEVELS: [(&str, u32); 8] = [
         ("emerg", 0),
-        ("panic", 0),
         ("alert", 1),
         ("crit", 2),
         ("err", 3),
-        ("error", 3),
         ("warning", 4),
-        ("warn", 4),
         ("notice", 5),
         ("info", 6),
         ("debug", 7),
     ];
-    let find = |table: &[(&str, u32)], word: &[u8]| {
-        table
+    fn find<'w>(table: &[(&str, u32)], word: &'w [u8]) -> Result<u32, &'w [u8]> {
+        let entry = table
             .iter()
-            .find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word))
-            .map(|(_, n)| *n)
-    };
+            .find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word));
+        entry.map(|(_, number)| *number).ok_or(word)
+    }
     let (facility, level) = match memchr::memchr(b'.', value) {
         Some(at) => (find(&FACILITIES, &value[..at])? << 3, &value[at + 1..]),
         None => (0, value),
     };
-    Some(Severity(facility | find(&LEVELS, level)?))
+    Ok(Severity(facility | find(&LEVELS, level)?))
 }
 
 /// An octal mask up to 0777.
@@ -318,8 +314,9 @@ mod tests {
 
     #[test]
     fn severities() {
-        assert_eq!(severity(b"auth.Info"), Some(Severity(38)));
-        assert_eq!(severity(b"notice"), Some(Severity(5)));
-        assert_eq!(severity(b"auth"), None);
+        assert_eq!(severity(b"auth.Info"), Ok(Severity(38)));
+        assert_eq!(severity(b"notice"), Ok(Severity(5)));
+        assert_eq!(severity(b"auth"), Err(&b"auth"[..]));
+        assert_eq!(severity(b"x.y"), Err(&b"x"[..]));
     }
 }

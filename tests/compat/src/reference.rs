@@ -1,0 +1,140 @@
+//! The C side: `driver.c` on some libwrap.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::case::Case;
+
+/// The driver, built once for each directory it works in.
+pub struct Driver {
+    program: PathBuf,
+    directory: PathBuf,
+    library: Option<PathBuf>,
+}
+
+impl Driver {
+    /// Builds the driver against the system's libwrap, to work in `directory`.
+    ///
+    /// # Panics
+    /// Where it cannot be built: the suite needs a C compiler and `libwrap0-dev`.
+    pub fn new(directory: &Path) -> Self {
+        let program = directory.join("driver");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("driver.c");
+        let built = Command::new("cc")
+            .args(["-DINET6", "-O1", "-Wall", "-Werror", "-o"])
+            .arg(&program)
+            .arg(source)
+            .arg("-lwrap")
+            .status();
+        assert!(
+            built.is_ok_and(|status| status.success()),
+            "cc cannot build the driver: is libwrap0-dev there?"
+        );
+        std::fs::create_dir_all(directory.join("banners")).expect("the banner directory can be made");
+        Driver {
+            program,
+            directory: directory.to_path_buf(),
+            library: None,
+        }
+    }
+
+    /// Runs on the libwrap.so.0 in `library` rather than the system's.
+    pub fn on(mut self, library: &Path) -> Self {
+        self.library = Some(library.to_path_buf());
+        self
+    }
+
+    /// What it says to each case.
+    ///
+    /// # Panics
+    /// Where the driver does not answer every case.
+    pub fn ask(&self, cases: &[Case]) -> Vec<Vec<String>> {
+        let directory = self.directory.to_string_lossy().into_owned();
+        let questions = self.directory.join("cases");
+        let mut file = File::create(&questions).expect("the cases can be written");
+        for case in cases {
+            file.write_all(&encode(case, &directory))
+                .expect("the cases can be written");
+        }
+        drop(file);
+        let mut command = Command::new(&self.program);
+        command
+            .arg(&self.directory)
+            .stdin(File::open(&questions).expect("the cases can be read"));
+        if let Some(library) = &self.library {
+            command.env("LD_LIBRARY_PATH", library);
+        }
+        let output = command.output().expect("the driver runs");
+        assert!(
+            output.status.success(),
+            "driver: {} {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let mut answers = vec![Vec::new()];
+        for line in text.lines() {
+            let ends = line.starts_with("end ");
+            answers.last_mut().expect("never empty").push(line.to_owned());
+            if ends {
+                answers.push(Vec::new());
+            }
+        }
+        answers.pop();
+        assert_eq!(answers.len(), cases.len(), "an answer to each case");
+        answers
+    }
+}
+
+fn encode(case: &Case, directory: &str) -> Vec<u8> {
+    let table = |text: &Option<Vec<u8>>| match text {
+        Some(text) => case.text(text, directory),
+        None => b"-".to_vec(),
+    };
+    let fields: [Vec<u8>; 15] = [
+        table(&case.allow),
+        table(&case.deny),
+        case.text(&case.list, directory),
+        case.daemon.clone().into_bytes(),
+        case.client_address.clone().into_bytes(),
+        case.client_name.clone().into_bytes(),
+        case.user.clone().into_bytes(),
+        case.server_address.clone().into_bytes(),
+        case.server_name.clone().into_bytes(),
+        case.server_port.to_string().into_bytes(),
+        (if case.lookup { "1" } else { "0" }).into(),
+        case.verbose.to_string().into_bytes(),
+        case.expand.clone(),
+        case.banner.clone().unwrap_or_else(|| b"-".to_vec()),
+        Vec::new(),
+    ];
+    let mut out = Vec::new();
+    for field in fields {
+        out.extend_from_slice(format!("{}:", field.len()).as_bytes());
+        out.extend_from_slice(&field);
+        out.push(b',');
+    }
+    out
+}
+
+/// An answer without what is known and allowed to differ in every case: the number of the line without
+/// a newline at its end (deviation 19), the log line of a twist, which is the program's to write here,
+/// and the rule that the reference still names while it expands after the decision.
+pub fn comparable(answer: &[String]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for line in answer {
+        let unterminated =
+            line.contains("missing newline or line too long") || line.contains("all the subsequent rules");
+        let logged = line.strip_prefix("log ").and_then(|rest| rest.split_once(' '));
+        if logged.is_some_and(|(_, text)| text.starts_with("twist ")) {
+            continue;
+        }
+        match line.find(", line ").filter(|_| unterminated) {
+            Some(at) => lines.push(format!("{}, line N", &line[..at])),
+            None => lines.push(line.clone()),
+        }
+    }
+    lines
+}
