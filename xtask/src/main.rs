@@ -1,2 +1,64 @@
-//! Placeholder while the crate is being written.
-fn main() {}
+//! What a maintainer runs: `cargo xtask test`, `cargo xtask bench`, `cargo xtask dist`.
+//!
+//! Nothing that users run lives here.
+
+#![forbid(unsafe_code)]
+
+mod bench;
+mod dist;
+mod packages;
+mod shell;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use dist::Profile;
+use shell::Result;
+
+/// What a maintainer of tcpwrap runs.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Install what the tests need, build what they run, and run them all.
+    Test {
+        /// Passed on to the test runner, as `-p compat-tests`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Run the benchmarks beside the reference.
+    Bench {
+        /// One benchmark only.
+        name: Option<String>,
+        /// Passed on to the benchmark.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Build everything there is to install, in release form, under target/dist.
+    Dist,
+}
+
+fn run(task: Task) -> Result<()> {
+    match task {
+        Task::Test { arguments } => test::run_tests(&arguments),
+        Task::Bench { name, arguments } => bench::run_benches(name.as_deref(), &arguments),
+        Task::Dist => dist::build(Profile::Release).map(|into| println!("{}", into.display())),
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("xtask: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}

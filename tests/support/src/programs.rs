@@ -46,17 +46,17 @@ pub fn program(package: &str, name: &str) -> PathBuf {
     path
 }
 
-/// A file of `cargo xtask dist`, as `usr/lib/libwrap.so.0`.
+/// A file of the tree that `cargo xtask test` lays out as `cargo xtask dist` does, as `usr/lib/libwrap.so.0`.
 ///
 /// # Panics
 ///
-/// When `cargo xtask dist` has not been run.
+/// When `cargo xtask test` has not been run.
 pub fn library(path: &str) -> PathBuf {
     let target = target();
-    let path = target.with_file_name("dist").join(path);
+    let path = target.join("dist").join(path);
     assert!(
         path.exists(),
-        "{} is not there: run cargo xtask dist",
+        "{} is not there: run cargo xtask test",
         path.display()
     );
     path

@@ -1,0 +1,143 @@
+//! `cargo xtask dist`: what is to be installed, laid out as below `/`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::shell::{Result, cargo, read, root, target};
+
+/// How to build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// Quickly, for tests. Goes to `target/debug/dist`.
+    Dev,
+    /// For users. Goes to `target/dist`.
+    Release,
+}
+
+impl Profile {
+    fn directory(self) -> PathBuf {
+        match self {
+            Profile::Dev => target().join("debug/dist"),
+            Profile::Release => target().join("dist"),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Profile::Dev => "dev",
+            Profile::Release => "release",
+        }
+    }
+}
+
+/// Where the programs of a package go.
+const PROGRAMS: [(&str, &str); 2] = [("tcpd", "usr/sbin"), ("tcpwrap", "usr/bin")];
+
+/// Builds everything and lays it out, in a directory that begins empty; returns the directory.
+pub fn build(profile: Profile) -> Result<PathBuf> {
+    let into = profile.directory();
+    if into.exists() {
+        fs::remove_dir_all(&into).map_err(|error| format!("{}: {error}", into.display()))?;
+    }
+    programs(profile, &into)?;
+    manual_pages(&into)?;
+    let doc = into.join("usr/share/doc/tcpwrap");
+    copy_all(&root(), &doc, |name| {
+        name.ends_with(".md") || name.starts_with("LICENSE")
+    })?;
+    copy_all(&root().join("docs"), &doc, |name| name.ends_with(".md"))?;
+    copy_all(
+        &root().join("dist/systemd"),
+        &into.join("usr/lib/systemd/system"),
+        |name| name.ends_with(".service") || name.ends_with(".socket"),
+    )?;
+    Ok(into)
+}
+
+/// Builds the programs, and takes those that cargo says it made.
+fn programs(profile: Profile, into: &Path) -> Result<()> {
+    let mut command = cargo();
+    command.args([
+        "build",
+        "--profile",
+        profile.name(),
+        "--bins",
+        "--message-format=json-render-diagnostics",
+    ]);
+    for (package, _) in PROGRAMS {
+        command.args(["--package", package]);
+    }
+    let mut copied = 0;
+    for line in read(&mut command)?.lines() {
+        let message: serde_json::Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        let Some(program) = message["executable"].as_str().map(Path::new) else {
+            continue;
+        };
+        let id = message["package_id"].as_str().unwrap_or_default();
+        let to = PROGRAMS
+            .iter()
+            .find(|(package, _)| id.contains(&format!("/{package}#")));
+        if let (Some((_, directory)), Some(name)) = (to, program.file_name()) {
+            copy(program, &into.join(directory).join(name), 0o755)?;
+            copied += 1;
+        }
+    }
+    if copied == 0 {
+        Err("cargo built no programs".to_owned())
+    } else {
+        Ok(())
+    }
+}
+
+/// `NAME.SECTION` goes to `manSECTION`.
+fn manual_pages(into: &Path) -> Result<()> {
+    for page in files(&root().join("dist/man"))? {
+        let section = page
+            .extension()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let name = page.file_name().unwrap_or_default();
+        copy(
+            &page,
+            &into.join(format!("usr/share/man/man{section}")).join(name),
+            0o644,
+        )?;
+    }
+    Ok(())
+}
+
+fn copy_all(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) -> Result<()> {
+    for file in files(from)? {
+        let name = file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if wanted(&name) {
+            copy(&file, &to.join(name), 0o644)?;
+        }
+    }
+    Ok(())
+}
+
+/// The files of a directory, by name.
+fn files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let mut files: Vec<_> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_file())
+        .collect();
+    files.sort();
+    Ok(files)
+}
+
+/// Copies one file, making directories as needed.
+fn copy(from: &Path, to: &Path, mode: u32) -> Result<()> {
+    let copied = fs::create_dir_all(to.parent().unwrap_or(to))
+        .and_then(|()| fs::copy(from, to))
+        .and_then(|_| fs::set_permissions(to, fs::Permissions::from_mode(mode)));
+    copied.map_err(|error| format!("{} to {}: {error}", from.display(), to.display()))
+}
