@@ -1,6 +1,14 @@
 //! This host, as the engine asks for it.
 
+pub mod commands;
+pub mod connection;
+pub mod endpoints;
+pub mod host;
+pub mod ident;
 pub mod names;
 pub mod netdb;
+mod poll;
 pub mod privileges;
 pub mod services;
+pub mod sockaddr;
+pub mod syslog;

@@ -4,8 +4,10 @@
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::mem::{MaybeUninit, zeroed};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::SocketAddr;
 use std::ptr;
+
+use crate::sockaddr::{self, Raw};
 
 /// An address family to look a name up in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,39 +68,13 @@ fn get_addr_info(name: &[u8], family: Family, flags: c_int) -> Option<Resolved> 
             resolved.canonical.get_or_insert_with(|| name.to_bytes().to_vec());
         }
         // SAFETY: `ai_addr` holds an address of `ai_addrlen` bytes of the family it says.
-        let address = unsafe { socket_address(entry.ai_addr, entry.ai_addrlen) };
+        let address = unsafe { sockaddr::read(entry.ai_addr, entry.ai_addrlen) };
         resolved.addresses.extend(address);
         next = entry.ai_next;
     }
     // SAFETY: `list` came from getaddrinfo, is freed once, and nothing borrowed from it is left.
     unsafe { libc::freeaddrinfo(list) };
     (!resolved.addresses.is_empty()).then_some(resolved)
-}
-
-/// # Safety
-/// `address` points to `length` readable bytes that hold a socket address.
-unsafe fn socket_address(address: *const libc::sockaddr, length: libc::socklen_t) -> Option<SocketAddr> {
-    let length = usize::try_from(length).ok()?;
-    if address.is_null() || length < size_of::<libc::sa_family_t>() {
-        return None;
-    }
-    // SAFETY: the family comes first in every socket address, and the length covers it.
-    match c_int::from(unsafe { (*address).sa_family }) {
-        libc::AF_INET if length >= size_of::<libc::sockaddr_in>() => {
-            // SAFETY: the family and the length say that this is a sockaddr_in.
-            let v4 = unsafe { ptr::read_unaligned(address.cast::<libc::sockaddr_in>()) };
-            let ip = Ipv4Addr::from_bits(u32::from_be(v4.sin_addr.s_addr));
-            Some(SocketAddrV4::new(ip, u16::from_be(v4.sin_port)).into())
-        }
-        libc::AF_INET6 if length >= size_of::<libc::sockaddr_in6>() => {
-            // SAFETY: the family and the length say that this is a sockaddr_in6.
-            let v6 = unsafe { ptr::read_unaligned(address.cast::<libc::sockaddr_in6>()) };
-            let ip = Ipv6Addr::from(v6.sin6_addr.s6_addr);
-            let port = u16::from_be(v6.sin6_port);
-            Some(SocketAddrV6::new(ip, port, v6.sin6_flowinfo, v6.sin6_scope_id).into())
-        }
-        _ => None,
-    }
 }
 
 /// The host name of an address.
@@ -112,37 +88,13 @@ pub fn numeric(address: &SocketAddr) -> Vec<u8> {
 }
 
 fn get_name_info(address: &SocketAddr, flags: c_int) -> Option<Vec<u8>> {
-    // SAFETY: sockaddr_storage is plain data.
-    let mut storage: libc::sockaddr_storage = unsafe { zeroed() };
-    let length = match address {
-        SocketAddr::V4(v4) => {
-            let to = (&raw mut storage).cast::<libc::sockaddr_in>();
-            // SAFETY: sockaddr_storage is large enough and aligned for every socket address.
-            unsafe {
-                (*to).sin_family = libc::AF_INET as libc::sa_family_t;
-                (*to).sin_port = v4.port().to_be();
-                (*to).sin_addr.s_addr = v4.ip().to_bits().to_be();
-            }
-            size_of::<libc::sockaddr_in>()
-        }
-        SocketAddr::V6(v6) => {
-            let to = (&raw mut storage).cast::<libc::sockaddr_in6>();
-            // SAFETY: as above.
-            unsafe {
-                (*to).sin6_family = libc::AF_INET6 as libc::sa_family_t;
-                (*to).sin6_port = v6.port().to_be();
-                (*to).sin6_addr.s6_addr = v6.ip().octets();
-                (*to).sin6_scope_id = v6.scope_id();
-            }
-            size_of::<libc::sockaddr_in6>()
-        }
-    };
+    let raw = Raw::from(address);
     let mut name = [0 as c_char; libc::NI_MAXHOST as usize];
-    // SAFETY: `storage` holds an address of `length` bytes, `name` has room for NI_MAXHOST.
+    // SAFETY: `raw` holds an address with its length, `name` has room for NI_MAXHOST.
     let status = unsafe {
         libc::getnameinfo(
-            (&raw const storage).cast(),
-            length as libc::socklen_t,
+            raw.as_ptr(),
+            raw.length(),
             name.as_mut_ptr(),
             name.len() as libc::socklen_t,
             ptr::null_mut(),
@@ -170,13 +122,27 @@ unsafe extern "C" {
     fn getnetgrent(host: *mut *mut c_char, user: *mut *mut c_char, domain: *mut *mut c_char) -> c_int;
 }
 
-/// Is `host` a member of the netgroup?
+/// Is `host` a member of the netgroup, in the NIS domain this host is in? A host in none is in any.
 pub fn in_netgroup(group: &[u8], host: &[u8]) -> bool {
     let (Ok(group), Ok(host)) = (CString::new(group), CString::new(host)) else {
         return false;
     };
+    let domain = nis_domain();
+    let domain = domain.as_ref().map_or(ptr::null(), |domain| domain.as_ptr());
     // SAFETY: C strings, or null for "any user" and "any domain".
-    unsafe { innetgr(group.as_ptr(), host.as_ptr(), ptr::null(), ptr::null()) == 1 }
+    unsafe { innetgr(group.as_ptr(), host.as_ptr(), ptr::null(), domain) == 1 }
+}
+
+/// The NIS domain of this host, if it has been given one.
+fn nis_domain() -> Option<CString> {
+    let mut name = [0 as c_char; 65];
+    // SAFETY: room for the longest name the kernel keeps, 64 bytes, and its NUL.
+    if unsafe { libc::getdomainname(name.as_mut_ptr(), name.len()) } != 0 {
+        return None;
+    }
+    // SAFETY: on success there is a C string in `name`.
+    let name = unsafe { CStr::from_ptr(name.as_ptr()) };
+    (name != c"(none)").then(|| name.to_owned())
 }
 
 /// Has the netgroup any member at all?

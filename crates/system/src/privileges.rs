@@ -1,8 +1,8 @@
-//! Becoming somebody else, for good: the `user` and `group` options (hosts_options(5)), and programs that
-//! give up root.
+//! What this process is and may do: the `user`, `group`, `nice` and `umask` options (hosts_options(5)), and
+//! programs that give up root.
 //!
-//! All ids change, real, effective and saved, and are checked afterwards. On an error some may have
-//! changed already: the caller must not go on.
+//! Who becomes somebody else does so for good: all ids change, real, effective and saved, and are checked
+//! afterwards. On an error some may have changed already: the caller must not go on.
 
 use std::ffi::CString;
 use std::io;
@@ -59,6 +59,29 @@ fn set_gid(gid: libc::gid_t, name: &[u8]) -> Result<(), Vec<u8>> {
         return Err([b"setgid(", name, b"): did not take effect"].concat());
     }
     Ok(())
+}
+
+/// Adds to this process's nice value.
+///
+/// # Errors
+/// As `nice` says.
+pub fn nice(by: i32) -> io::Result<()> {
+    // SAFETY: errno is this thread's own; the call takes a number only.
+    let status = unsafe {
+        *libc::__errno_location() = 0;
+        libc::nice(by)
+    };
+    // -1 may be the new value.
+    match io::Error::last_os_error() {
+        error if status == -1 && error.raw_os_error() != Some(0) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Sets this process's umask.
+pub fn umask(mask: u32) {
+    // SAFETY: takes a number and cannot fail.
+    unsafe { libc::umask(mask as libc::mode_t) };
 }
 
 /// Is this process root, by effective user id?

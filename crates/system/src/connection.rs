@@ -1,0 +1,288 @@
+//! What options do to the connection: `keepalive`, `linger` and `banners` (hosts_options(5)), and the IP
+//! options a client may have sent along.
+
+use std::ffi::{OsStr, c_int, c_void};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use hosts_access::decide::reason;
+
+use crate::poll;
+
+/// A banner file may be this large, in bytes.
+pub const LARGEST_BANNER: u64 = 64 << 10;
+/// A client has this long to take a banner in.
+pub const BANNER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Has the kernel probe whether the client is still there.
+///
+/// # Errors
+/// As `setsockopt` says.
+pub fn keep_alive(connection: BorrowedFd<'_>) -> io::Result<()> {
+    let on: c_int = 1;
+    set_option(connection, libc::SOL_SOCKET, libc::SO_KEEPALIVE, &on)
+}
+
+/// Has `close` wait up to this many seconds for unsent data.
+///
+/// # Errors
+/// As `setsockopt` says.
+pub fn linger(connection: BorrowedFd<'_>, seconds: u32) -> io::Result<()> {
+    let linger = libc::linger {
+        l_onoff: c_int::from(seconds != 0),
+        l_linger: c_int::try_from(seconds).unwrap_or(c_int::MAX),
+    };
+    set_option(connection, libc::SOL_SOCKET, libc::SO_LINGER, &linger)
+}
+
+fn set_option<T>(socket: BorrowedFd<'_>, level: c_int, name: c_int, value: &T) -> io::Result<()> {
+    // SAFETY: a value of a plain type, with its size.
+    let status = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            (&raw const *value).cast::<c_void>(),
+            size_of::<T>() as libc::socklen_t,
+        )
+    };
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// The banner file `directory/daemon`. Nothing where there is none, or it cannot be read; `warn` is told of a
+/// directory that is missing and of a file that is too large.
+pub fn banner(directory: &[u8], daemon: &[u8], warn: &mut dyn FnMut(Vec<u8>)) -> Option<Vec<u8>> {
+    if let Err(error) = fs::metadata(OsStr::from_bytes(directory)) {
+        warn([directory, b": ", reason(&error).as_bytes()].concat());
+        return None;
+    }
+    let path = [directory, b"/", daemon].concat();
+    let text = read_banner(Path::new(OsStr::from_bytes(&path))).ok()??;
+    if text.len() as u64 > LARGEST_BANNER {
+        let problem = format!(": larger than {LARGEST_BANNER} bytes, not sent");
+        warn([&path[..], problem.as_bytes()].concat());
+        return None;
+    }
+    Some(text)
+}
+
+fn read_banner(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    // Without O_NONBLOCK, opening a pipe would wait for its other end.
+    let file: File = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Ok(None);
+    }
+    let mut text = Vec::new();
+    file.take(LARGEST_BANNER + 1).read_to_end(&mut text)?;
+    Ok(Some(text))
+}
+
+/// Sends a text to the client: all of it, or what the client takes in before the time is over.
+///
+/// # Errors
+/// As `send` says, or [`TimedOut`](io::ErrorKind::TimedOut).
+pub fn send(connection: BorrowedFd<'_>, text: &[u8], timeout: Duration) -> io::Result<()> {
+    let deadline = Instant::now() + timeout;
+    let mut left = text;
+    while !left.is_empty() {
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+        // SAFETY: bytes, with their count.
+        let sent = unsafe { libc::send(connection.as_raw_fd(), left.as_ptr().cast(), left.len(), flags) };
+        match usize::try_from(sent) {
+            Ok(sent) => left = &left[sent..],
+            Err(_) => {
+                let error = io::Error::last_os_error();
+                match error.kind() {
+                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::WouldBlock => poll::wait(connection, libc::POLLOUT, deadline)?,
+                    _ => return Err(error),
+                }
+            }
+        }
+        if !left.is_empty() && Instant::now() >= deadline {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    }
+    Ok(())
+}
+
+/// Ends the connection in both directions.
+pub fn shut_down(connection: BorrowedFd<'_>) {
+    // SAFETY: takes numbers only; what is no connection stays as it is.
+    unsafe { libc::shutdown(connection.as_raw_fd(), libc::SHUT_RDWR) };
+}
+
+/// The IP options a client sent along, empty where there are none.
+///
+/// # Errors
+/// As `getsockopt` says: this is no IPv4 socket.
+pub fn ip_options(connection: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
+    let mut options = [0u8; 64];
+    let mut length = size_of_val(&options) as libc::socklen_t;
+    // SAFETY: room for `length` bytes.
+    let status = unsafe {
+        libc::getsockopt(
+            connection.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_OPTIONS,
+            options.as_mut_ptr().cast(),
+            &mut length,
+        )
+    };
+    match status {
+        0 => Ok(options[..options.len().min(length as usize)].to_vec()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Forgets the IP options, so that none are sent back.
+///
+/// # Errors
+/// As `setsockopt` says.
+pub fn clear_ip_options(connection: BorrowedFd<'_>) -> io::Result<()> {
+    set_option(connection, libc::IPPROTO_IP, libc::IP_OPTIONS, &[0u8; 0])
+}
+
+/// Do the options ask for a route of the client's choosing, strict or loose? An address that chooses its
+/// route proves nothing.
+///
+/// ```
+/// use system::connection::source_routed;
+/// assert!(source_routed(&[1, 131, 7, 4, 192, 0, 2, 1]));
+/// assert!(!source_routed(&[7, 7, 4, 131, 0, 0, 0, 0]));
+/// ```
+pub fn source_routed(options: &[u8]) -> bool {
+    const END: u8 = 0;
+    const NO_OPERATION: u8 = 1;
+    const LOOSE: u8 = 131;
+    const STRICT: u8 = 137;
+    let mut rest = options;
+    while let Some(&kind) = rest.first() {
+        let length = match kind {
+            END => return false,
+            NO_OPERATION => 1,
+            LOOSE | STRICT => return true,
+            _ => usize::from(*rest.get(1).unwrap_or(&0)).max(2),
+        };
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsFd;
+    use std::thread;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (client, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn all_of_a_text_is_sent() {
+        let (mut client, server) = pair();
+        let text: Vec<u8> = (0..3_000_000u32).map(|n| n as u8).collect();
+        let expected = text.clone();
+        let reader = thread::spawn(move || {
+            let mut found = Vec::new();
+            client.read_to_end(&mut found).unwrap();
+            found
+        });
+        send(server.as_fd(), &text, BANNER_TIMEOUT).unwrap();
+        drop(server);
+        assert!(reader.join().unwrap() == expected);
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_is_given_up() {
+        let (_client, server) = pair();
+        let start = Instant::now();
+        let error = send(server.as_fd(), &vec![0; 50 << 20], Duration::from_millis(300)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(start.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_client_that_is_gone_raises_no_signal() {
+        let (client, server) = pair();
+        drop(client);
+        assert!(send(server.as_fd(), &vec![0; 10 << 20], BANNER_TIMEOUT).is_err());
+    }
+
+    #[test]
+    fn socket_options_take_effect() {
+        let (_client, server) = pair();
+        keep_alive(server.as_fd()).unwrap();
+        linger(server.as_fd(), 7).unwrap();
+        let get = |name| {
+            let mut value = [0; 2];
+            let mut length = size_of_val(&value) as libc::socklen_t;
+            // SAFETY: room for `length` bytes.
+            let status = unsafe {
+                let to = value.as_mut_ptr().cast();
+                libc::getsockopt(server.as_raw_fd(), libc::SOL_SOCKET, name, to, &mut length)
+            };
+            assert_eq!(status, 0);
+            value
+        };
+        assert_eq!(get(libc::SO_KEEPALIVE)[0], 1);
+        assert_eq!(get(libc::SO_LINGER), [1, 7]);
+    }
+
+    #[test]
+    fn ip_options_are_read_and_cleared() {
+        let (_client, server) = pair();
+        assert_eq!(ip_options(server.as_fd()).unwrap(), []);
+        let route = [131u8, 7, 4, 127, 0, 0, 1, 1];
+        set_option(server.as_fd(), libc::IPPROTO_IP, libc::IP_OPTIONS, &route).unwrap();
+        assert!(source_routed(&ip_options(server.as_fd()).unwrap()));
+        clear_ip_options(server.as_fd()).unwrap();
+        assert_eq!(ip_options(server.as_fd()).unwrap(), []);
+    }
+
+    #[test]
+    fn banners_are_files_of_modest_size() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        fs::write(path.join("small"), "hello\n").unwrap();
+        fs::write(path.join("largest"), vec![b'x'; LARGEST_BANNER as usize]).unwrap();
+        fs::write(path.join("larger"), vec![b'x'; LARGEST_BANNER as usize + 1]).unwrap();
+        fs::create_dir(path.join("directory")).unwrap();
+        let pipe = std::ffi::CString::new(path.join("pipe").as_os_str().as_bytes()).unwrap();
+        // SAFETY: a C string.
+        assert_eq!(unsafe { libc::mkfifo(pipe.as_ptr(), 0o600) }, 0);
+        let read = |directory: &Path, daemon: &str| {
+            let mut warnings = Vec::new();
+            let found = banner(directory.as_os_str().as_bytes(), daemon.as_bytes(), &mut |w| {
+                warnings.push(String::from_utf8(w).unwrap());
+            });
+            (found.map(|text| text.len()), warnings)
+        };
+        assert_eq!(read(path, "small"), (Some(6), vec![]));
+        assert_eq!(read(path, "largest").0, Some(LARGEST_BANNER as usize));
+        assert_eq!(read(path, "larger").0, None);
+        assert_eq!(read(path, "larger").1.len(), 1);
+        for silent in ["missing", "directory", "pipe"] {
+            assert_eq!(read(path, silent), (None, vec![]));
+        }
+        let missing = path.join("none");
+        let warning = format!("{}: No such file or directory", missing.display());
+        assert_eq!(read(&missing, "small"), (None, vec![warning]));
+    }
+}
