@@ -42,16 +42,7 @@ pub fn build(profile: Profile) -> Result<PathBuf> {
     }
     programs(profile, &into)?;
     manual_pages(&into)?;
-    let doc = into.join("usr/share/doc/tcpwrap");
-    copy_all(&root(), &doc, |name| {
-        name.ends_with(".md") || name.starts_with("LICENSE")
-    })?;
-    copy_all(&root().join("docs"), &doc, |name| name.ends_with(".md"))?;
-    copy_all(
-        &root().join("dist/systemd"),
-        &into.join("usr/lib/systemd/system"),
-        |name| name.ends_with(".service") || name.ends_with(".socket"),
-    )?;
+    documents(&into.join("usr/share/doc/tcpwrap"))?;
     Ok(into)
 }
 
@@ -108,15 +99,29 @@ fn manual_pages(into: &Path) -> Result<()> {
     Ok(())
 }
 
-fn copy_all(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) -> Result<()> {
+/// The documents, the units and the examples, laid out as in the sources so that their links hold.
+fn documents(to: &Path) -> Result<()> {
+    for document in files(&root())? {
+        let name = document.file_name().unwrap_or_default().to_string_lossy();
+        if name.ends_with(".md") || name.starts_with("LICENSE") {
+            copy(&document, &to.join(&*name), 0o644)?;
+        }
+    }
+    for directory in ["docs", "dist", "examples"] {
+        copy_tree(&root().join(directory), &to.join(directory))?;
+    }
+    Ok(())
+}
+
+/// Copies a directory with all below it, other than manual pages, which have a place of their own, and tools.
+fn copy_tree(from: &Path, to: &Path) -> Result<()> {
     for file in files(from)? {
-        let name = file
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        if wanted(&name) {
-            copy(&file, &to.join(name), 0o644)?;
+        copy(&file, &to.join(file.file_name().unwrap_or_default()), 0o644)?;
+    }
+    for directory in entries(from)?.into_iter().filter(|path| path.is_dir()) {
+        let name = directory.file_name().unwrap_or_default();
+        if name != "man" && name != "tools" {
+            copy_tree(&directory, &to.join(name))?;
         }
     }
     Ok(())
@@ -124,14 +129,16 @@ fn copy_all(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) -> Result<()>
 
 /// The files of a directory, by name.
 fn files(directory: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-    let mut files: Vec<_> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.is_file())
-        .collect();
+    let mut files = entries(directory)?;
+    files.retain(|path| path.is_file());
     files.sort();
     Ok(files)
+}
+
+/// What is in a directory.
+fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    Ok(entries.flatten().map(|entry| entry.path()).collect())
 }
 
 /// Copies one file, making directories as needed.
