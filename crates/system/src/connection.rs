@@ -118,6 +118,31 @@ pub fn send(connection: BorrowedFd<'_>, text: &[u8], timeout: Duration) -> io::R
     Ok(())
 }
 
+/// Finds out whether the descriptor is a socket.
+///
+/// # Errors
+/// It is not.
+pub fn check_socket(connection: BorrowedFd<'_>) -> io::Result<()> {
+    let mut kind: c_int = 0;
+    let mut length = size_of_val(&kind) as libc::socklen_t;
+    // SAFETY: room for `length` bytes.
+    let status = unsafe {
+        let to = (&raw mut kind).cast();
+        libc::getsockopt(
+            connection.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_TYPE,
+            to,
+            &mut length,
+        )
+    };
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 /// Ends the connection in both directions.
 pub fn shut_down(connection: BorrowedFd<'_>) {
     // SAFETY: takes numbers only; what is no connection stays as it is.

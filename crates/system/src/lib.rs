@@ -9,6 +9,7 @@ pub mod names;
 pub mod netdb;
 mod poll;
 pub mod privileges;
+pub mod program;
 pub mod services;
 pub mod sockaddr;
 pub mod syslog;

@@ -1,0 +1,159 @@
+//! tcpd(8): stands in front of a service that inetd, xinetd or a socket unit starts with the connection as
+//! its stdio. Granted, it becomes the service; refused, it ends.
+//!
+//! It starts anew for every connection, so it does nothing that the decision does not need.
+
+use std::io::{self, Stdin};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use hosts_access::decide::reason;
+use hosts_access::expand::client_info;
+use hosts_access::{Decision, Effect, Request, Severity, Side, Tables, Verdict};
+use system::host::SocketHost;
+use system::{commands, connection, endpoints, privileges, syslog};
+
+/// Where the services live that are named without a path.
+const SERVICES: &[u8] = b"/usr/sbin/";
+
+/// The service to stand in front of, as tcpd's own name says.
+struct Service {
+    /// Its file.
+    program: Vec<u8>,
+    /// The last component of that, which rules call it by.
+    name: Vec<u8>,
+}
+
+impl Service {
+    fn new(argument: &[u8]) -> Self {
+        match (argument.first(), argument.iter().rposition(|b| *b == b'/')) {
+            (Some(b'/'), Some(slash)) => Service {
+                program: argument.to_vec(),
+                name: argument[slash + 1..].to_vec(),
+            },
+            _ => Service {
+                program: [SERVICES, argument].concat(),
+                name: argument.to_vec(),
+            },
+        }
+    }
+}
+
+/// Runs tcpd with these arguments, its own name being that of the service.
+pub fn main(mut arguments: Vec<Vec<u8>>) -> i32 {
+    let service = Service::new(arguments.first().map_or(b"", |name| name));
+    privileges::umask(0o022);
+    syslog::open(&service.name);
+
+    let stdin: Stdin = io::stdin();
+    let client = stdin.as_fd();
+    // Asked before the log is opened, which would take the place of a closed descriptor.
+    let is_socket = connection::check_socket(client);
+    let mut host = SocketHost::new(client, &syslog::write);
+    if let Err(error) = is_socket {
+        let line = format!("getpeername: {}", reason(&error));
+        syslog::write(syslog::ERR, line.as_bytes());
+        return 0;
+    }
+    if !ip_options_allow(client, &host) {
+        connection::shut_down(client);
+        return 0;
+    }
+    let mut request = Request::new(&mut host, service.name.clone());
+    let decision = Tables::default().decide(&mut request);
+    let name = client_info(&mut request);
+    let address = request.address(Side::Client).to_vec();
+    let whom = [&name[..], b" (", &address, b")"].concat();
+
+    match (decision.verdict, decision.effects.last()) {
+        (Verdict::Granted, _) => {
+            say(&decision, syslog::INFO, &[b"connect from ", &whom[..]]);
+            if let Some(own_name) = arguments.first_mut() {
+                own_name.clone_from(&service.name);
+            }
+            let error = commands::exec(&service.program, &arguments);
+            let problem = reason(&error);
+            let line = [
+                b"error: cannot execute ",
+                &service.program[..],
+                b": ",
+                problem.as_bytes(),
+            ];
+            syslog::write(syslog::ERR, &line.concat());
+        }
+        (Verdict::Delegated, Some(Effect::Twist(command))) => {
+            say(&decision, syslog::WARNING, &[b"twist ", &name, b" to ", command]);
+            if host.endpoints().datagram {
+                endpoints::drain(client);
+            }
+            let error = commands::twist(command, client);
+            let line = format!("warning: twist_option: /bin/sh: {}", reason(&error));
+            syslog::write(syslog::ERR, line.as_bytes());
+            return 0;
+        }
+        _ => say(&decision, syslog::WARNING, &[b"refused connect from ", &whom[..]]),
+    }
+    if host.endpoints().datagram {
+        endpoints::drain(client);
+    }
+    0
+}
+
+/// Logs a line about the decision at the severity its rule set, or else at `severity`.
+fn say(decision: &Decision, severity: Severity, line: &[&[u8]]) {
+    syslog::write(decision.severity.unwrap_or(severity), &line.concat());
+}
+
+/// Refuses a client that chose the route of its packets, and logs that. Other IP options are logged and
+/// cleared, so that what is sent back carries none.
+fn ip_options_allow(client: BorrowedFd<'_>, host: &SocketHost<'_>) -> bool {
+    let endpoint = &host.endpoints().client;
+    let options = match endpoint.internet() {
+        // Only IPv4 has them; a socket that cannot tell has none.
+        Some(_) => connection::ip_options(client).unwrap_or_default(),
+        None => return true,
+    };
+    if options.is_empty() {
+        return true;
+    }
+    let mut line = endpoint.text();
+    if connection::source_routed(&options) {
+        line.splice(0..0, *b"refused connect from ");
+        line.extend_from_slice(b" with IP source routing options");
+        syslog::write(syslog::WARNING, &line);
+        return false;
+    }
+    line.splice(0..0, *b"connect from ");
+    line.extend_from_slice(b" with IP options (ignored):");
+    for byte in &options {
+        line.extend_from_slice(format!(" {byte:02x}").as_bytes());
+    }
+    syslog::write(syslog::NOTICE, &line);
+    if let Err(error) = connection::clear_ip_options(client) {
+        let line = format!("setsockopt IP_OPTIONS NULL: {}", reason(&error));
+        syslog::write(syslog::ERR, line.as_bytes());
+        return false;
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_service_is_named_by_tcpds_own_name() {
+        for (argument, program, name) in [
+            (
+                "/usr/local/libexec/in.fingerd",
+                "/usr/local/libexec/in.fingerd",
+                "in.fingerd",
+            ),
+            ("in.telnetd", "/usr/sbin/in.telnetd", "in.telnetd"),
+            ("sub/daemon", "/usr/sbin/sub/daemon", "sub/daemon"),
+            ("", "/usr/sbin/", ""),
+        ] {
+            let service = Service::new(argument.as_bytes());
+            assert_eq!((service.program, service.name), (program.into(), name.into()));
+        }
+    }
+}
