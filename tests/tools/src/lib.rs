@@ -1,212 +1,145 @@
-//! Hosts of their own for the classic programs: private mount, network and process namespaces in which
-//! `/etc` holds what a test puts there, and the reference's programs beside ours.
+//! The host on which the classic programs are compared with the reference's, and how they are run there.
 //!
 //! Needs root, and the packages in `packages.txt`.
 
+#![forbid(unsafe_code)]
+
 use std::fs;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Output};
-use std::sync::OnceLock;
+use std::process::{Command, Output};
+
+use support::{Machine, packaged, program, target};
 
 /// The directory of this package.
 pub fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Our programs' directory; builds them the first time.
-pub fn ours() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "-q", "-p", "tcpd", "--bins"])
-            .status();
-        assert!(built.expect("cargo runs").success());
-        // The tests run from the `deps` directory beside the programs.
-        let test = std::env::current_exe().expect("a test has a path");
-        test.ancestors().nth(2).expect("target/PROFILE").to_path_buf()
-    })
+/// The rule directories of this package.
+pub fn own_rules() -> Vec<PathBuf> {
+    directories(&here().join("rules"))
+}
+
+/// Rule directories found in the wild: `shared/corpus` beside the repository, where it is at hand.
+pub fn corpus() -> Vec<PathBuf> {
+    let beside = here().ancestors().map(|above| above.join("shared/corpus"));
+    beside
+        .into_iter()
+        .find(|path| path.is_dir())
+        .map_or_else(Vec::new, |path| directories(&path))
+}
+
+fn directories(of: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(of)
+        .expect("a directory")
+        .map(|entry| entry.expect("an entry").path());
+    let mut found: Vec<_> = entries.filter(|path| path.is_dir()).collect();
+    found.sort();
+    found
 }
 
 /// Makes Debian's hardened programs say what they have to say: the library's log lines go through the
 /// programs' own `vsyslog`, which writes them to standard output, as the programs were written for.
-pub fn unmuted() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let library = ours().join("unmuted.so");
-        // Test programs run beside each other: build under another name, then put it in place.
-        let fresh = ours().join(format!("unmuted-{}.so", std::process::id()));
-        let built = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-o"])
-            .arg(&fresh)
-            .arg(here().join("unmuted.c"))
-            .status();
-        assert!(built.expect("cc runs").success());
-        fs::rename(fresh, &library).expect("a library in the target directory");
-        library
-    })
+fn unmuted() -> PathBuf {
+    let library = target().join("unmuted.so");
+    // Test programs run beside each other: build under a name of our own, then put it in place.
+    let fresh = target().join(format!("unmuted-{:?}.so", std::time::Instant::now()).replace(' ', ""));
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-o"])
+        .arg(&fresh)
+        .arg(here().join("unmuted.c"))
+        .status();
+    assert!(built.expect("cc runs").success());
+    fs::rename(fresh, &library).expect("a library in the target directory");
+    library
 }
 
-/// One program to run.
-#[derive(Debug, Clone)]
-pub struct Run {
-    program: PathBuf,
-    arguments: Vec<String>,
-    preload: Option<PathBuf>,
-}
-
-impl Run {
-    /// Our program.
-    pub fn ours<S: AsRef<str>>(program: &str, arguments: &[S]) -> Self {
-        Run::new(ours().join(program), arguments, None)
-    }
-
-    /// The reference's program, as Debian built it.
-    pub fn reference<S: AsRef<str>>(program: &str, arguments: &[S]) -> Self {
-        Run::new(Path::new("/usr/sbin").join(program), arguments, None)
-    }
-
-    /// The reference's program, with its warnings and options on standard output.
-    pub fn unmuted<S: AsRef<str>>(program: &str, arguments: &[S]) -> Self {
-        Run::new(
-            Path::new("/usr/sbin").join(program),
-            arguments,
-            Some(unmuted().to_path_buf()),
-        )
-    }
-
-    fn new<S: AsRef<str>>(program: PathBuf, arguments: &[S], preload: Option<PathBuf>) -> Self {
-        let arguments = arguments.iter().map(|a| a.as_ref().to_owned()).collect();
-        Run {
-            program,
-            arguments,
-            preload,
-        }
-    }
-
-    fn shell(&self) -> String {
-        let mut line = String::new();
-        if let Some(library) = &self.preload {
-            line += &format!("LD_PRELOAD={} ", quoted(&library.display().to_string()));
-        }
-        // Process 1 of its own namespace, so that %p is the same for all.
-        line += &format!(
-            "unshare --pid --fork {}",
-            quoted(&self.program.display().to_string())
-        );
-        for argument in &self.arguments {
-            line += " ";
-            line += &quoted(argument);
-        }
-        line
-    }
-}
-
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-/// A host with an `/etc` of its own.
+/// A host with names, netgroups, users and services, and the programs on it.
 #[derive(Debug)]
-pub struct Host {
-    files: tempfile::TempDir,
-    setup: String,
+pub struct Host<'m> {
+    machine: &'m Machine,
+    unmuted: PathBuf,
 }
 
-impl Default for Host {
-    /// The host of `host/`: its names, netgroups and inetd.conf, its daemons in `/usr/local/sbin`.
-    fn default() -> Self {
-        let mut host = Host {
-            files: tempfile::tempdir().expect("a temporary directory"),
-            setup: String::new(),
+/// Whose program to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// Ours.
+    Ours,
+    /// The reference's, as Debian built it.
+    Reference,
+    /// The reference's, with its warnings and options on standard output.
+    Unmuted,
+}
+
+impl<'m> Host<'m> {
+    /// Makes a machine the host of `host/`: its names, netgroups and inetd.conf, and its daemons, which do
+    /// nothing, in `/usr/local/sbin`.
+    pub fn on(machine: &'m Machine) -> Self {
+        let host = Host {
+            machine,
+            unmuted: unmuted(),
         };
+        host.shell("rm -rf /etc/inetd.d");
         for name in ["hosts", "nsswitch.conf", "netgroup", "inetd.conf"] {
             let text = fs::read(here().join("host").join(name)).expect("a file of this package");
-            host.put(&format!("/etc/{name}"), &text);
+            host.put(&format!("/etc/{name}"), text);
         }
-        let daemons = "in.ftpd in.telnetd in.fingerd in.tftpd in.talkd sshd ipop3d smtpd";
-        host.setup(&format!(
-            "for daemon in {daemons}; do cp /bin/true /usr/local/sbin/$daemon; done"
-        ));
+        for daemon in "in.ftpd in.telnetd in.fingerd in.tftpd in.talkd sshd ipop3d smtpd".split(' ') {
+            host.shell(&format!("cp /bin/true /usr/local/sbin/{daemon}"));
+        }
         host
+    }
+
+    /// Puts a file in place.
+    pub fn put(&self, path: &str, text: impl AsRef<[u8]>) {
+        self.machine.put(path, text);
+    }
+
+    /// Runs a shell command that must succeed.
+    pub fn shell(&self, command: &str) {
+        let status = Command::new("sh").args(["-ec", command]).status();
+        assert!(status.expect("sh runs").success(), "{command}");
+    }
+
+    /// A directory of its own with these tables in it, either of which may be nothing.
+    pub fn tables(&self, name: &str, allow: Option<&[u8]>, deny: Option<&[u8]>) -> PathBuf {
+        let directory = self.machine.directory().join(name);
+        fs::create_dir_all(&directory).expect("a directory");
+        for (table, text) in [("hosts.allow", allow), ("hosts.deny", deny)] {
+            let path = directory.join(table);
+            match text {
+                Some(text) => fs::write(path, text).expect("a table"),
+                None => drop(fs::remove_file(path)),
+            }
+        }
+        directory
+    }
+
+    /// Runs a program in a directory, with nothing on standard input.
+    pub fn run<S: AsRef<str>>(&self, directory: &Path, whose: Whose, name: &str, arguments: &[S]) -> Output {
+        // Process 1 of its own namespace, so that %p is the same for all.
+        let mut command = Command::new("unshare");
+        command.args(["--pid", "--fork", "--kill-child"]);
+        command.arg(match whose {
+            Whose::Ours => program("tcpd", name),
+            Whose::Reference | Whose::Unmuted => packaged(name),
+        });
+        if whose == Whose::Unmuted {
+            command.env("LD_PRELOAD", &self.unmuted);
+        }
+        command.args(arguments.iter().map(AsRef::as_ref));
+        command.current_dir(directory).stdin(std::process::Stdio::null());
+        command.output().expect("unshare runs")
+    }
+
+    /// Runs our program in the machine's root directory.
+    pub fn ours<S: AsRef<str>>(&self, name: &str, arguments: &[S]) -> Output {
+        self.run(Path::new("/"), Whose::Ours, name, arguments)
     }
 }
 
-impl Host {
-    /// Puts a file in place; its directory is one of those that are private: `/etc`, `/usr/local/sbin`, `/srv`.
-    pub fn put(&mut self, path: &str, text: impl AsRef<[u8]>) -> &mut Self {
-        let to = self.files.path().join(path.trim_start_matches('/'));
-        fs::create_dir_all(to.parent().expect("an absolute path")).expect("a directory");
-        fs::write(to, text).expect("a file");
-        self
-    }
-
-    /// A shell command to run as root of this host before anything else.
-    pub fn setup(&mut self, command: &str) -> &mut Self {
-        self.setup += command;
-        self.setup.push('\n');
-        self
-    }
-
-    /// Runs programs on this host, one after the other, in `directory`.
-    pub fn run(&self, directory: &Path, runs: &[Run]) -> Vec<Output> {
-        let out = tempfile::tempdir().expect("a temporary directory");
-        let mut script = format!(
-            "set -e\n\
-             mount --make-rprivate /\n\
-             ip link set lo up\n\
-             mount -t tmpfs -o mode=755 tmpfs /mnt\n\
-             mkdir /mnt/upper /mnt/work\n\
-             mount -t overlay -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work overlay /etc\n\
-             rm -rf /etc/inetd.conf /etc/inetd.d /etc/xinetd.conf /etc/xinetd.d /etc/hosts.allow /etc/hosts.deny\n\
-             mount -t tmpfs -o mode=755 tmpfs /usr/local/sbin\n\
-             mount -t tmpfs -o mode=755 tmpfs /srv\n\
-             cp -r {}/. /\n\
-             {}\n\
-             cd {}\n\
-             set +e\n",
-            quoted(&self.files.path().display().to_string()),
-            self.setup,
-            quoted(&directory.display().to_string()),
-        );
-        for (number, run) in runs.iter().enumerate() {
-            let out = out.path().join(number.to_string());
-            let out = quoted(&out.display().to_string());
-            script += &format!(
-                "{} >{out}.out 2>{out}.err </dev/null; echo $? >{out}.status\n",
-                run.shell()
-            );
-        }
-        let file = out.path().join("script");
-        fs::write(&file, script).expect("a script");
-        let done = Command::new("timeout")
-            .args([
-                "60",
-                "unshare",
-                "--mount",
-                "--net",
-                "--pid",
-                "--fork",
-                "--kill-child",
-                "sh",
-            ])
-            .arg(&file)
-            .output()
-            .expect("unshare runs");
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        (0..runs.len())
-            .map(|number| {
-                let read = |what: &str| {
-                    fs::read(out.path().join(format!("{number}.{what}"))).expect("what the program left")
-                };
-                let status = String::from_utf8(read("status")).expect("a number");
-                let status: i32 = status.trim().parse().expect("a number");
-                Output {
-                    status: ExitStatus::from_raw(status << 8),
-                    stdout: read("out"),
-                    stderr: read("err"),
-                }
-            })
-            .collect()
-    }
+/// What a program said on standard error.
+pub fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use system::services::{Listing, Services, inetd, systemd, xinetd};
-use tools_tests::{Host, Run, here};
+use tools_tests::{Host, Whose, own_rules, said};
 
 /// Text made of the words that the files are made of, and of anything.
 fn text() -> impl Strategy<Value = Vec<u8>> {
@@ -148,27 +148,24 @@ fn a_unit_directory_of_rubbish() {
 
 #[test]
 fn fifos_do_not_hold_the_reader_up() {
-    let mut host = Host::default();
-    host.put(
-        "/etc/xinetd.conf",
-        "includedir /etc/xinetd.d\ninclude /etc/xinetd.fifo\n",
-    );
-    host.put("/etc/hosts.allow", "sshd: /srv/fifo\n");
-    host.setup(
-        "mkdir /etc/xinetd.d; mkfifo /etc/xinetd.d/a /etc/xinetd.fifo /srv/fifo /usr/local/sbin/fifod",
-    );
-    let output = host
-        .run(Path::new("/"), &[Run::ours("tcpdchk", &["-v"])])
-        .remove(0);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        said.contains("/etc/xinetd.fifo: cannot be included: not a regular file"),
-        "{said}"
-    );
-    assert!(
-        said.contains("/srv/fifo: matches nothing: not a regular file"),
-        "{said}"
-    );
+    support::alone(|machine| {
+        let host = Host::on(machine);
+        host.put(
+            "/etc/xinetd.conf",
+            "includedir /etc/xinetd.d\ninclude /etc/xinetd.fifo\n",
+        );
+        host.put("/etc/hosts.allow", "sshd: /srv/fifo\n");
+        host.shell("mkdir /etc/xinetd.d; mkfifo /etc/xinetd.d/a /etc/xinetd.fifo /srv/fifo");
+        let said = said(&host.ours("tcpdchk", &["-v"]));
+        assert!(
+            said.contains("/etc/xinetd.fifo: cannot be included: not a regular file"),
+            "{said}"
+        );
+        assert!(
+            said.contains("/srv/fifo: matches nothing: not a regular file"),
+            "{said}"
+        );
+    });
 }
 
 /// Tables of rubbish, to the programs themselves: they end by themselves, with 0 or 1.
@@ -181,32 +178,35 @@ fn tables_of_rubbish() {
         seed ^= seed << 17;
         usize::try_from(seed >> 33).unwrap() % below
     };
-    let pieces: Vec<Vec<u8>> = fs::read_dir(here().join("rules"))
-        .unwrap()
-        .flat_map(|entry| fs::read(entry.unwrap().path().join("hosts.allow")))
+    let pieces: Vec<Vec<u8>> = own_rules()
+        .iter()
+        .flat_map(|directory| fs::read(directory.join("hosts.allow")))
         .collect();
-    for _ in 0..30 {
-        let directory = tempfile::tempdir().unwrap();
-        for table in ["hosts.allow", "hosts.deny"] {
-            let mut text = Vec::new();
-            for _ in 0..6 {
-                let piece = &pieces[random(pieces.len())];
-                let from = random(piece.len());
-                text.extend_from_slice(&piece[from..]);
-                text.push(u8::try_from(random(256)).unwrap());
+    support::alone(|machine| {
+        let host = Host::on(machine);
+        for _ in 0..30 {
+            let mut table = || {
+                let mut text = Vec::new();
+                for _ in 0..6 {
+                    let piece = &pieces[random(pieces.len())];
+                    text.extend_from_slice(&piece[random(piece.len())..]);
+                    text.push(u8::try_from(random(256)).unwrap());
+                }
+                text
+            };
+            let directory = host.tables("rubbish", Some(&table()), Some(&table()));
+            let asked: [(_, &[&str]); 2] = [
+                ("tcpdchk", &["-adv"]),
+                (
+                    "tcpdmatch",
+                    &["-d", "sshd@one.example.com", "u@multi.example.com"],
+                ),
+            ];
+            for (program, arguments) in asked {
+                let output = host.run(&directory, Whose::Ours, program, arguments);
+                assert!(matches!(output.status.code(), Some(0 | 1)), "{}", output.status);
+                assert!(!said(&output).contains("panicked"));
             }
-            fs::write(directory.path().join(table), text).unwrap();
         }
-        let runs = [
-            Run::ours("tcpdchk", &["-adv"]),
-            Run::ours(
-                "tcpdmatch",
-                &["-d", "sshd@one.example.com", "u@multi.example.com"],
-            ),
-        ];
-        for output in Host::default().run(directory.path(), &runs) {
-            assert!(matches!(output.status.code(), Some(0 | 1)), "{}", output.status);
-            assert!(!output.stderr.windows(8).any(|at| at == b"panicked"));
-        }
-    }
+    });
 }

@@ -11,28 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::Mutex;
 
-use tools_tests::{Host, Run, here};
-
-/// Our own rule directories.
-fn own() -> Vec<PathBuf> {
-    directories(&here().join("rules"))
-}
-
-/// Rule directories found in the wild, where the corpus is at hand.
-fn corpus() -> Vec<PathBuf> {
-    directories(&here().join("../../../shared/corpus"))
-}
-
-fn directories(of: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<_> = fs::read_dir(of)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.is_dir())
-        .collect();
-    found.sort();
-    found
-}
+use tools_tests::{Host, Whose, corpus, own_rules};
 
 /// What to ask tcpdmatch in a directory: its `ask` file, or daemons and clients that its rules name.
 fn questions(directory: &Path) -> Vec<Vec<String>> {
@@ -140,23 +119,11 @@ fn each(directories: &[PathBuf], check: impl Fn(&Path) -> Vec<String> + Sync) ->
 }
 
 /// Compares one program's answers in one directory: ours, the reference's, and the unmuted reference's.
-fn compare(directory: &Path, program: &str, questions: &[Vec<String>]) -> Vec<String> {
-    let runs: Vec<_> = questions
-        .iter()
-        .flat_map(|arguments| {
-            [
-                Run::ours(program, arguments),
-                Run::reference(program, arguments),
-                Run::unmuted(program, arguments),
-            ]
-        })
-        .collect();
-    let outputs = Host::default().run(directory, &runs);
+fn compare(host: &Host<'_>, directory: &Path, program: &str, questions: &[Vec<String>]) -> Vec<String> {
     let mut problems = Vec::new();
-    for (arguments, three) in questions.iter().zip(outputs.chunks(3)) {
-        let [ours, reference, unmuted] = three else {
-            unreachable!()
-        };
+    for arguments in questions {
+        let run = |whose| host.run(directory, whose, program, arguments);
+        let (ours, reference, unmuted) = (run(Whose::Ours), run(Whose::Reference), run(Whose::Unmuted));
         let mut theirs = without_problems(lines(&unmuted.stdout));
         let mut said = without_delegation(lines(&ours.stdout), &theirs);
         if let Some(from) = theirs.iter().position(|line| changes_user(line)) {
@@ -175,7 +142,7 @@ fn compare(directory: &Path, program: &str, questions: &[Vec<String>]) -> Vec<St
         if said != theirs {
             problems.push(difference(directory, program, arguments, &said, &theirs));
         }
-        problems.extend(status_problem(directory, program, arguments, ours, reference));
+        problems.extend(status_problem(directory, program, arguments, &ours, &reference));
     }
     problems
 }
@@ -216,14 +183,15 @@ fn difference(
     )
 }
 
-fn tcpdmatch(directory: &Path) -> Vec<String> {
+fn tcpdmatch(host: &Host<'_>, directory: &Path) -> Vec<String> {
     let with_flags = |question: Vec<String>| [vec!["-d".to_owned()], question].concat();
     let questions: Vec<_> = questions(directory).into_iter().map(with_flags).collect();
-    compare(directory, "tcpdmatch", &questions)
+    compare(host, directory, "tcpdmatch", &questions)
 }
 
-fn tcpdchk(directory: &Path) -> Vec<String> {
+fn tcpdchk(host: &Host<'_>, directory: &Path) -> Vec<String> {
     compare(
+        host,
         directory,
         "tcpdchk",
         &[vec!["-dv".to_owned()], vec!["-d".to_owned()]],
@@ -241,24 +209,30 @@ fn assert_none(problems: &[String]) {
 
 #[test]
 fn there_are_sixty_rule_directories() {
-    assert!(own().len() >= 60);
+    assert!(own_rules().len() >= 60);
 }
 
 #[test]
 fn tcpdmatch_answers_as_the_reference() {
-    assert_none(&each(&own(), tcpdmatch));
+    support::alone(|machine| {
+        let host = Host::on(machine);
+        assert_none(&each(&own_rules(), |directory| tcpdmatch(&host, directory)));
+    });
 }
 
 #[test]
 fn tcpdchk_lists_rules_as_the_reference() {
-    assert_none(&each(&own(), tcpdchk));
+    support::alone(|machine| {
+        let host = Host::on(machine);
+        assert_none(&each(&own_rules(), |directory| tcpdchk(&host, directory)));
+    });
 }
 
 #[test]
 fn both_agree_with_the_reference_on_files_from_the_wild() {
-    let found = corpus();
-    let problems = each(&found, |directory| {
-        [tcpdmatch(directory), tcpdchk(directory)].concat()
+    support::alone(|machine| {
+        let host = Host::on(machine);
+        let both = |directory: &Path| [tcpdmatch(&host, directory), tcpdchk(&host, directory)].concat();
+        assert_none(&each(&corpus(), both));
     });
-    assert_none(&problems);
 }
