@@ -147,7 +147,7 @@ impl<'f> Words<'f> {
 }
 
 /// The words of such a file, and where they begin.
-fn words(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+pub(crate) fn words(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let rest = &text[at..];

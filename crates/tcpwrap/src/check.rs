@@ -1,10 +1,11 @@
 //! `tcpwrap check`: what the tables say that they cannot have been meant to say.
 
+mod host;
 mod input;
 mod machine;
 mod render;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -13,11 +14,9 @@ use hosts_access::TableKind;
 use hosts_access::check::{self as lints, Finding, Fix, Options, code};
 
 use crate::install::Original;
+use crate::output;
 use crate::rules::Rules;
 use input::Policy;
-
-/// Exit status when nothing could be checked.
-const CANNOT_RUN: u8 = 2;
 
 /// Check rule files for mistakes
 ///
@@ -47,6 +46,9 @@ pub struct Args {
     /// Show what --fix would change, and change nothing
     #[arg(long)]
     dry_run: bool,
+    /// Report what depends on this machine too: programs, files, users, names, and who is logged in
+    #[arg(long)]
+    host: bool,
     /// Report rules that grant access without the word `allow`
     #[arg(long)]
     explicit_allow: bool,
@@ -93,10 +95,7 @@ pub fn run(args: &Args) -> ExitCode {
     }
     match check(args) {
         Ok(code) => code,
-        Err(message) => {
-            eprintln!("tcpwrap check: {message}");
-            ExitCode::from(CANNOT_RUN)
-        }
+        Err(message) => output::fail(&message),
     }
 }
 
@@ -122,7 +121,7 @@ fn check(args: &Args) -> Result<ExitCode, String> {
     let checked: Vec<(Policy, Vec<Finding>)> = policies
         .into_iter()
         .map(|policy| {
-            let mut found = find(&policy, args);
+            let mut found = find_all(&policy, args);
             found.retain(|finding| finding.level >= least);
             (policy, found)
         })
@@ -144,14 +143,30 @@ fn find(policy: &Policy, args: &Args) -> Vec<Finding> {
     lints::check_with(policy.tables(), options)
 }
 
+/// What depends on the machine comes where it belongs among the rest.
+fn find_all(policy: &Policy, args: &Args) -> Vec<Finding> {
+    let mut found = find(policy, args);
+    if args.host {
+        found.extend(host::check(policy));
+        found.sort_by_key(|f| {
+            let is_other = f.other_file.is_some();
+            (
+                is_other,
+                f.table == TableKind::Deny,
+                f.span.bytes.start,
+                f.code.id,
+            )
+        });
+    }
+    found
+}
+
 fn write(args: &Args, checked: &[(Policy, Vec<Finding>)]) -> io::Result<()> {
-    let stdout = io::stdout();
-    let is_terminal = stdout.is_terminal();
-    let mut out = io::BufWriter::new(stdout.lock());
+    let mut out = io::BufWriter::with_capacity(1 << 16, anstream::stdout().lock());
     let format = if args.json { Format::Json } else { args.format };
     match format {
         Format::Text => {
-            let renderer = renderer(is_terminal);
+            let renderer = Renderer::styled();
             for (policy, found) in checked {
                 render::write(&mut out, policy, found, &renderer)?;
             }
@@ -167,16 +182,6 @@ fn write(args: &Args, checked: &[(Policy, Vec<Finding>)]) -> io::Result<()> {
         }
     }
     out.flush()
-}
-
-/// Colours on a terminal only, and not where NO_COLOR asks for none.
-pub fn renderer(is_terminal: bool) -> Renderer {
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    if is_terminal && !no_color {
-        Renderer::styled()
-    } else {
-        Renderer::plain()
-    }
 }
 
 fn summary(out: &mut dyn Write, checked: &[(Policy, Vec<Finding>)]) -> io::Result<()> {
@@ -283,8 +288,7 @@ fn fix(policy: &mut Policy, args: &Args) -> Result<(), String> {
 
 fn explain(id: &str) -> ExitCode {
     let Some(code) = code::find(id) else {
-        eprintln!("tcpwrap check: there is no code {id:?}");
-        return ExitCode::from(CANNOT_RUN);
+        return output::fail(&format!("there is no code {id}"));
     };
     print!("{}", explanation(code));
     ExitCode::SUCCESS

@@ -9,6 +9,7 @@ mod explain;
 mod install;
 mod output;
 mod rules;
+mod session;
 mod text_diff;
 
 use std::process::ExitCode;

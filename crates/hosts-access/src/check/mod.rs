@@ -26,12 +26,14 @@ mod reach;
 mod shadow;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 pub use code::{Code, Example, Level};
 pub use finding::{Edit, Finding, Fix, Related, Span, apply};
+pub use words::words;
 
 use crate::decision::TableKind;
 use crate::document::{Content, Document, Entry, Rule, content};

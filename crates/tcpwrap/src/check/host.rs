@@ -1,0 +1,384 @@
+//! What is wrong with the tables on this very machine: programs, files, users and names that are not
+//! there, or that others may change.
+
+mod commands;
+mod guarded;
+mod names;
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use hosts_access::check::{Code, Finding, Level, Span, host as codes, quoted, words};
+use hosts_access::document::{Content, Document, Entry, Rule, content};
+use hosts_access::source::Ending;
+use hosts_access::syntax::option::{Keyword, user_and_group};
+use hosts_access::syntax::pattern::{HostPattern, Service, StringPattern};
+use hosts_access::{TableKind, Tables, Verdict};
+
+use super::input::Policy;
+use crate::session;
+
+/// Everything that can be said of the policy on this machine.
+pub fn check(policy: &Policy) -> Vec<Finding> {
+    let mut host = Host::default();
+    for (table, document) in policy.tables().iter() {
+        host.permissions(table, document);
+        for entry in document.entries.iter().take_while(|e| e.ending != Ending::Nul) {
+            let line = document.line(entry);
+            if let Content::Rule(rule) = content(&line) {
+                let at = At {
+                    table,
+                    document,
+                    entry,
+                };
+                host.rule(&at, &rule);
+            }
+        }
+    }
+    host.daemons();
+    host.names();
+    host.session(policy);
+    host.found
+}
+
+/// A rule's place.
+struct At<'d> {
+    table: TableKind,
+    document: &'d Document,
+    entry: &'d Entry,
+}
+
+impl At<'_> {
+    fn span(&self, at: &Range<usize>) -> Place {
+        Place {
+            table: self.table,
+            span: Span::of(self.document, self.entry, at),
+        }
+    }
+}
+
+/// Where something stands.
+#[derive(Debug, Clone)]
+struct Place {
+    table: TableKind,
+    span: Span,
+}
+
+/// What is gathered from all rules; what costs something is looked at once for each name.
+#[derive(Default)]
+struct Host {
+    found: Vec<Finding>,
+    daemons: HashMap<Vec<u8>, Place>,
+    hosts: HashMap<Vec<u8>, Place>,
+    files: HashMap<Vec<u8>, bool>,
+    netgroups: HashMap<Vec<u8>, bool>,
+    commands: HashMap<Vec<u8>, Option<(&'static Code, String)>>,
+}
+
+impl Host {
+    fn report(&mut self, code: &'static Code, place: &Place, message: impl Into<String>) {
+        self.found.push(Finding {
+            code,
+            level: code.level,
+            table: place.table,
+            span: place.span.clone(),
+            message: message.into(),
+            related: Vec::new(),
+            fix: None,
+            help: Some(code.remedy.to_owned()),
+            other_file: None,
+        });
+    }
+
+    /// Who may change the table.
+    fn permissions(&mut self, table: TableKind, document: &Document) {
+        let place = Place {
+            table,
+            span: Span {
+                line: 1,
+                column: 1,
+                bytes: 0..0,
+            },
+        };
+        if let Some(who) = changeable(&document.path) {
+            let shown = document.path.display();
+            self.report(
+                &codes::WRITABLE_TABLE,
+                &place,
+                format!("{shown} can be changed by {who}"),
+            );
+        }
+    }
+
+    fn rule(&mut self, at: &At<'_>, rule: &Rule<'_>) {
+        for token in rule.daemons.tokens() {
+            if let Service::Name(StringPattern::Exact(name)) = token.pattern.service {
+                let name = name.to_ascii_lowercase();
+                self.daemons.entry(name).or_insert_with(|| at.span(&token.span));
+            }
+            if let Some(host) = token.pattern.host {
+                self.pattern(at, host, &token.span);
+            }
+        }
+        for token in rule.clients.tokens() {
+            self.pattern(at, token.pattern.host, &token.span);
+        }
+        for option in rule.options.iter().take_while(|o| o.problem.is_none()) {
+            let (Some(keyword), Some(value)) = (option.keyword, option.value()) else {
+                continue;
+            };
+            let place = || at.span(&option.span);
+            match keyword {
+                Keyword::Spawn | Keyword::Aclexec | Keyword::Twist => self.command(&place(), value),
+                Keyword::Banners => {
+                    let directory = Path::new(OsStr::from_bytes(value));
+                    if !directory.is_dir() {
+                        let message = format!("{} is no directory", quoted(value));
+                        self.report(&codes::NO_BANNERS, &place(), message);
+                    }
+                }
+                Keyword::User => {
+                    let (user, group) = user_and_group(value);
+                    if system::netdb::user(user).is_none() {
+                        self.report(
+                            &codes::NO_USER,
+                            &place(),
+                            format!("there is no user {}", quoted(user)),
+                        );
+                    }
+                    if let Some(group) = group {
+                        self.group(&place(), group);
+                    }
+                }
+                Keyword::Group => self.group(&place(), value),
+                _ => {}
+            }
+        }
+    }
+
+    fn group(&mut self, place: &Place, group: &[u8]) {
+        if system::netdb::group(group).is_none() {
+            self.report(
+                &codes::NO_USER,
+                place,
+                format!("there is no group {}", quoted(group)),
+            );
+        }
+    }
+
+    fn command(&mut self, place: &Place, command: &[u8]) {
+        for program in commands::programs(command) {
+            let judged = self
+                .commands
+                .entry(program.clone())
+                .or_insert_with(|| commands::judge(&program))
+                .clone();
+            if let Some((code, message)) = judged {
+                self.report(code, place, message);
+            }
+        }
+    }
+
+    fn pattern(&mut self, at: &At<'_>, pattern: HostPattern<'_>, span: &Range<usize>) {
+        match pattern {
+            HostPattern::File(path) => {
+                let place = at.span(span);
+                self.file(&place, path, &mut Vec::new());
+            }
+            HostPattern::Netgroup(group) => {
+                let exists = *self
+                    .netgroups
+                    .entry(group.to_vec())
+                    .or_insert_with(|| system::netdb::netgroup_exists(group));
+                if !exists {
+                    let message = format!("there is no netgroup {} with members here", quoted(group));
+                    self.report(&codes::NO_NETGROUP, &at.span(span), message);
+                }
+            }
+            HostPattern::Text {
+                pattern: StringPattern::Exact(name),
+                tries_name: true,
+            } if names::is_host_name(name) => {
+                let name = name.to_ascii_lowercase();
+                self.hosts.entry(name).or_insert_with(|| at.span(span));
+            }
+            _ => {}
+        }
+    }
+
+    /// A file of patterns, and those it names; `open` holds the files around it.
+    fn file(&mut self, place: &Place, path: &[u8], open: &mut Vec<Vec<u8>>) {
+        const DEEPEST: usize = 16;
+        let shown = quoted(path);
+        if open.iter().any(|o| o == path) {
+            self.report(
+                &codes::CYCLE,
+                place,
+                format!("{shown} names itself, by itself or through others"),
+            );
+            return;
+        }
+        if open.len() >= DEEPEST {
+            self.report(
+                &codes::CYCLE,
+                place,
+                format!("{shown} is nested more than {DEEPEST} files deep"),
+            );
+            return;
+        }
+        // Each file is judged once, but cycles are looked for on every way into it.
+        let is_first = self.files.insert(path.to_vec(), true).is_none();
+        let file = Path::new(OsStr::from_bytes(path));
+        let text = match hosts_access::source::read(file).0 {
+            hosts_access::source::Contents::Text(text) => text,
+            hosts_access::source::Contents::Missing => {
+                self.report(
+                    &codes::NO_FILE,
+                    place,
+                    format!("{shown} does not exist, so it matches nothing"),
+                );
+                return;
+            }
+            hosts_access::source::Contents::Unreadable(error) => {
+                let reason = hosts_access::decide::reason(&error);
+                self.report(
+                    &codes::NO_FILE,
+                    place,
+                    format!("{shown} cannot be read: {reason}"),
+                );
+                return;
+            }
+        };
+        if is_first {
+            if let Some(who) = changeable(file) {
+                self.report(
+                    &codes::WRITABLE_TABLE,
+                    place,
+                    format!("{shown} can be changed by {who}"),
+                );
+            }
+            self.found.extend(words(place.table, file, &text));
+        } else if open.is_empty() {
+            return;
+        }
+        open.push(path.to_vec());
+        for word in text
+            .split(u8::is_ascii_whitespace)
+            .filter(|w| w.starts_with(b"/"))
+        {
+            self.file(place, word, open);
+        }
+        open.pop();
+    }
+
+    fn daemons(&mut self) {
+        let mut daemons: Vec<_> = std::mem::take(&mut self.daemons).into_iter().collect();
+        daemons.sort_by(|a, b| a.0.cmp(&b.0));
+        let guards = guarded::Guards::of_this_host();
+        for (name, place) in daemons {
+            if let Some((code, message)) = guards.judge(&name) {
+                self.report(code, &place, message);
+            }
+        }
+        for (name, program) in guards.without_program() {
+            let message = format!(
+                "{} is started through tcpd, but {} does not exist",
+                quoted(&name),
+                quoted(&program)
+            );
+            let place = Place {
+                table: TableKind::Allow,
+                span: Span {
+                    line: 1,
+                    column: 1,
+                    bytes: 0..0,
+                },
+            };
+            self.report(&codes::NO_SERVER, &place, message);
+        }
+    }
+
+    fn names(&mut self) {
+        let mut hosts: Vec<_> = std::mem::take(&mut self.hosts).into_iter().collect();
+        hosts.sort_by(|a, b| a.0.cmp(&b.0));
+        for (place, (code, message)) in names::judge(&hosts) {
+            self.report(code, &place, message);
+        }
+    }
+
+    /// Would the one who asks be let in again?
+    fn session(&mut self, policy: &Policy) {
+        let (Some(allow), Some(deny)) = (&policy.allow, &policy.deny) else {
+            return;
+        };
+        let Some(session) = session::present() else { return };
+        let tables = Tables::new(allow.path.to_path_buf(), deny.path.to_path_buf());
+        let decision = session::decide(&session, "sshd", &tables);
+        if decision.verdict != Verdict::Denied {
+            return;
+        }
+        let (table, span) = match &decision.rule {
+            Some(rule) => {
+                let document = if rule.table == TableKind::Allow {
+                    allow
+                } else {
+                    deny
+                };
+                let entry = document.entries.iter().find(|e| e.last_line == rule.place.line);
+                let whole = entry.map(|entry| {
+                    let line = document.line(entry);
+                    Span::of(document, entry, &(0..line.trim_ascii_end().len()))
+                });
+                (rule.table, whole)
+            }
+            None => (TableKind::Deny, None),
+        };
+        let span = span.unwrap_or(Span {
+            line: 1,
+            column: 1,
+            bytes: 0..0,
+        });
+        let message = format!(
+            "you are connected from {}, which `sshd` would refuse",
+            session.client
+        );
+        self.report(&codes::LOCKOUT, &Place { table, span }, message);
+        if let Some(last) = self.found.last_mut() {
+            last.level(Level::Error);
+        }
+    }
+}
+
+/// Who beside root may change a file, by itself or by its directories.
+fn changeable(path: &Path) -> Option<&'static str> {
+    const STICKY: u32 = 0o1000;
+    let path = path.canonicalize().ok()?;
+    let who = |metadata: &std::fs::Metadata| {
+        let mode = metadata.mode();
+        if mode & 0o002 != 0 {
+            Some("everyone")
+        } else if mode & 0o020 != 0 && metadata.gid() != 0 {
+            Some("the members of its group")
+        } else if metadata.uid() != 0 {
+            Some("its owner, who is not root")
+        } else {
+            None
+        }
+    };
+    if let Some(who) = std::fs::metadata(&path).ok().as_ref().and_then(who) {
+        return Some(who);
+    }
+    let directories = path.ancestors().skip(1);
+    for metadata in directories.filter_map(|d| std::fs::metadata(d).ok()) {
+        // In a sticky directory nobody replaces what belongs to root.
+        let is_sticky = metadata.mode() & STICKY != 0 && metadata.uid() == 0;
+        if !is_sticky && who(&metadata).is_some() {
+            return Some("whoever may write to one of its directories");
+        }
+    }
+    None
+}
