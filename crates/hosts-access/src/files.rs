@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::decide::reason;
 use crate::diagnostic::Kind;
-use crate::index::{Candidates, HostIndex, HostIndexBuilder};
+use crate::index::{Candidates, Groups, HostIndex, HostIndexBuilder};
 use crate::request::{Request, Side};
 use crate::source::{self, Contents, Seen};
 use crate::syntax::pattern::HostPattern;
@@ -104,7 +104,7 @@ impl HostFile {
             Some(index) => Words::Indexed {
                 text,
                 index,
-                candidates: index.hosts.candidates(vec![0], side),
+                candidates: index.hosts.candidates(Groups::from_slice(&[0]), side),
             },
             None => Words::All { text, at: 0 },
         }

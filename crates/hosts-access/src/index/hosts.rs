@@ -6,7 +6,9 @@
 
 use std::net::Ipv4Addr;
 
-use super::postings::{Postings, hash_tails, key};
+use smallvec::SmallVec;
+
+use super::postings::{Posting, Postings, hash_tails, key};
 use crate::address::{Ipv6, reduce_mapped};
 use crate::matching::Network;
 use crate::request::{Request, Side};
@@ -18,6 +20,9 @@ const TRIGGER: u32 = 1;
 const TEXT: u32 = 2;
 const NET4: u32 = 0x100;
 const NET6: u32 = 0x200;
+
+/// A few groups; hardly ever more than a table has daemon lists that name one daemon.
+pub(crate) type Groups = SmallVec<[u32; 8]>;
 
 /// What kinds of keys there are, so that no others are looked for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -149,12 +154,12 @@ impl HostIndexBuilder {
 
 impl HostIndex {
     /// Starts to look for the candidates of some groups for one end of the connection.
-    pub(crate) fn candidates(&self, groups: Vec<u32>, side: Side) -> Candidates<'_> {
+    pub(crate) fn candidates(&self, groups: Groups, side: Side) -> Candidates<'_> {
         Candidates {
             index: self,
             side,
-            lists: Vec::new(),
-            triggers: Vec::new(),
+            lists: SmallVec::new(),
+            triggers: SmallVec::new(),
             groups,
             stage: Stage::New,
             next: 0,
@@ -181,16 +186,16 @@ enum Stage {
 pub(crate) struct Candidates<'i> {
     index: &'i HostIndex,
     side: Side,
-    groups: Vec<u32>,
-    lists: Vec<&'i [u32]>,
-    triggers: Vec<&'i [u32]>,
+    groups: Groups,
+    lists: SmallVec<[&'i [Posting]; 6]>,
+    triggers: SmallVec<[&'i [Posting]; 4]>,
     stage: Stage,
     next: u32,
 }
 
 impl<'i> Candidates<'i> {
     /// Adds positions that are candidates in any case.
-    pub(crate) fn add(&mut self, positions: &'i [u32]) {
+    pub(crate) fn add(&mut self, positions: &'i [Posting]) {
         if !positions.is_empty() {
             self.lists.push(positions);
         }
@@ -216,12 +221,12 @@ impl<'i> Candidates<'i> {
         let mut lowest = u32::MAX;
         for list in self.lists.iter_mut().chain(&mut self.triggers) {
             while let [first, rest @ ..] = *list
-                && *first < self.next
+                && first.position < self.next
             {
                 *list = rest;
             }
             if let [first, ..] = *list {
-                lowest = lowest.min(*first);
+                lowest = lowest.min(first.position);
             }
         }
         self.next = lowest.saturating_add(1);
@@ -286,7 +291,7 @@ impl<'i> Candidates<'i> {
     fn find(&mut self, kind: u32, value: u64) {
         let positions = self.index.postings.get(key(kind, value));
         // Only what is not passed yet; lists may be long.
-        let from = positions.partition_point(|p| *p < self.next);
+        let from = positions.partition_point(|p| p.position < self.next);
         self.add(&positions[from..]);
     }
 

@@ -9,5 +9,5 @@ mod hosts;
 mod postings;
 mod table;
 
-pub(crate) use hosts::{Candidates, HostIndex, HostIndexBuilder};
+pub(crate) use hosts::{Candidates, Groups, HostIndex, HostIndexBuilder};
 pub(crate) use table::TableIndex;

@@ -6,16 +6,30 @@
 pub(crate) struct Postings {
     /// Where each bucket begins; a bucket holds the keys with the same top bits.
     directory: Vec<u32>,
-    /// The low halves of the keys, ascending within a bucket.
-    keys: Vec<u32>,
-    /// The position of each key.
-    positions: Vec<u32>,
+    /// By key, then by position, within a bucket.
+    entries: Vec<Posting>,
+}
+
+/// One entry: eight bytes, so that key and position share a cache line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Posting {
+    /// The low half of the key.
+    key: u32,
+    /// The position.
+    pub(crate) position: u32,
+}
+
+impl Posting {
+    /// A posting that stands under no key.
+    pub(crate) fn at(position: u32) -> Self {
+        Posting { key: 0, position }
+    }
 }
 
 impl Postings {
     /// From entries in ascending order of position.
     pub(crate) fn new(entries: &[(u64, u32)]) -> Self {
-        // About two buckets an entry, 32 bits of directory at most: keys and positions are 32 bits too.
+        // One to two buckets an entry; positions are 32 bits, so more than 31 would be of no use.
         let bits = (usize::BITS - entries.len().leading_zeros()).min(31);
         let mut directory = vec![0u32; (1 << bits) + 1];
         for (key, _) in entries {
@@ -25,44 +39,43 @@ impl Postings {
             directory[at] += directory[at - 1];
         }
         let mut next = directory.clone();
-        let mut placed = vec![(0u32, 0u32); entries.len()];
+        let mut placed = vec![Posting::at(0); entries.len()];
         for (key, position) in entries {
             let at = &mut next[bucket(*key, bits)];
             // `as`: the low half is what is kept.
-            placed[*at as usize] = (*key as u32, *position);
+            placed[*at as usize] = Posting {
+                key: *key as u32,
+                position: *position,
+            };
             *at += 1;
         }
         for bounds in directory.windows(2) {
             placed[bounds[0] as usize..bounds[1] as usize].sort_unstable();
         }
-        let (keys, positions) = placed.into_iter().unzip();
         Postings {
             directory,
-            keys,
-            positions,
+            entries: placed,
         }
     }
 
     /// The positions under `key`, ascending; sometimes those of another key too.
     #[inline]
-    pub(crate) fn get(&self, key: u64) -> &[u32] {
-        let bits = (self.directory.len() - 1).trailing_zeros();
-        let bucket = bucket(key, bits);
-        let (start, end) = (
-            self.directory[bucket] as usize,
-            self.directory[bucket + 1] as usize,
-        );
+    pub(crate) fn get(&self, key: u64) -> &[Posting] {
+        let Some(buckets) = self.directory.len().checked_sub(1) else {
+            return &[];
+        };
+        let bucket = bucket(key, buckets.trailing_zeros());
+        let found = &self.entries[self.directory[bucket] as usize..self.directory[bucket + 1] as usize];
         let low = key as u32;
-        let keys = &self.keys[start..end];
         // Buckets are short unless one key is; runs of one key may be long.
-        let from = keys.partition_point(|k| *k < low);
-        let length = keys[from..].partition_point(|k| *k == low);
-        &self.positions[start + from..start + from + length]
+        let from = found.partition_point(|posting| posting.key < low);
+        let length = found[from..].partition_point(|posting| posting.key == low);
+        &found[from..from + length]
     }
 
     /// How many bytes it takes.
     pub(crate) fn bytes(&self) -> usize {
-        size_of_val(&*self.directory) + size_of_val(&*self.keys) + size_of_val(&*self.positions)
+        size_of_val(&*self.directory) + size_of_val(&*self.entries)
     }
 }
 
@@ -106,8 +119,14 @@ mod tests {
         let postings = Postings::new(&entries);
         for value in 0..700u32 {
             let wanted: Vec<_> = (0..10_000).filter(|p| p % 700 == value).collect();
-            assert_eq!(postings.get(key(1, u64::from(value))), wanted);
+            let found: Vec<_> = postings
+                .get(key(1, u64::from(value)))
+                .iter()
+                .map(|p| p.position)
+                .collect();
+            assert_eq!(found, wanted);
         }
         assert_eq!(Postings::new(&[]).get(key(1, 3)), []);
+        assert_eq!(Postings::default().get(key(1, 3)), []);
     }
 }

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use super::hosts::{Candidates, HostIndex, HostIndexBuilder};
-use super::postings::{Postings, hash_tails, key};
+use super::hosts::{Candidates, Groups, HostIndex, HostIndexBuilder};
+use super::postings::{Posting, Postings, hash_tails, key};
 use crate::matching::{Matching, daemons_match, string_matches};
 use crate::request::{Request, Side};
 use crate::source::{Ending, Lines};
@@ -34,7 +34,7 @@ struct Group {
 pub(crate) struct TableIndex {
     rules: Vec<RuleAt>,
     /// Lines that every request has to pass: those that log a warning, or end the table.
-    always: Vec<u32>,
+    always: Vec<Posting>,
     groups: Vec<Group>,
     /// Groups by the daemon names in their lists.
     by_daemon: Postings,
@@ -87,9 +87,10 @@ impl TableIndex {
 
     /// The rules that could match the request, in order.
     pub(crate) fn candidates(&self, request: &mut Request<'_>, with: &mut impl Matching) -> Candidates<'_> {
-        let mut groups = Vec::new();
+        let mut groups = Groups::new();
         let name = key(NAME, hash_tails(request.daemon(), |_| {}));
-        for &at in self.by_daemon.get(name).iter().chain(&self.general) {
+        let named = self.by_daemon.get(name).iter().map(|posting| posting.position);
+        for at in named.chain(self.general.iter().copied()) {
             let group = &self.groups[at as usize];
             if match group.names_server {
                 true => some_service_matches(&group.daemons, request),
@@ -126,7 +127,7 @@ fn some_service_matches(list: &[u8], request: &mut Request<'_>) -> bool {
 #[derive(Default)]
 struct Builder {
     rules: Vec<RuleAt>,
-    always: Vec<u32>,
+    always: Vec<Posting>,
     groups: Vec<Group>,
     group_of: HashMap<Box<[u8]>, u32>,
     last_group: u32,
@@ -140,7 +141,7 @@ impl Builder {
     fn add(&mut self, lists: Option<(&[u8], &[u8])>) {
         let position = self.rules.len() as u32 - 1;
         let Some((daemons, clients)) = lists else {
-            self.always.push(position);
+            self.always.push(Posting::at(position));
             return;
         };
         let group = self.group(daemons);
