@@ -1,6 +1,7 @@
 //! The one-shot scan and the compiled policy are one evaluator: the same verdict, rule, effects, log
 //! lines and lookups, for any tables and requests.
 
+use hosts_access::document::{Content, Document, content};
 use hosts_access::dry::DryHost;
 use hosts_access::{Decision, Diagnostic, Policy, Request, Side, Tables};
 use proptest::prelude::*;
@@ -137,6 +138,18 @@ fn table() -> impl Strategy<Value = String> {
         .prop_map(|(lines, cut)| lines.concat() + if cut { "ALL: ALL" } else { "" })
 }
 
+/// Text that is mostly made of what rules are made of.
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        4 => select(&b":: \n\n\\[]@/.,%#=*?"[..]).prop_map(|byte| vec![byte]),
+        3 => select(HOSTS).prop_map(|text| text.as_bytes().to_vec()),
+        2 => select(DAEMONS).prop_map(|text| text.as_bytes().to_vec()),
+        1 => Just(b"\\\n".to_vec()),
+        1 => any::<u8>().prop_map(|byte| vec![byte]),
+    ];
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
 type Outcome = (Decision, Vec<Diagnostic>, Vec<hosts_access::dry::Lookup>);
 
 fn ask(mut host: DryHost, known: bool, name: &str, decide: impl Fn(&mut Request<'_>) -> Decision) -> Outcome {
@@ -174,6 +187,37 @@ proptest! {
             let scanned = ask(host.clone(), known, name, |r| tables.decide(r));
             let decided = ask(host, known, name, |r| compiled.decide(r));
             prop_assert_eq!(scanned, decided, "client {} {}", address, name);
+        }
+    }
+
+    #[test]
+    fn decide_alike_on_any_bytes(
+        allow in bytes(),
+        deny in bytes(),
+        words in bytes(),
+        address in any::<Index>(),
+    ) {
+        let dir = tempfile::tempdir()?;
+        std::fs::write(dir.path().join("hosts.allow"), &allow)?;
+        std::fs::write(dir.path().join("hosts.deny"), &deny)?;
+        std::fs::write(dir.path().join("list"), words)?;
+        let tables = Tables::in_directory(dir.path());
+        let policy = Policy::new(tables.clone());
+        let host = DryHost::new(ADDRESSES[address.index(ADDRESSES.len())]).named("host.example.org");
+        let scanned = ask(host.clone(), false, "", |r| tables.decide(r));
+        prop_assert_eq!(&scanned, &ask(host.clone(), false, "", |r| policy.decide(r)));
+        prop_assert_eq!(&scanned, &ask(host, false, "", |r| tables.explain(r).decision));
+        for text in [allow, deny] {
+            let document = Document::new("table", text);
+            for entry in &document.entries {
+                let line = document.line(entry);
+                if let Content::Rule(rule) = content(&line) {
+                    for token in rule.clients.tokens() {
+                        let at = document.position(entry, token.span.start).offset;
+                        prop_assert_eq!(document.text.get(at), token.text.first());
+                    }
+                }
+            }
         }
     }
 }
