@@ -104,7 +104,7 @@ impl HostFile {
             Some(index) => Words::Indexed {
                 text,
                 index,
-                candidates: index.hosts.candidates(Groups::from_slice(&[0]), side),
+                candidates: Box::new(index.hosts.candidates(Groups::from_slice(&[0]), side)),
             },
             None => Words::All { text, at: 0 },
         }
@@ -120,7 +120,7 @@ pub(crate) enum Words<'f> {
     Indexed {
         text: &'f [u8],
         index: &'f WordIndex,
-        candidates: Candidates<'f>,
+        candidates: Box<Candidates<'f>>,
     },
 }
 
