@@ -1,4 +1,4 @@
-//! The classic programs: tcpd itself, tcpdmatch, tcpdchk and safe_finger.
+//! The classic programs: tcpd itself, tcpdmatch, tcpdchk, try-from and safe_finger.
 //!
 //! Each program in `bin/` is a call of one `main` here. They ask the engine and this host, and say what
 //! they found; only tcpd carries out options. Flags and output are those the programs have had
@@ -15,3 +15,4 @@ pub mod safe_finger;
 pub mod tcpd;
 pub mod tcpdchk;
 pub mod tcpdmatch;
+pub mod try_from;

@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, ErrorKind, Stdout, Write};
 use std::process::ExitCode;
 
 use hosts_access::{Diagnostic, Kind, Place};
+use system::syslog::escaped;
 
 /// The two outputs, and how many problems were reported.
 #[derive(Debug)]
@@ -93,17 +94,11 @@ impl Report {
     }
 }
 
-/// `text` with control characters as `\ooo`: a rule file must not steer the terminal of who checks it.
+/// `text` with control characters, tabs excepted, escaped: a rule file must not steer the terminal of who
+/// checks it.
 pub fn visible(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    for byte in text {
-        if byte.is_ascii_control() && *byte != b'\t' {
-            out.extend_from_slice(format!("\\{byte:03o}").as_bytes());
-        } else {
-            out.push(*byte);
-        }
-    }
-    out
+    let pieces: Vec<_> = text.split(|byte| *byte == b'\t').map(escaped).collect();
+    pieces.join(&b'\t')
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Mutex;
 
 use support::{Machine, packaged, program, target};
 
@@ -36,6 +37,26 @@ fn directories(of: &Path) -> Vec<PathBuf> {
     let mut found: Vec<_> = entries.filter(|path| path.is_dir()).collect();
     found.sort();
     found
+}
+
+/// What `check` finds in all these directories, on all processors.
+pub fn each(directories: &[PathBuf], check: impl Fn(&Path) -> Vec<String> + Sync) -> Vec<String> {
+    let next = Mutex::new(directories.iter());
+    let problems = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let Some(directory) = next.lock().expect("no panic while it is held").next() else {
+                        return;
+                    };
+                    let found = check(directory);
+                    problems.lock().expect("no panic while it is held").extend(found);
+                }
+            });
+        }
+    });
+    problems.into_inner().expect("no panic while it was held")
 }
 
 /// Makes Debian's hardened programs say what they have to say: the library's log lines go through the

@@ -7,11 +7,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Output;
-use std::sync::Mutex;
 
-use tools_tests::{Host, Whose, corpus, own_rules};
+use tools_tests::{Host, Whose, corpus, each, own_rules};
 
 /// What to ask tcpdmatch in a directory: its `ask` file, or daemons and clients that its rules name.
 fn questions(directory: &Path) -> Vec<Vec<String>> {
@@ -96,26 +95,6 @@ fn changes_user(line: &[u8]) -> bool {
 fn show(lines: &[Vec<u8>]) -> String {
     let text: Vec<_> = lines.iter().map(|l| String::from_utf8_lossy(l)).collect();
     text.join("\n")
-}
-
-/// Runs `check` for every directory, on all processors.
-fn each(directories: &[PathBuf], check: impl Fn(&Path) -> Vec<String> + Sync) -> Vec<String> {
-    let next = Mutex::new(directories.iter());
-    let problems = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
-            scope.spawn(|| {
-                loop {
-                    let Some(directory) = next.lock().unwrap().next() else {
-                        return;
-                    };
-                    let found = check(directory);
-                    problems.lock().unwrap().extend(found);
-                }
-            });
-        }
-    });
-    problems.into_inner().unwrap()
 }
 
 /// Compares one program's answers in one directory: ours, the reference's, and the unmuted reference's.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use support::Machine;
-use tools_tests::{Host, Whose, corpus, own_rules, said};
+use tools_tests::{Host, Whose, corpus, each, own_rules, said};
 
 /// What tcpdchk says of a table, and how it exits.
 fn tcpdchk(host: &Host<'_>, table: &[u8], flags: &str) -> (String, Option<i32>) {
@@ -676,10 +676,7 @@ fn what_the_reference_warns_of_is_reported() {
     let found = [own_rules(), corpus()].concat();
     support::alone(|machine| {
         let host = Host::on(machine);
-        let missed: Vec<_> = found
-            .iter()
-            .filter_map(|directory| missed(&host, directory))
-            .collect();
+        let missed = each(&found, |directory| missed(&host, directory).into_iter().collect());
         assert!(missed.is_empty(), "{}", missed.join("\n"));
     });
 }
