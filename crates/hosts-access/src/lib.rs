@@ -21,6 +21,7 @@ pub mod effect;
 pub mod expand;
 pub mod explain;
 mod files;
+pub mod format;
 mod index;
 mod matching;
 pub mod options;

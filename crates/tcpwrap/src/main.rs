@@ -6,6 +6,7 @@
 
 mod check;
 mod explain;
+mod fmt;
 mod install;
 mod output;
 mod rules;
@@ -28,11 +29,13 @@ struct Cli {
 enum Command {
     Check(check::Args),
     Explain(explain::Args),
+    Fmt(fmt::Args),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Fmt(args) => fmt::run(&args),
     }
 }
