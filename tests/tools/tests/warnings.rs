@@ -196,12 +196,12 @@ fn client_lists() {
                     "sshd: 192.0.2.0/24\n",
                 ),
                 (
-                    "no such interface",
+                    "no IPv6 address on an interface",
                     "sshd: [fe80::1%none]\n",
                     "sshd: [fe80::1%lo]\n",
                 ),
                 (
-                    "no such interface",
+                    "bad net/mask",
                     "sshd: [fe80::%none]/10\n",
                     "sshd: [fe80::%lo]/10\n",
                 ),

@@ -128,20 +128,9 @@ fn network(net: &[u8], mask: &[u8], report: &mut Report) {
         Some(Network::V4 { net, mask }) if net & !mask != 0 => {
             b": the net has bits that the mask does not: it matches no address"
         }
-        // The name service knows this host's interfaces.
-        Some(Network::V6 { .. }) if !netdb::is_numeric(unbracketed(net)) => {
-            b": this host has no such interface: it matches no address"
-        }
         Some(_) => return,
     };
     report.warn([net, b"/", mask, problem].concat());
-}
-
-/// What stands in the brackets.
-fn unbracketed(text: &[u8]) -> &[u8] {
-    text.strip_prefix(b"[")
-        .and_then(|text| text.strip_suffix(b"]"))
-        .unwrap_or(text)
 }
 
 fn text(pattern: StringPattern<'_>, tries_name: bool, report: &mut Report) -> usize {
@@ -161,8 +150,8 @@ fn text(pattern: StringPattern<'_>, tries_name: bool, report: &mut Report) -> us
                 inner,
                 "an IPv4 address in IPv6 form never matches; write it as IPv4",
             ),
-            Some(_) if netdb::is_numeric(inner) => return 1,
-            Some(_) => (inner, "this host has no such interface"),
+            Some(_) => return 1,
+            None if inner.contains(&b'%') => (inner, "no IPv6 address on an interface of this host"),
             None => (inner, "no IPv6 address, although in brackets"),
         },
         StringPattern::Exact(name) if name.eq_ignore_ascii_case(b"FAIL") => (name, FAIL),
