@@ -154,10 +154,11 @@ impl<'t> Earlier<'t> {
 
     fn report(&self, cx: &mut Context<'t, '_>, rule: &Rule<'t>, clients: &[Client<'t>]) {
         if (!rule.clients.excepts.is_empty() || !rule.daemons.excepts.is_empty())
-            && let Some(same) = self.with_except.get(&spelling(rule)) {
-                self.report_as(cx, rule, *same, true, false);
-                return;
-            }
+            && let Some(same) = self.with_except.get(&spelling(rule))
+        {
+            self.report_as(cx, rule, *same, true, false);
+            return;
+        }
         let clients = &clients[..rule.clients.parts[0].len()];
         let daemons = &rule.daemons.parts[0];
         if daemons.len().saturating_mul(clients.len()) > MOST_PAIRS {
