@@ -6,8 +6,8 @@
  *
  * A case is 15 netstrings (LENGTH:BYTES,): allow table, deny table, host file, daemon, client address,
  * client name, user, server address, server name, server port, "1" where names are looked up rather
- * than given, verbosity, text to expand, contents of the banner file, reserved. A table given as "-"
- * does not exist. Tables are written to DIRECTORY/hosts.allow, hosts.deny and list; the banner to
+ * than given, verbosity, text to expand, contents of the banner file, "1" in a resident process. A table
+ * given as "-" does not exist. With server port "-", neither endpoint has a socket address. Tables are written to DIRECTORY/hosts.allow, hosts.deny and list; the banner to
  * DIRECTORY/banners/DAEMON.
  *
  * Functions of the C library that the library under test calls are defined here, where the dynamic
@@ -17,6 +17,7 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +34,7 @@ int deny_severity = LOG_WARNING;
 
 enum {
     ALLOW, DENY, LIST, DAEMON, CLIENT_ADDR, CLIENT_NAME, USER, SERVER_ADDR, SERVER_NAME, SERVER_PORT,
-    LOOKUP, VERBOSE, EXPAND, BANNER, RESERVED, FIELDS
+    LOOKUP, VERBOSE, EXPAND, BANNER, RESIDENT, FIELDS
 };
 
 static char *field[FIELDS];
@@ -119,12 +120,48 @@ int execl(const char *path, const char *arg, ...)
         event("twist", command);
         _exit(0);
     }
+    event("aclexec", command);
+    if (strncmp(command, "kill", 4) == 0)
+        raise(SIGKILL);
     _exit(strncmp(command, "true", 4) != 0);
+}
+
+static void number(const char *word, long value)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%ld", value);
+    event(word, text);
 }
 
 unsigned int sleep(unsigned int seconds)
 {
-    (void) seconds;
+    number("sleep", seconds);
+    return 0;
+}
+
+int setuid(uid_t user)
+{
+    number("setuid", user);
+    return 0;
+}
+
+int setgid(gid_t group)
+{
+    number("setgid", group);
+    return 0;
+}
+
+int initgroups(const char *user, gid_t group)
+{
+    (void) group;
+    event("initgroups", user);
+    return 0;
+}
+
+int setgroups(size_t count, const gid_t *groups)
+{
+    (void) groups;
+    number("setgroups", count);
     return 0;
 }
 
@@ -171,6 +208,7 @@ void rfc931(struct sockaddr *remote, struct sockaddr *local, char *user)
     (void) remote;
     (void) local;
     event("lookup", "user");
+    number("timeout", rfc931_timeout);
     strncpy(user, field[USER], STRING_LENGTH - 1);
 }
 
@@ -243,8 +281,11 @@ static void decide(void)
     hosts_allow_table = allow;
     hosts_deny_table = deny;
     hosts_access_verbose = atoi(field[VERBOSE]);
-    request_init(&request, RQ_FILE, banner[1], RQ_DAEMON, field[DAEMON], RQ_CLIENT_SIN, &client,
-                 RQ_SERVER_SIN, &server, 0);
+    if (field[RESIDENT][0] == '1')
+        resident = 1;
+    request_init(&request, RQ_FILE, banner[1], RQ_DAEMON, field[DAEMON], 0);
+    if (field[SERVER_PORT][0] != '-')
+        request_set(&request, RQ_CLIENT_SIN, &client, RQ_SERVER_SIN, &server, 0);
     strcpy(request.pid, "4711");
     request.hostname = find_name;
     request.hostaddr = find_address;

@@ -21,8 +21,8 @@ pub struct Case {
     pub server_address: String,
     /// Its name.
     pub server_name: String,
-    /// Its port.
-    pub server_port: u16,
+    /// Its port; nothing where neither endpoint has a socket address.
+    pub server_port: Option<u16>,
     /// Names and users are looked up when needed; otherwise they are given beforehand.
     pub lookup: bool,
     /// `hosts_access_verbose`
@@ -31,6 +31,8 @@ pub struct Case {
     pub expand: Vec<u8>,
     /// The contents of `DIR/banners/DAEMON`; nothing where there is none.
     pub banner: Option<Vec<u8>>,
+    /// The process serves many requests.
+    pub resident: bool,
 }
 
 impl Default for Case {
@@ -45,11 +47,12 @@ impl Default for Case {
             user: "u1".into(),
             server_address: "198.51.100.1".into(),
             server_name: "server.example.org".into(),
-            server_port: 22,
+            server_port: Some(22),
             lookup: true,
             verbose: 2,
             expand: b"%a %A %c %d %h %H %n %N %p %r %R %s %u %% %c %s %h".to_vec(),
             banner: None,
+            resident: false,
         }
     }
 }

@@ -26,10 +26,15 @@ pub enum Way {
 pub fn ask(case: &Case, directory: &Path, way: Way) -> Vec<String> {
     write_files(case, directory);
     let lines = RefCell::new(Vec::new());
-    let mut host = CaseHost { case, lines: &lines };
+    let mut host = CaseHost {
+        case,
+        lines: &lines,
+        timeout: 10,
+    };
     let mut request = Request::new(&mut host, case.daemon.as_str())
         .verbose(case.verbose)
-        .process("4711");
+        .process("4711")
+        .resident(case.resident);
     if !case.lookup {
         request = request
             .known_address(Side::Client, case.client_address.as_str())
@@ -101,6 +106,8 @@ fn write_files(case: &Case, directory: &Path) {
 struct CaseHost<'c> {
     case: &'c Case,
     lines: &'c RefCell<Vec<String>>,
+    /// Seconds to wait for an ident reply.
+    timeout: u32,
 }
 
 impl CaseHost<'_> {
@@ -127,14 +134,17 @@ impl Host for CaseHost<'_> {
     }
 
     fn port(&mut self, side: Side) -> Option<u16> {
-        match side {
-            Side::Client => Some(1042),
-            Side::Server => Some(self.case.server_port),
-        }
+        let server = self.case.server_port?;
+        Some(if side == Side::Client { 1042 } else { server })
     }
 
     fn user(&mut self, _at: Option<&Place>) -> Vec<u8> {
+        if self.case.server_port.is_none() {
+            // Nowhere to ask.
+            return hosts_access::UNKNOWN.to_vec();
+        }
         self.say("lookup", "user");
+        self.say("timeout", self.timeout.to_string());
         self.case.user.clone().into()
     }
 
@@ -157,6 +167,7 @@ impl Host for CaseHost<'_> {
             Effect::Spawn(command) => self.say("spawn", command),
             Effect::Twist(command) => self.say("twist", command),
             Effect::Aclexec(command) => {
+                self.say("aclexec", command);
                 return if command.starts_with(b"true") {
                     Outcome::Done
                 } else {
@@ -172,7 +183,8 @@ impl Host for CaseHost<'_> {
                 self.say("value", value);
             }
             // Sent banners are shown with the verdict; the reference ignores users and groups.
-            Effect::Banner { .. } | Effect::User { .. } | Effect::Group(_) | Effect::IdentTimeout(_) => {}
+            Effect::Banner { .. } | Effect::User { .. } | Effect::Group(_) => {}
+            Effect::IdentTimeout(seconds) => self.timeout = *seconds,
         }
         Outcome::Done
     }

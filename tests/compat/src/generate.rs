@@ -397,7 +397,8 @@ pub fn case(number: u64) -> Case {
         .pick(&["198.51.100.1", "2001:db8::9", "unknown", "::ffff:198.51.100.1"])
         .into();
     case.server_name = n.pick(&["server.example.org", "unknown", "server"]).into();
-    case.server_port = [22, 22, 80, 0][n.below(4)];
+    case.server_port = [Some(22), Some(22), Some(22), Some(80), Some(0), None][n.below(6)];
+    case.resident = n.once_in(6);
     case.lookup = !n.once_in(4);
     case.verbose = n.below(3) as i32;
     if n.once_in(3) {

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod alike;
 pub mod case;
 pub mod engine;
 pub mod generate;

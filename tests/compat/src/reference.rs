@@ -7,7 +7,33 @@ use std::process::Command;
 
 use crate::case::Case;
 
-/// The driver, built once for each directory it works in.
+/// The driver's program, in the target directory; built where it is missing or older than its source.
+fn built() -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("driver.c");
+    let test = std::env::current_exe().expect("a test program has a path");
+    let target = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
+    let program = target.join("compat-driver");
+    let modified = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
+    if modified(&program) > modified(&source) {
+        return program;
+    }
+    // Tests run beside each other: build under another name, then put it in place.
+    let fresh = target.join(format!("compat-driver-{}", std::process::id()));
+    let done = Command::new("cc")
+        .args(["-DINET6", "-O1", "-Wall", "-Werror", "-o"])
+        .arg(&fresh)
+        .arg(source)
+        .arg("-lwrap")
+        .status();
+    assert!(
+        done.is_ok_and(|status| status.success()),
+        "cc cannot build the driver: is libwrap0-dev there?"
+    );
+    std::fs::rename(&fresh, &program).expect("a program in the target directory");
+    program
+}
+
+/// The driver, at work in a directory of its own.
 pub struct Driver {
     program: PathBuf,
     directory: PathBuf,
@@ -15,26 +41,14 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Builds the driver against the system's libwrap, to work in `directory`.
+    /// The driver on the system's libwrap, to work in `directory`.
     ///
     /// # Panics
     /// Where it cannot be built: the suite needs a C compiler and `libwrap0-dev`.
     pub fn new(directory: &Path) -> Self {
-        let program = directory.join("driver");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("driver.c");
-        let built = Command::new("cc")
-            .args(["-DINET6", "-O1", "-Wall", "-Werror", "-o"])
-            .arg(&program)
-            .arg(source)
-            .arg("-lwrap")
-            .status();
-        assert!(
-            built.is_ok_and(|status| status.success()),
-            "cc cannot build the driver: is libwrap0-dev there?"
-        );
         std::fs::create_dir_all(directory.join("banners")).expect("the banner directory can be made");
         Driver {
-            program,
+            program: built(),
             directory: directory.to_path_buf(),
             library: None,
         }
@@ -103,12 +117,14 @@ fn encode(case: &Case, directory: &str) -> Vec<u8> {
         case.user.clone().into_bytes(),
         case.server_address.clone().into_bytes(),
         case.server_name.clone().into_bytes(),
-        case.server_port.to_string().into_bytes(),
+        case.server_port
+            .map_or("-".into(), |port| port.to_string())
+            .into_bytes(),
         (if case.lookup { "1" } else { "0" }).into(),
         case.verbose.to_string().into_bytes(),
         case.expand.clone(),
         case.banner.clone().unwrap_or_else(|| b"-".to_vec()),
-        Vec::new(),
+        (if case.resident { "1" } else { "0" }).into(),
     ];
     let mut out = Vec::new();
     for field in fields {
