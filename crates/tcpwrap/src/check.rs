@@ -1,9 +1,9 @@
 //! `tcpwrap check`: what the tables say that they cannot have been meant to say.
 
 mod host;
-mod input;
+pub mod input;
 mod machine;
-mod render;
+pub mod render;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -134,6 +134,14 @@ fn check(args: &Args) -> Result<ExitCode, String> {
     }
     let is_clean = checked.iter().all(|(_, found)| found.is_empty());
     Ok(ExitCode::from(u8::from(!is_clean)))
+}
+
+/// The tables and what the lints find in them, from warnings on.
+pub fn findings(tables: &hosts_access::Tables) -> Result<(Policy, Vec<Finding>), String> {
+    let policy = input::both(tables, false)?;
+    let mut found = lints::check(policy.tables());
+    found.retain(|finding| finding.level >= lints::Level::Warning);
+    Ok((policy, found))
 }
 
 fn find(policy: &Policy, args: &Args) -> Vec<Finding> {

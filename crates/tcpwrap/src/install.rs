@@ -8,7 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use hosts_access::source::FileId;
-use rustix::fs::{Gid, Mode, OFlags, Uid, XattrFlags};
+use rustix::fs::{Gid, Mode, Uid, XattrFlags};
 
 /// A file as it was when it was read, to be replaced only while it is still the same.
 #[derive(Debug)]
@@ -165,23 +165,18 @@ fn copy_xattrs(old: impl AsFd, new: impl AsFd) -> io::Result<()> {
 
 /// Holds a lock on the file while it is edited; nothing where someone else holds it.
 ///
-/// The lock is on a file of its own, `.NAME.lock`, since the table itself is replaced.
+/// The lock is on the table itself, or on its directory where there is no table yet. Who replaces the table
+/// locks out nobody for longer than that takes; [`Original::replace`] looks for changes in any case.
 ///
 /// # Errors
-/// Where the lock file cannot be made.
+/// Where it cannot be opened.
 pub fn lock(path: &Path) -> io::Result<Option<Lock>> {
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".lock");
-    let path = parent(&path).join(name);
-    let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600))?;
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => File::open(parent(path))?,
+        opened => opened?,
+    };
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(Lock {
-            path,
-            _file: file.into(),
-        })),
+        Ok(()) => Ok(Some(Lock { _file: file })),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -190,13 +185,5 @@ pub fn lock(path: &Path) -> io::Result<Option<Lock>> {
 /// A lock, held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
-    path: PathBuf,
     _file: File,
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Whoever waits for it has it open, finds it gone, and makes a new one.
-        let _ = std::fs::remove_file(&self.path);
-    }
 }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod edit;
 mod explain;
 mod fmt;
 mod install;
@@ -28,6 +29,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Args),
+    Edit(edit::Args),
     Explain(explain::Args),
     Fmt(fmt::Args),
 }
@@ -35,6 +37,7 @@ enum Command {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Check(args) => check::run(&args),
+        Command::Edit(args) => edit::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Fmt(args) => fmt::run(&args),
     }

@@ -142,6 +142,14 @@ code!(
     "Install the program, or remove the service.",
     "in.no-such: 10.0.0.1\n", "sshd: 10.0.0.1\n"
 );
+code!(
+    /// A scope id names no network interface.
+    NO_INTERFACE, "W517", "no-such-interface", Warning,
+    "The part after the `%` names a network interface, and there is none of this name here, so the pattern \
+     matches nobody.",
+    "Correct the interface's name, or leave the scope out.",
+    "sshd: [fe80::1%no-such-if]\n", "sshd: [fe80::1]\n"
+);
 
 /// Their codes, in order.
 pub(super) static CODES: &[&Code] = &[
@@ -161,4 +169,5 @@ pub(super) static CODES: &[&Code] = &[
     &CONFLICT,
     &LOCKOUT,
     &NO_SERVER,
+    &NO_INTERFACE,
 ];

@@ -149,6 +149,8 @@ impl<'t> Reach<'t> {
             return Reach::Nothing;
         }
         match pattern {
+            // Whether a scope counts, and what it names, is for the machine to say.
+            HostPattern::Net { net, .. } if net.contains(&b'%') => Reach::Other(pattern),
             HostPattern::Net { net, mask } => match Network::parse(net, mask) {
                 Some(Network::V4 { net, mask }) if mask.leading_ones() == mask.count_ones() => {
                     Reach::V4(net, mask.count_ones())

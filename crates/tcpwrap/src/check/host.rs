@@ -199,6 +199,22 @@ impl Host {
                     self.report(&codes::NO_NETGROUP, &at.span(span), message);
                 }
             }
+            HostPattern::Net { net: scoped, .. }
+            | HostPattern::Text {
+                pattern: StringPattern::Bracketed(scoped),
+                ..
+            } => {
+                let scoped = scoped.strip_suffix(b"]").unwrap_or(scoped);
+                if let Some(scope) = scoped.iter().position(|b| *b == b'%')
+                    && !interface_exists(&scoped[scope + 1..])
+                {
+                    let message = format!(
+                        "there is no network interface {} here",
+                        quoted(&scoped[scope + 1..])
+                    );
+                    self.report(&codes::NO_INTERFACE, &at.span(span), message);
+                }
+            }
             HostPattern::Text {
                 pattern: StringPattern::Exact(name),
                 tries_name: true,
@@ -351,6 +367,22 @@ impl Host {
             last.level(Level::Error);
         }
     }
+}
+
+/// Interfaces go by name or by number.
+fn interface_exists(name: &[u8]) -> bool {
+    let number = std::str::from_utf8(name).ok().and_then(|n| n.parse::<u32>().ok());
+    std::fs::read_dir("/sys/class/net")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|interface| {
+            interface.file_name().as_bytes() == name
+                || number.is_some_and(|number| {
+                    std::fs::read_to_string(interface.path().join("ifindex"))
+                        .is_ok_and(|index| index.trim().parse() == Ok(number))
+                })
+        })
 }
 
 /// Who beside root may change a file, by itself or by its directories.

@@ -1,0 +1,127 @@
+//! What is to be said about edited tables before they are put in place.
+
+use std::fmt::Write as _;
+
+use annotate_snippets::Renderer;
+use hosts_access::check::{Finding, Level};
+use hosts_access::{TableKind, Tables, Verdict};
+
+use super::{Args, Edited};
+use crate::check::{findings, render};
+use crate::output::{BAD, DIM, GOOD, NOTE, escape};
+use crate::session::{self, Session};
+use crate::text_diff;
+
+/// What was found.
+pub struct Review {
+    /// All of it, to be shown.
+    pub text: String,
+    /// There is nothing against putting the tables in place.
+    pub is_sound: bool,
+}
+
+/// Looks at the copies beside what is in place now.
+pub fn of(args: &Args, old: &Tables, new: &Tables, edited: &[Edited]) -> Result<Review, String> {
+    let mut review = Review {
+        text: String::new(),
+        is_sound: true,
+    };
+    for table in edited {
+        let diff = text_diff::unified(&table.path, &table.original.text, &table.text()?);
+        review.text.push_str(&escape(diff.as_bytes()));
+    }
+    review.text.push('\n');
+    review.check(old, new)?;
+    review.session(args, old, new);
+    Ok(review)
+}
+
+impl Review {
+    /// What the lints say, as far as they did not say it before.
+    fn check(&mut self, old: &Tables, new: &Tables) -> Result<(), String> {
+        let before = findings(old)?.1;
+        let (mut policy, mut found) = findings(new)?;
+        // The copies are shown under the names they will have.
+        for (document, table) in [
+            (&mut policy.allow, TableKind::Allow),
+            (&mut policy.deny, TableKind::Deny),
+        ] {
+            if let Some(document) = document {
+                document.path = old.path(table).clone();
+            }
+        }
+        let all = found.len();
+        let mut known: Vec<_> = before.iter().map(key).collect();
+        found.retain(|finding| match known.iter().position(|k| *k == key(finding)) {
+            Some(at) => {
+                known.swap_remove(at);
+                false
+            }
+            None => true,
+        });
+        let mut text = Vec::new();
+        render::write(&mut text, &policy, &found, &Renderer::styled()).map_err(|error| error.to_string())?;
+        self.text.push_str(&String::from_utf8_lossy(&text));
+        if all > found.len() {
+            let _ = writeln!(
+                self.text,
+                "{DIM}{} more findings of tcpwrap check were there before{DIM:#}",
+                all - found.len()
+            );
+        }
+        self.is_sound &= found.iter().all(|f| f.level < Level::Error);
+        Ok(())
+    }
+
+    /// Whether who edits would still be let in.
+    fn session(&mut self, args: &Args, old: &Tables, new: &Tables) {
+        let session = match args.client {
+            Some(client) => Some(Session { client, server: None }),
+            None => session::present(),
+        };
+        let Some(session) = session else { return };
+        let daemon = &args.daemon;
+        let client = session.client;
+        let before = session::decide(&session, daemon, old).verdict;
+        let after = session::decide(&session, daemon, new);
+        match after.verdict {
+            Verdict::Granted => {
+                let _ = writeln!(
+                    self.text,
+                    "{GOOD}you{GOOD:#}, at {client}, would be let in by {daemon}"
+                );
+            }
+            Verdict::Delegated => {
+                let _ = writeln!(
+                    self.text,
+                    "{NOTE}you{NOTE:#}, at {client}: a command would decide whether {daemon} lets you in"
+                );
+            }
+            Verdict::Denied => {
+                let by = after.rule.map_or_else(String::new, |rule| {
+                    let table = match rule.table {
+                        TableKind::Allow => "hosts.allow",
+                        TableKind::Deny => "hosts.deny",
+                    };
+                    format!(" (line {} of {table})", rule.place.line)
+                });
+                let already = if before == Verdict::Denied {
+                    ", as you are now"
+                } else {
+                    ""
+                };
+                let _ = writeln!(
+                    self.text,
+                    "{BAD}you, at {client}, would be refused by {daemon}{already}{by}{BAD:#}: this session goes \
+                     on, but you may not get in again"
+                );
+                self.is_sound = false;
+            }
+        }
+    }
+}
+
+/// What makes two findings the same, wherever the line has moved.
+fn key(finding: &Finding) -> (&'static str, TableKind, String) {
+    (finding.code.id, finding.table, finding.message.clone())
+}
