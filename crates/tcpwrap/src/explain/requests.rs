@@ -32,7 +32,7 @@ pub struct Requests {
     /// Explain for the client of the present SSH session (DAEMON is sshd unless given)
     #[arg(long, conflicts_with_all = ["client", "matrix"])]
     ssh_client: bool,
-    /// Read requests from FILE, one a line: DAEMON[@SERVER] [USER@]CLIENT; print a matrix
+    /// Read requests from FILE, one a line (daemon, then client, as above); print a matrix
     #[arg(long, value_name = "FILE", conflicts_with_all = ["daemon", "client"])]
     matrix: Option<PathBuf>,
 }
