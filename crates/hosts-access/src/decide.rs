@@ -2,7 +2,7 @@
 //!
 //! [`Tables`] is for the process that decides once: it reads the files and scans them. The scan and
 //! the compiled [`Policy`](crate::policy::Policy) differ only in which lines they look at; both hand
-//! every line to the same [`Evaluation`].
+//! every line to the same evaluator.
 
 use std::collections::HashMap;
 use std::io;
