@@ -1,8 +1,6 @@
 //! Lists: empty ones, `EXCEPT` in the wrong place or misspelt, words that are no patterns (hosts_access(5),
 //! OPERATORS).
 
-use std::ops::Range;
-
 use super::code::{Code, Level, allow};
 use super::finding::Fix;
 use super::reach::{Reach, strings_apart};
@@ -134,16 +132,15 @@ pub(super) fn lint(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) {
 
 /// Emptiness, and where the `EXCEPT`s stand.
 fn shape<P>(cx: &mut Context<'_, '_>, list: &List<'_, P>, what: &str, end: usize) {
-    let blanks = |span: &Range<usize>| {
-        let text = &cx.line[span.clone()];
-        let from = span.start + text.len() - text.trim_ascii_start().len();
-        from.min(span.end)..from.max(span.start + text.trim_ascii_end().len()).min(span.end)
-    };
     let first = list.tokens().next();
     if first.is_none() && list.excepts.is_empty() {
         // Where a comment or a bare IPv6 address stands there is something, if not what was meant.
         if list.span.end < end {
-            let at = blanks(&list.span);
+            // The colon before the clients, or behind the daemons.
+            let at = match list.span.start.checked_sub(1) {
+                Some(colon) => colon..colon + 1,
+                None => list.span.end..list.span.end + 1,
+            };
             cx.report(
                 &EMPTY,
                 &at,

@@ -62,17 +62,26 @@ const MOST_PAIRS: usize = 1 << 16;
 /// So many patterns that cannot be looked up are tried one by one.
 const MOST_TRIED: usize = 32;
 
-/// The rules that came before, by what they match.
+/// The rules that came before.
 #[derive(Default)]
 pub(super) struct Earlier<'t> {
     rules: Vec<Place<'t>>,
+    /// Those that decide every request they match.
+    always: Index<'t>,
+    /// Those of the allow table that do, unless a command above fails and the rest of the table is skipped.
+    /// They hide rules of the same table only.
+    unless_skipped: Index<'t>,
+    may_be_skipped: bool,
+}
+
+/// Rules by what they match.
+#[derive(Default)]
+struct Index<'t> {
     all: Clients<'t>,
     daemons: HashMap<Cow<'t, [u8]>, Clients<'t>>,
     patterns: Vec<(StringPattern<'t>, Clients<'t>)>,
     excepting: Vec<Excepting<'t>>,
     with_except: HashMap<Vec<u8>, u32>,
-    /// A command above may make the rest of the allow table be skipped.
-    may_be_skipped: bool,
 }
 
 /// Where a rule stands.
@@ -153,11 +162,13 @@ impl<'t> Earlier<'t> {
     }
 
     fn report(&self, cx: &mut Context<'t, '_>, rule: &Rule<'t>, clients: &[Client<'t>]) {
-        if (!rule.clients.excepts.is_empty() || !rule.daemons.excepts.is_empty())
-            && let Some(same) = self.with_except.get(&spelling(rule))
-        {
-            self.report_as(cx, rule, *same, true, false);
-            return;
+        if !rule.clients.excepts.is_empty() || !rule.daemons.excepts.is_empty() {
+            let spelling = spelling(rule);
+            let same = self.indexes(cx.table).find_map(|i| i.with_except.get(&spelling));
+            if let Some(same) = same {
+                self.report_as(cx, rule, *same, true, false);
+                return;
+            }
         }
         let clients = &clients[..rule.clients.parts[0].len()];
         let daemons = &rule.daemons.parts[0];
@@ -168,9 +179,10 @@ impl<'t> Earlier<'t> {
         let mut is_one = true;
         for daemon in daemons {
             for client in clients.iter().filter(|c| c.reach != Reach::Nothing) {
-                let Some(cover) = self.cover(daemon.text, &daemon.pattern, client) else {
-                    return;
-                };
+                let cover = self
+                    .indexes(cx.table)
+                    .find_map(|index| index.cover(daemon.text, &daemon.pattern, client));
+                let Some(cover) = cover else { return };
                 is_one &= !cover.together && last.is_none_or(|l| l.rule == cover.rule);
                 last = Some(match last {
                     Some(l) if l.rule >= cover.rule => l,
@@ -237,6 +249,40 @@ impl<'t> Earlier<'t> {
         }
     }
 
+    /// The indexes of rules that hide rules of this table.
+    fn indexes(&self, table: TableKind) -> impl Iterator<Item = &Index<'t>> {
+        let late = (table == TableKind::Allow).then_some(&self.unless_skipped);
+        std::iter::once(&self.always).chain(late)
+    }
+
+    fn add(&mut self, cx: &Context<'t, '_>, rule: &Rule<'t>, clients: &[Client<'t>]) {
+        let Ok(number) = u32::try_from(self.rules.len()) else {
+            return;
+        };
+        self.rules.push(Place {
+            table: cx.table,
+            document: cx.document,
+            entry: cx.entry,
+        });
+        let has_command = rule.options.iter().any(|o| o.keyword == Some(Keyword::Aclexec));
+        match cx.table {
+            // A command that fails here makes the rest of the table be skipped.
+            TableKind::Allow => {
+                self.may_be_skipped |= has_command;
+                if self.may_be_skipped {
+                    self.unless_skipped.add(rule, clients, number);
+                } else {
+                    self.always.add(rule, clients, number);
+                }
+            }
+            // One that fails here lets the request go on.
+            TableKind::Deny if has_command => {}
+            TableKind::Deny => self.always.add(rule, clients, number),
+        }
+    }
+}
+
+impl<'t> Index<'t> {
     fn cover(&self, text: &[u8], daemon: &DaemonPattern<'_>, client: &Client<'_>) -> Option<Cover> {
         if let Some(cover) = self.all.cover(client) {
             return Some(cover);
@@ -278,21 +324,7 @@ impl<'t> Earlier<'t> {
             })
     }
 
-    fn add(&mut self, cx: &Context<'t, '_>, rule: &Rule<'t>, clients: &[Client<'t>]) {
-        let Ok(number) = u32::try_from(self.rules.len()) else {
-            return;
-        };
-        self.rules.push(Place {
-            table: cx.table,
-            document: cx.document,
-            entry: cx.entry,
-        });
-        // A command that fails lets the request go on, and from the allow table past all its later rules.
-        let has_command = rule.options.iter().any(|o| o.keyword == Some(Keyword::Aclexec));
-        self.may_be_skipped |= has_command && cx.table == TableKind::Allow;
-        if has_command || (self.may_be_skipped && cx.table == TableKind::Allow) {
-            return;
-        }
+    fn add(&mut self, rule: &Rule<'t>, clients: &[Client<'t>], number: u32) {
         if rule.clients.excepts.is_empty() && rule.daemons.excepts.is_empty() {
             let daemons = &rule.daemons.parts[0];
             if daemons.len().saturating_mul(clients.len()) > MOST_PAIRS {
