@@ -10,7 +10,7 @@ use hosts_access::{Diagnostic, Kind, Severity};
 
 /// Takes one line for the log. A severity without a facility stands for the program's own.
 ///
-/// Whoever writes the line out escapes it, with [`escaped`]; [`write`] does.
+/// Whoever writes the line out escapes it, with [`escaped`]; [`write()`] does.
 pub type Log<'l> = dyn Fn(Severity, &[u8]) + 'l;
 
 /// `err`
