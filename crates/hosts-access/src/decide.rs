@@ -386,6 +386,9 @@ impl<F: Files, T: Trace> Evaluation<F, T> {
         }
         let options = fields(line.text).and_then(|fields| fields.options);
         let end = options.map_or(End::Through, |text| options::run(text, request, &mut self.ran));
+        if end == End::CommandFailed {
+            request.log(Kind::Info, "aclexec returned 1");
+        }
         let (verdict, reason) = match (end, table) {
             (End::Verdict(verdict, reason), _) => (verdict, reason),
             (End::Through, TableKind::Allow) => (Verdict::Granted, Reason::Rule),

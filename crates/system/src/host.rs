@@ -105,8 +105,6 @@ impl<'c> SocketHost<'c> {
             }
             Err(error) => self.warn(at, format!("cannot fork: {}", reason(&error))),
         }
-        let text = "aclexec returned 1";
-        syslog::diagnostic(&Diagnostic::new(Kind::Info, at.cloned(), text), self.log);
         Outcome::Failed
     }
 }

@@ -162,12 +162,16 @@ impl Host for CaseHost<'_> {
         banner
     }
 
-    fn perform(&mut self, effect: &Effect, _at: Option<&Place>) -> Outcome {
+    fn perform(&mut self, effect: &Effect, at: Option<&Place>) -> Outcome {
         match effect {
             Effect::Spawn(command) => self.say("spawn", command),
             Effect::Twist(command) => self.say("twist", command),
             Effect::Aclexec(command) => {
                 self.say("aclexec", command);
+                if command.starts_with(b"kill") {
+                    let text = "process N exited with signal 9";
+                    self.log(&Diagnostic::new(Kind::Warning, at.cloned(), text));
+                }
                 return if command.starts_with(b"true") {
                     Outcome::Done
                 } else {

@@ -4,11 +4,18 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use crate::case::Case;
 
-/// The driver's program, in the target directory; built where it is missing or older than its source.
-fn built() -> PathBuf {
+/// The driver's program, in the target directory.
+fn program() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(build)
+}
+
+/// Builds it where it is missing or older than its source.
+fn build() -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("driver.c");
     let test = std::env::current_exe().expect("a test program has a path");
     let target = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
@@ -35,7 +42,7 @@ fn built() -> PathBuf {
 
 /// The driver, at work in a directory of its own.
 pub struct Driver {
-    program: PathBuf,
+    program: &'static Path,
     directory: PathBuf,
     library: Option<PathBuf>,
 }
@@ -48,7 +55,7 @@ impl Driver {
     pub fn new(directory: &Path) -> Self {
         std::fs::create_dir_all(directory.join("banners")).expect("the banner directory can be made");
         Driver {
-            program: built(),
+            program: program(),
             directory: directory.to_path_buf(),
             library: None,
         }
@@ -73,7 +80,7 @@ impl Driver {
                 .expect("the cases can be written");
         }
         drop(file);
-        let mut command = Command::new(&self.program);
+        let mut command = Command::new(self.program);
         command
             .arg(&self.directory)
             .stdin(File::open(&questions).expect("the cases can be read"));
@@ -136,21 +143,34 @@ fn encode(case: &Case, directory: &str) -> Vec<u8> {
 }
 
 /// An answer without what is known and allowed to differ in every case: the number of the line without
-/// a newline at its end (deviation 19), the log line of a twist, which is the program's to write here,
-/// and the rule that the reference still names while it expands after the decision.
+/// a newline at its end (deviation 19), the ids of processes, and the log line of a twist, which is the
+/// program's to write here.
 pub fn comparable(answer: &[String]) -> Vec<String> {
-    let mut lines = Vec::new();
-    for line in answer {
-        let unterminated =
-            line.contains("missing newline or line too long") || line.contains("all the subsequent rules");
+    let is_twist = |line: &&String| {
         let logged = line.strip_prefix("log ").and_then(|rest| rest.split_once(' '));
-        if logged.is_some_and(|(_, text)| text.starts_with("twist ")) {
-            continue;
+        logged.is_some_and(|(_, text)| text.starts_with("twist "))
+    };
+    let plain = |line: &String| {
+        if line.ends_with("missing newline or line too long")
+            || line.ends_with("all the subsequent rules will be ignored")
+        {
+            without_number(line, ", line ")
+        } else if line.contains(": process ") && line.contains(" exited with signal ") {
+            without_number(line, ": process ")
+        } else {
+            line.clone()
         }
-        match line.find(", line ").filter(|_| unterminated) {
-            Some(at) => lines.push(format!("{}, line N", &line[..at])),
-            None => lines.push(line.clone()),
+    };
+    answer.iter().filter(|line| !is_twist(line)).map(plain).collect()
+}
+
+/// A line with `N` for the number after these words.
+fn without_number(line: &str, words: &str) -> String {
+    match line.split_once(words) {
+        Some((before, after)) => {
+            let after = after.trim_start_matches(|c: char| c.is_ascii_digit() || c == 'N');
+            format!("{before}{words}N{after}")
         }
+        None => line.to_owned(),
     }
-    lines
 }

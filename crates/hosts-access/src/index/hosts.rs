@@ -259,7 +259,9 @@ impl<'i> Candidates<'i> {
             while lengths != 0 {
                 let length = lengths.trailing_zeros();
                 lengths &= lengths - 1;
-                self.find(NET4 + length, u64::from(quad & (u32::MAX << (32 - length))));
+                // The mask 0.0.0.0 has length 0.
+                let mask = u32::MAX.checked_shl(32 - length).unwrap_or(0);
+                self.find(NET4 + length, u64::from(quad & mask));
             }
         }
         if let Some(bits) = address.ipv6 {
