@@ -67,7 +67,19 @@ pub(super) static PORT: Code = Code {
     needs_host: false,
 };
 
-pub(super) static CODES: &[&Code] = &[&PATH, &UNIT, &ALIAS, &WILDCARD, &PORT];
+pub(super) static AFFIX: Code = Code {
+    id: "W126",
+    name: "dotted-daemon",
+    level: Level::Warning,
+    meaning: "A daemon pattern that begins with a dot matches names that end so, and one that ends in a dot \
+        names that begin so. That is meant for hosts and addresses; for daemons it is nearly always a slip.",
+    remedy: "Write the daemon's name, or a pattern with `*`.",
+    bad: allow("in.: 10.0.0.1\n"),
+    good: allow("in.*: 10.0.0.1\n"),
+    needs_host: false,
+};
+
+pub(super) static CODES: &[&Code] = &[&PATH, &UNIT, &ALIAS, &WILDCARD, &PORT, &AFFIX];
 
 /// Names by which things are called, and the processes meant. The first process is the usual one.
 const ALIASES: &[(&str, &[&str])] = &[
@@ -177,6 +189,14 @@ pub(super) fn lint(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) {
         }
         match pattern {
             StringPattern::Exact(_) => exact(cx, name, &span),
+            StringPattern::Suffix(_) | StringPattern::Prefix(_) => {
+                let message = format!(
+                    "{} matches every daemon whose name ends or begins so",
+                    quoted(name)
+                );
+                cx.report(&AFFIX, &span, message)
+                    .help("write the daemon's name, or a pattern with `*`");
+            }
             StringPattern::Known => {
                 cx.report(
                     &WILDCARD,

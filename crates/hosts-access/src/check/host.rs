@@ -136,10 +136,12 @@ code!(
     "sshd: 10.0.0.1\n", "sshd: ALL\n"
 );
 code!(
-    /// A service that inetd starts through tcpd has no program.
-    NO_SERVER, "W516", "no-such-server", Warning,
-    "inetd or xinetd starts this service through tcpd, but the program that tcpd would run does not exist.",
-    "Install the program, or remove the service.",
+    /// A mistake in the files that say which services are started.
+    SERVICES, "W516", "service-configuration", Warning,
+    "Something is wrong in the configuration of inetd, xinetd or systemd, or with a program named there: the \
+     program that tcpd is to run does not exist, can be changed by others, is set-user-id, or tcpd cannot see \
+     its clients.",
+    "Correct the configuration, or the program's permissions.",
     "in.no-such: 10.0.0.1\n", "sshd: 10.0.0.1\n"
 );
 code!(
@@ -149,6 +151,22 @@ code!(
      matches nobody.",
     "Correct the interface's name, or leave the scope out.",
     "sshd: [fe80::1%no-such-if]\n", "sshd: [fe80::1]\n"
+);
+code!(
+    /// An address in a rule has no name.
+    NAMELESS, "W518", "nameless-address", Info,
+    "This address has no name, or one that does not lead back to it. The rule works, but log lines show the \
+     address alone, and patterns for names will not match this host.",
+    "Give the address a name, if it is yours.",
+    "sshd: 192.0.2.99\n", "sshd: ALL\n"
+);
+code!(
+    /// A server endpoint is given by a name with several addresses.
+    MANY_ADDRESSES, "W519", "several-addresses", Info,
+    "The name of this server endpoint has several addresses. Which of them a client came to is not looked up \
+     by name, so the rule may not match where it was meant to.",
+    "Write the endpoint's address.",
+    "sshd@www.example.com: 10.0.0.1\n", "sshd@192.0.2.1: ALL\n"
 );
 
 /// Their codes, in order.
@@ -168,6 +186,8 @@ pub(super) static CODES: &[&Code] = &[
     &ALIAS_HOST,
     &CONFLICT,
     &LOCKOUT,
-    &NO_SERVER,
+    &SERVICES,
     &NO_INTERFACE,
+    &NAMELESS,
+    &MANY_ADDRESSES,
 ];

@@ -189,7 +189,7 @@ fn words<P>(cx: &mut Context<'_, '_>, list: &List<'_, P>, end: usize) {
                 ),
                 Meant::Nothing => (
                     format!(
-                        "{} is read as a name: the language has no such operator",
+                        "{} is read as a name: the language has no such word",
                         quoted(token.text)
                     ),
                     None,
@@ -256,7 +256,8 @@ fn misspelt(word: &[u8]) -> Option<Meant> {
         "EXPECT" | "EXCLUDE" | "EXCLUDING" | "EXCEPTING" | "NOT" | "BUT" | "WITHOUT" => {
             return Some(Meant::Word("EXCEPT"));
         }
-        "AND" | "OR" | "TO" | "FROM" => return Some(Meant::Nothing),
+        // `FAIL` was a wildcard once.
+        "AND" | "OR" | "TO" | "FROM" | "FAIL" => return Some(Meant::Nothing),
         "ANY" | "EVERYONE" | "EVERYBODY" | "ANYONE" => return Some(Meant::Word("ALL")),
         _ => {}
     }

@@ -71,13 +71,42 @@ pub(super) static IDENT: Code = Code {
     needs_host: false,
 };
 
-pub(super) static CODES: &[&Code] = &[&NO_DOT, &TRAILING_DOT, &STARRED_ADDRESS, &OTHER_SYSTEM, &IDENT];
+pub(super) static BAD_USER: Code = Code {
+    id: "W236",
+    name: "bad-user-pattern",
+    level: Level::Warning,
+    meaning: "What stands before the `@` is compared with the user's name alone. Paths, netgroups and the \
+        words for hosts mean nothing there, and a dot at its beginning or end makes it the end or the \
+        beginning of a name.",
+    remedy: "Write the user's name.",
+    bad: allow("sshd: LOCAL@10.0.0.1\n"),
+    good: allow("sshd: operator@10.0.0.1\n"),
+    needs_host: false,
+};
+
+pub(super) static CODES: &[&Code] = &[
+    &NO_DOT,
+    &TRAILING_DOT,
+    &STARRED_ADDRESS,
+    &OTHER_SYSTEM,
+    &IDENT,
+    &BAD_USER,
+];
 
 /// Lints of the user part of clients; words from `end` on are a comment's.
 pub(super) fn lint(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) {
     for token in rule.clients.tokens().filter(|t| t.span.start < end) {
         if let Some(user) = token.pattern.user {
             let span = token.span.start..token.span.start + user.len();
+            let is_host_word = [&b"LOCAL"[..], b"PARANOID"]
+                .iter()
+                .any(|w| w.eq_ignore_ascii_case(user));
+            let is_odd = matches!(user.first(), Some(b'@' | b'/' | b'.')) || user.last() == Some(&b'.');
+            if is_host_word || is_odd {
+                let message = format!("{} stands where the user's name belongs", quoted(user));
+                cx.report(&BAD_USER, &span, message).help("write the user's name");
+                continue;
+            }
             let message = format!(
                 "whether the user is {} is asked of the client itself",
                 quoted(user)

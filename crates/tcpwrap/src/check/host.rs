@@ -20,7 +20,7 @@ use hosts_access::syntax::pattern::{HostPattern, Service, StringPattern};
 use hosts_access::{TableKind, Tables, Verdict};
 
 use super::input::Policy;
-use crate::session;
+use crate::{output, session};
 
 /// Everything that can be said of the policy on this machine.
 pub fn check(policy: &Policy) -> Vec<Finding> {
@@ -74,6 +74,7 @@ struct Host {
     found: Vec<Finding>,
     daemons: HashMap<Vec<u8>, Place>,
     hosts: HashMap<Vec<u8>, Place>,
+    addresses: HashMap<Vec<u8>, Place>,
     files: HashMap<Vec<u8>, bool>,
     netgroups: HashMap<Vec<u8>, bool>,
     commands: HashMap<Vec<u8>, Option<(&'static Code, String)>>,
@@ -121,6 +122,13 @@ impl Host {
                 self.daemons.entry(name).or_insert_with(|| at.span(&token.span));
             }
             if let Some(host) = token.pattern.host {
+                if let HostPattern::Text {
+                    pattern: StringPattern::Exact(name),
+                    tries_name: true,
+                } = host
+                {
+                    self.endpoint(&at.span(&token.span), name);
+                }
                 self.pattern(at, host, &token.span);
             }
         }
@@ -157,6 +165,18 @@ impl Host {
                 Keyword::Group => self.group(&place(), value),
                 _ => {}
             }
+        }
+    }
+
+    /// A server endpoint that is given by name.
+    fn endpoint(&mut self, place: &Place, name: &[u8]) {
+        let resolved =
+            names::is_host_name(name).then(|| system::netdb::resolve(name, system::netdb::Family::Any));
+        if let Some(Some(resolved)) = resolved
+            && resolved.addresses.len() > 1
+        {
+            let message = format!("{} has several addresses", quoted(name));
+            self.report(&codes::MANY_ADDRESSES, place, message);
         }
     }
 
@@ -221,6 +241,14 @@ impl Host {
             } if names::is_host_name(name) => {
                 let name = name.to_ascii_lowercase();
                 self.hosts.entry(name).or_insert_with(|| at.span(span));
+            }
+            HostPattern::Text {
+                pattern: StringPattern::Exact(address),
+                tries_name: false,
+            } if self.addresses.len() <= names::MOST_ADDRESSES => {
+                self.addresses
+                    .entry(address.to_vec())
+                    .or_insert_with(|| at.span(span));
             }
             _ => {}
         }
@@ -300,27 +328,32 @@ impl Host {
                 self.report(code, &place, message);
             }
         }
-        for (name, program) in guards.without_program() {
-            let message = format!(
-                "{} is started through tcpd, but {} does not exist",
-                quoted(&name),
-                quoted(&program)
-            );
+        for problem in guards.problems() {
+            let text = output::escape(&problem.text);
             let place = Place {
                 table: TableKind::Allow,
                 span: Span {
-                    line: 1,
+                    line: problem.place.as_ref().map_or(1, |place| place.line),
                     column: 1,
                     bytes: 0..0,
                 },
             };
-            self.report(&codes::NO_SERVER, &place, message);
+            self.report(&codes::SERVICES, &place, text);
+            if let (Some(finding), Some(at)) = (self.found.last_mut(), &problem.place) {
+                finding.span.bytes = line_of(&at.file, at.line);
+                finding.other_file = Some(Box::from(&*at.file));
+            }
         }
     }
 
     fn names(&mut self) {
         let mut hosts: Vec<_> = std::mem::take(&mut self.hosts).into_iter().collect();
         hosts.sort_by(|a, b| a.0.cmp(&b.0));
+        // Whoever bans addresses by the thousand does not want each of them looked up.
+        let addresses = std::mem::take(&mut self.addresses);
+        if addresses.len() <= names::MOST_ADDRESSES {
+            hosts.extend(addresses);
+        }
         for (place, (code, message)) in names::judge(&hosts) {
             self.report(code, &place, message);
         }
@@ -367,6 +400,19 @@ impl Host {
             last.level(Level::Error);
         }
     }
+}
+
+/// Where a line of a file stands in it.
+fn line_of(path: &Path, line: u32) -> Range<usize> {
+    let text = std::fs::read(path).unwrap_or_default();
+    let mut start = 0;
+    for (number, piece) in (1..).zip(text.split_inclusive(|b| *b == b'\n')) {
+        if number == line {
+            return start..start + piece.trim_ascii_end().len();
+        }
+        start += piece.len();
+    }
+    0..0
 }
 
 /// Interfaces go by name or by number.

@@ -131,9 +131,24 @@ fn one(policy: &Policy, finding: &Finding, renderer: &Renderer) -> String {
             groups.push(Group::with_title(title));
         }
     } else if let Some(help) = &finding.help {
-        groups.push(Group::with_title(Shown::HELP.secondary_title(help.as_str())));
+        groups.push(Group::with_title(Shown::HELP.secondary_title(plain(help))));
     }
     renderer.render(&groups)
+}
+
+/// A sentence as the other lines have it: no capital at its beginning, no full stop.
+fn plain(help: &str) -> String {
+    let help = match help.strip_suffix('.') {
+        Some(one) if !one.contains(". ") => one,
+        _ => help,
+    };
+    let mut letters = help.chars();
+    match letters.next() {
+        Some(first) if letters.as_str().starts_with(|c: char| c.is_lowercase()) => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => help.to_owned(),
+    }
 }
 
 fn path_of(document: &Document) -> String {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use hosts_access::Diagnostic;
 use hosts_access::check::{Code, host as codes, quoted};
 use system::services::{Guard, Services, base_name, program, uses_libwrap};
 
@@ -56,18 +57,9 @@ impl Guards {
         }
     }
 
-    /// Services that are started through tcpd and have no program.
-    pub(super) fn without_program(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        self.services
-            .services
-            .iter()
-            .filter(|service| service.guard == Guard::Tcpd)
-            .filter(|service| {
-                use std::os::unix::ffi::OsStrExt;
-                !std::path::Path::new(std::ffi::OsStr::from_bytes(&service.program)).exists()
-            })
-            .map(|service| (service.daemon.clone(), service.program.clone()))
-            .collect()
+    /// What is wrong with the files that say what is started.
+    pub(super) fn problems(&self) -> &[Diagnostic] {
+        &self.services.problems
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the name service says of the hosts that rules name.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,6 +8,9 @@ use hosts_access::check::{Code, host as codes, quoted};
 use system::netdb::{self, Family};
 
 use super::Place;
+
+/// So many addresses are looked up; where there are more, none is.
+pub(super) const MOST_ADDRESSES: usize = 64;
 
 /// Could this be a host that the name service knows? Not the words that stand for strings of the language.
 pub(super) fn is_host_name(name: &[u8]) -> bool {
@@ -43,6 +47,19 @@ pub(super) fn judge(hosts: &[(Vec<u8>, Place)]) -> Vec<(Place, (&'static Code, S
 
 fn look_up(name: &[u8]) -> Option<(&'static Code, String)> {
     let shown = quoted(name);
+    if let Some(address) = std::str::from_utf8(name)
+        .ok()
+        .and_then(|text| text.parse::<IpAddr>().ok())
+    {
+        let verified = system::names::verified_name(&SocketAddr::new(address, 0), &mut |_| {});
+        let is_nameless = verified == hosts_access::UNKNOWN || verified == hosts_access::PARANOID;
+        return is_nameless.then(|| {
+            (
+                &codes::NAMELESS,
+                format!("{shown} has no name that leads back to it"),
+            )
+        });
+    }
     let Some(resolved) = netdb::resolve(name, Family::Any) else {
         return Some((&codes::NO_HOST, format!("{shown} has no address")));
     };
