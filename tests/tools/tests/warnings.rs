@@ -465,25 +465,41 @@ fn inetd_conf() {
 
 #[test]
 fn xinetd_conf() {
+    let service = |line: &str| format!("service a\n{{\n server = /srv/shut/daemon\n{line}\n}}\n");
     let cases = [
-        ("neither a block nor an include", "nonsense\n"),
+        ("neither a block nor an include", "nonsense\n".to_owned()),
         (
             "\"{\" expected",
-            "service a\nserver = /srv/shut/daemon\n{\n server = /srv/shut/daemon\n}\n",
+            "service a {\n server = /srv/shut/daemon\n}\n".to_owned(),
         ),
-        ("no closing \"}\"", "service a\n{\n server = /srv/shut/daemon\n"),
         (
-            "not an attribute",
-            "service a\n{\n server /srv/shut/daemon\n server = /srv/shut/daemon\n}\n",
+            "no \"}\" ends this block",
+            "service a\n{\n server = /srv/shut/daemon\n".to_owned(),
         ),
-        ("names no server program", "service a\n{\n wait = no\n}\n"),
-        ("/srv/none: not found", "service a\n{\n server = /srv/none\n}\n"),
+        ("no server is named", "service a\n{\n wait = no\n}\n".to_owned()),
+        (
+            "/srv/none: not found",
+            "service a\n{\n server = /srv/none\n}\n".to_owned(),
+        ),
+        ("/srv/none: cannot be included", "include /srv/none\n".to_owned()),
+        (
+            "/etc/xinetd.conf: included already",
+            "include /etc/xinetd.conf\n".to_owned(),
+        ),
+        (
+            "a second defaults block",
+            "defaults\n{\n}\ndefaults\n{\n}\n".to_owned(),
+        ),
+        ("not an attribute", service("server_args=x")),
+        ("set already", service("server = /srv/other")),
+        ("takes \"=\" only", service("server_args += x")),
+        ("takes one value", service("disable = yes no")),
+        ("bad value", service("disable = maybe")),
+        ("NAMEINARGS without server_args", service("flags = NAMEINARGS")),
         (
             "tcpd is told to run itself",
-            "service a\n{\n server = /usr/sbin/tcpd\n server_args = /srv/shut/daemon\n}\n",
+            "service a\n{\n server = /usr/sbin/tcpd\n server_args = /srv/shut/daemon\n}\n".to_owned(),
         ),
-        ("/srv/none: cannot be included", "include /srv/none\n"),
-        ("/etc/xinetd.conf: included already", "include /etc/xinetd.conf\n"),
     ];
     support::alone(|machine| {
         let host = Host::on(machine);
@@ -493,7 +509,7 @@ fn xinetd_conf() {
         let good = "service a\n{\n flags = NAMEINARGS\n server = /usr/sbin/tcpd\n \
                     server_args = /srv/shut/daemon -x\n}\nincludedir /etc/xinetd.d\n";
         for (says, bad) in cases {
-            service_problem(&host, "/etc/xinetd.conf", bad, Some(says));
+            service_problem(&host, "/etc/xinetd.conf", &bad, Some(says));
             service_problem(&host, "/etc/xinetd.conf", good, None);
         }
     });

@@ -59,7 +59,7 @@ pub fn parse(path: &Path, text: &[u8]) -> Listing {
                 file: Arc::clone(&file),
                 line: number,
             },
-            program: program.to_vec(),
+            program: Some(program.to_vec()),
             name: arguments.first().map(|name| name.to_vec()),
             asked_as: None,
             rpc_stream: protocol.starts_with(b"rpc/tcp"),
@@ -88,7 +88,7 @@ mod tests {
             .map(|l| {
                 (
                     l.place.line,
-                    l.program.as_slice(),
+                    l.program.as_deref().unwrap(),
                     l.name.as_deref(),
                     l.rpc_stream,
                 )

@@ -36,8 +36,8 @@ pub struct Launch {
     pub starter: Starter,
     /// The line that names the program.
     pub place: Place,
-    /// The program: `tcpd` where the service is wrapped.
-    pub program: Vec<u8>,
+    /// The program: `tcpd` where the service is wrapped. Nothing where the super server itself serves.
+    pub program: Option<Vec<u8>>,
     /// Its `argv[0]`, where one is given.
     pub name: Option<Vec<u8>>,
     /// The name under which the super server itself asks libwrap, if it does (xinetd).
@@ -84,8 +84,9 @@ pub enum Guard {
 pub struct Service {
     /// The process name, by which rules name it.
     pub daemon: Vec<u8>,
-    /// The program; where tcpd stands before it, still the daemon's own.
-    pub program: Vec<u8>,
+    /// The program; where tcpd stands before it, still the daemon's own. Nothing where the super server
+    /// itself serves.
+    pub program: Option<Vec<u8>>,
     /// Who guards it.
     pub guard: Guard,
     /// Who starts it.
@@ -176,41 +177,49 @@ impl Services {
     }
 
     fn add(&mut self, launch: Launch) {
+        let Some(program) = launch.program.clone() else {
+            let guard = match launch.asked_as {
+                Some(_) => Guard::Libwrap,
+                None => Guard::Nobody,
+            };
+            let name = launch.asked_as.clone().or_else(|| launch.name.clone());
+            return self.push(&launch, name.unwrap_or_default(), None, guard);
+        };
         let mut problems = Vec::new();
-        let argv0 = launch.name.as_deref().unwrap_or(&launch.program);
-        let found = programs::inspect(&launch.program, &mut problems);
-        let mut names = vec![base_name(argv0).to_vec()];
-        let (program, guard);
-        if base_name(&launch.program) == b"tcpd" {
+        let argv0 = launch.name.as_deref().unwrap_or(&program);
+        let name = base_name(argv0);
+        let found = programs::inspect(&program, &mut problems);
+        let is_tcpd = base_name(&program) == b"tcpd";
+        if is_tcpd && found.is_some_and(|facts| facts.set_id) {
+            problems.push([&program[..], b": must not be set-user-id or set-group-id"].concat());
+        }
+        if is_tcpd && launch.rpc_stream {
+            let text = b": tcpd cannot see the clients of an RPC service over TCP";
+            problems.push([name, text].concat());
+        }
+        let mut names = vec![name];
+        let (daemon, guard);
+        if is_tcpd {
+            daemon = programs::as_tcpd_resolves(argv0);
             guard = Guard::Tcpd;
-            program = programs::as_tcpd_resolves(argv0);
-            if found.is_some_and(|facts| facts.set_id) {
-                problems.push([&launch.program[..], b": must not be set-user-id or set-group-id"].concat());
-            }
-            if launch.rpc_stream {
-                let text = b": tcpd cannot see the clients of an RPC service over TCP";
-                problems.push([&names[0][..], text].concat());
-            }
-            if names[0] == b"tcpd" {
+            if name == b"tcpd" {
                 problems.push(b"tcpd is told to run itself: its argv[0] must name the daemon".to_vec());
             } else {
-                programs::inspect(&program, &mut problems);
+                programs::inspect(&daemon, &mut problems);
             }
         } else {
-            let own = base_name(&launch.program).to_vec();
-            if !names.contains(&own) {
-                names.push(own);
-            }
+            daemon = program.clone();
+            names.push(base_name(&program));
             guard = match &launch.asked_as {
                 Some(name) => {
-                    names = vec![name.clone()];
+                    names = vec![name];
                     Guard::Libwrap
                 }
                 None if found.is_some_and(|facts| facts.libwrap) => Guard::Libwrap,
                 None => Guard::Nobody,
             };
-            program = launch.program;
         }
+        names.dedup();
         if let Some(name) = names.iter().find(|name| programs::is_insecure(name)) {
             problems.push([name, &b": not a service to offer, wrapped or not"[..]].concat());
         }
@@ -218,15 +227,19 @@ impl Services {
             self.problems
                 .push(Diagnostic::new(Kind::Warning, Some(launch.place.clone()), text));
         }
-        for daemon in names {
-            self.services.push(Service {
-                daemon,
-                program: program.clone(),
-                guard,
-                starter: launch.starter,
-                place: launch.place.clone(),
-            });
+        for name in names {
+            self.push(&launch, name.to_vec(), Some(daemon.clone()), guard);
         }
+    }
+
+    fn push(&mut self, launch: &Launch, daemon: Vec<u8>, program: Option<Vec<u8>>, guard: Guard) {
+        self.services.push(Service {
+            daemon,
+            program,
+            guard,
+            starter: launch.starter,
+            place: launch.place.clone(),
+        });
     }
 }
 

@@ -230,7 +230,7 @@ fn launches(settings: &[Setting]) -> Vec<Launch> {
         launches.push(Launch {
             starter: Starter::Systemd,
             place: setting.place.clone(),
-            program,
+            program: Some(program),
             name,
             asked_as: None,
             rpc_stream: false,
@@ -288,7 +288,7 @@ mod tests {
         let listing = read(&[directory.path()]);
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let launches = listing.launches.iter();
-        let launches = launches.map(|l| (text(&l.program), l.name.as_deref().map(text)));
+        let launches = launches.map(|l| (text(l.program.as_deref().unwrap()), l.name.as_deref().map(text)));
         (launches.collect(), listing.problems.len())
     }
 

@@ -11,13 +11,29 @@ use std::sync::Arc;
 
 use hosts_access::Place;
 
-use super::{Launch, Listing, Starter, base_name, words};
+use super::{Launch, Listing, Starter, base_name};
 
 /// Where xinetd's configuration begins.
 pub const CONFIGURATION: &str = "/etc/xinetd.conf";
 
 /// How deep `include` and `includedir` may nest.
 const MAX_DEPTH: usize = 16;
+
+/// The flags there are. A service with any other does not start.
+const FLAGS: [&str; 12] = [
+    "INTERCEPT",
+    "NORETRY",
+    "IDONLY",
+    "NAMEINARGS",
+    "NODELAY",
+    "KEEPALIVE",
+    "NOLIBWRAP",
+    "SENSOR",
+    "IPv4",
+    "IPv6",
+    "LABELED",
+    "REUSE",
+];
 
 /// Reads a configuration with everything it includes. A missing one is empty.
 pub fn read(path: &Path) -> Listing {
@@ -46,6 +62,8 @@ struct Block {
     attributes: HashMap<Vec<u8>, Vec<Vec<u8>>>,
     /// The line of the `server` attribute.
     server_line: Option<u32>,
+    /// It has a mistake for which xinetd does not start the service.
+    broken: bool,
 }
 
 impl Block {
@@ -60,9 +78,7 @@ impl Block {
     }
 
     fn has(&self, attribute: &str, value: &str) -> bool {
-        self.values(attribute)
-            .iter()
-            .any(|v| v.eq_ignore_ascii_case(value.as_bytes()))
+        has(self.values(attribute), value.as_bytes())
     }
 
     /// The name by which `enabled` and `disabled` lists know the service.
@@ -70,129 +86,163 @@ impl Block {
         self.first("id").or(self.service.as_deref()).unwrap_or_default()
     }
 
-    fn set(&mut self, assignment: &Assignment<'_>) {
-        let attribute = assignment.attribute.to_ascii_lowercase();
-        let values = &assignment.values;
-        let known = self.attributes.entry(attribute.clone()).or_default();
-        match assignment.operator {
-            b"-=" => known.retain(|v| !values.iter().any(|other| other.eq_ignore_ascii_case(v))),
-            // The arguments of a program are one value, whatever the operator.
-            b"+=" if attribute != b"server_args" => known.extend(values.iter().map(|v| v.to_vec())),
-            _ => *known = values.iter().map(|v| v.to_vec()).collect(),
+    /// Takes an assignment over. The error is what is wrong with it.
+    fn set(&mut self, assignment: &Assignment<'_>) -> Result<(), Vec<u8>> {
+        let Assignment {
+            attribute,
+            operator,
+            values,
+        } = assignment;
+        let attribute = attribute.to_ascii_lowercase();
+        let problem = |text: &str| Err([&attribute[..], b": ", text.as_bytes()].concat());
+        let known = match &attribute[..] {
+            b"enabled" | b"disabled" if self.service.is_none() => {
+                let known = self.attributes.entry(attribute).or_default();
+                known.extend(values.iter().map(|value| value.to_vec()));
+                return Ok(());
+            }
+            b"server" | b"disable" | b"libwrap" | b"id" | b"socket_type" if values.len() != 1 => {
+                return problem("takes one value; this line is passed over");
+            }
+            b"server" | b"disable" | b"libwrap" | b"id" | b"socket_type" => values,
+            b"server_args" | b"flags" | b"type" | b"redirect" => values,
+            // What does not say which daemon runs is xinetd's to judge.
+            _ => return Ok(()),
+        };
+        if *operator != b"=" {
+            return problem("takes \"=\" only; this line is passed over");
         }
+        if self.attributes.contains_key(&attribute) {
+            return problem("set already; this line is passed over");
+        }
+        let flag = |value: &&[u8]| {
+            FLAGS
+                .iter()
+                .any(|flag| flag.as_bytes().eq_ignore_ascii_case(value))
+        };
+        let good = match &attribute[..] {
+            b"disable" => [&b"yes"[..], b"no"]
+                .iter()
+                .any(|word| word.eq_ignore_ascii_case(known[0])),
+            b"flags" => known.iter().all(flag),
+            b"server_args" => !known.is_empty(),
+            _ => true,
+        };
+        let values = known.iter().map(|value| value.to_vec()).collect();
+        if !good || known.iter().any(|value| value.contains(&b'\r')) {
+            self.broken = true;
+            return problem("bad value; the service does not start");
+        }
+        self.attributes.insert(attribute, values);
+        Ok(())
     }
+}
+
+fn has(values: &[Vec<u8>], value: &[u8]) -> bool {
+    values.iter().any(|known| known.eq_ignore_ascii_case(value))
+}
+
+/// Where in a file the reader is.
+#[derive(Debug)]
+enum State {
+    /// Outside blocks.
+    Outside,
+    /// After the first line of a block, before its `{`.
+    Named(Block),
+    /// In a block.
+    Inside(Block),
+    /// After a mistake, before the next `}`.
+    Skipping,
 }
 
 #[derive(Debug, Default)]
 struct Reader {
     listing: Listing,
     services: Vec<(Arc<Path>, Block)>,
-    enabled: Option<Vec<Vec<u8>>>,
-    disabled: Vec<Vec<u8>>,
+    defaults: Option<Block>,
 }
 
 impl Reader {
     fn file(&mut self, path: &Path, text: &[u8], depth: usize) {
         let file: Arc<Path> = Arc::from(path);
         self.listing.files.push((Starter::Xinetd, path.to_path_buf()));
-        // The block being read, and whether its `{` has been seen.
-        let mut open: Option<(Block, bool)> = None;
-        let mut last = 0;
+        let mut state = State::Outside;
         for (line, number) in text.split(|byte| *byte == b'\n').zip(1..) {
-            last = number;
-            let mut fields: Vec<_> = words(line).collect();
-            if fields.first().is_none_or(|word| word.starts_with(b"#")) {
+            let trimmed = line.trim_ascii();
+            if trimmed.is_empty() || trimmed.starts_with(b"#") {
                 continue;
             }
-            let Some((block, begun)) = &mut open else {
-                // `service x {` is read as if the brace stood on the next line.
-                let brace = fields.len() > 1 && fields.last() == Some(&&b"{"[..]);
-                if brace {
-                    fields.pop();
+            state = match state {
+                State::Outside => self.directive(&file, number, line, depth),
+                State::Named(block) if trimmed == b"{" => State::Inside(block),
+                State::Named(_) => {
+                    let text = "\"{\" expected, alone on its line; the block is passed over";
+                    self.listing.problem(&file, number, text);
+                    after_mistake(trimmed)
                 }
-                if let Some(service) = self.directive(&file, number, &fields, depth) {
-                    let block = Block {
-                        service,
-                        line: number,
-                        ..Block::default()
-                    };
-                    open = Some((block, brace));
+                State::Inside(block) if trimmed == b"}" => {
+                    self.close(&file, block);
+                    State::Outside
                 }
-                continue;
+                State::Inside(block) => self.attribute(&file, number, line, block),
+                State::Skipping => after_mistake(trimmed),
             };
-            match fields[..] {
-                [b"{"] if !*begun => *begun = true,
-                [b"}"] if *begun => {
-                    if let Some((block, _)) = open.take() {
-                        self.close(&file, block);
-                    }
-                }
-                [b"service" | b"defaults", ..] => {
-                    let begins = block.line;
-                    self.listing
-                        .problem(&file, begins, "this block has no closing \"}\"");
-                    open = self
-                        .directive(&file, number, &fields, depth)
-                        .map(|service| Block {
-                            service,
-                            line: number,
-                            ..Block::default()
-                        })
-                        .map(|block| (block, false));
-                }
-                _ if !*begun => {
-                    self.listing
-                        .problem(&file, number, "\"{\" expected after the name of the block")
-                }
-                _ => match assignment(line) {
-                    Some(assignment) => {
-                        if assignment.attribute.eq_ignore_ascii_case(b"server") {
-                            block.server_line = Some(number);
-                        }
-                        block.set(&assignment);
-                    }
-                    None => {
-                        let text = "not an attribute: \"=\", \"+=\" or \"-=\" expected";
-                        self.listing.problem(&file, number, text);
-                    }
-                },
-            }
         }
-        if let Some((block, _)) = open {
-            let line = if block.line > 0 { block.line } else { last };
-            self.listing
-                .problem(&file, line, "this block has no closing \"}\"");
+        if let State::Named(block) | State::Inside(block) = state {
+            let text = "no \"}\" ends this block; it is passed over";
+            self.listing.problem(&file, block.line, text);
         }
     }
 
-    /// A line outside blocks. The start of a block: its service, or nothing for `defaults`.
-    fn directive(
-        &mut self,
-        file: &Arc<Path>,
-        line: u32,
-        fields: &[&[u8]],
-        depth: usize,
-    ) -> Option<Option<Vec<u8>>> {
-        match fields {
-            [b"service", name] => return Some(Some(name.to_vec())),
-            [b"defaults"] => return Some(None),
-            [b"include" | b"includedir", _] if depth >= MAX_DEPTH => {
+    /// A line outside blocks.
+    fn directive(&mut self, file: &Arc<Path>, line: u32, text: &[u8], depth: usize) -> State {
+        let mut words = words(text);
+        let keyword = words.next().unwrap_or_default().to_ascii_lowercase();
+        let block = |service| {
+            State::Named(Block {
+                service,
+                line,
+                ..Block::default()
+            })
+        };
+        match (&keyword[..], words.next()) {
+            (b"service", Some(name)) => return block(Some(name.to_vec())),
+            (b"defaults", _) => return block(None),
+            (b"include" | b"includedir", Some(_)) if depth >= MAX_DEPTH => {
                 self.listing.problem(file, line, "included too deeply");
             }
-            [b"include", path] => self.include(file, line, Path::new(OsStr::from_bytes(path)), depth),
-            [b"includedir", path] => {
-                match directory(Path::new(OsStr::from_bytes(path))) {
-                    Ok(files) => files
-                        .iter()
-                        .for_each(|path| self.include(file, line, path, depth)),
-                    Err(error) => self.cannot_include(file, line, path, &error),
-                };
+            (b"include", Some(path)) => self.include(file, line, Path::new(OsStr::from_bytes(path)), depth),
+            (b"includedir", Some(path)) => match directory(Path::new(OsStr::from_bytes(path))) {
+                Ok(files) => files
+                    .iter()
+                    .for_each(|path| self.include(file, line, path, depth)),
+                Err(error) => self.cannot_include(file, line, path, &error),
+            },
+            _ => {
+                let problem =
+                    "neither a block nor an include directive; all up to the next \"}\" is passed over";
+                self.listing.problem(file, line, problem);
+                return after_mistake(text);
             }
-            _ => self
-                .listing
-                .problem(file, line, "neither a block nor an include directive"),
         }
-        None
+        State::Outside
+    }
+
+    /// A line in a block.
+    fn attribute(&mut self, file: &Arc<Path>, line: u32, text: &[u8], mut block: Block) -> State {
+        let Some(assignment) = assignment(text) else {
+            let text =
+                "not an attribute: a name, a blank, and \"=\", \"+=\" or \"-=\"; the block is passed over";
+            self.listing.problem(file, line, text);
+            return State::Skipping;
+        };
+        if assignment.attribute.eq_ignore_ascii_case(b"server") {
+            block.server_line.get_or_insert(line);
+        }
+        if let Err(problem) = block.set(&assignment) {
+            self.listing.problem(file, line, problem);
+        }
+        State::Inside(block)
     }
 
     fn include(&mut self, file: &Arc<Path>, line: u32, path: &Path, depth: usize) {
@@ -225,26 +275,22 @@ impl Reader {
     fn close(&mut self, file: &Arc<Path>, block: Block) {
         if block.service.is_some() {
             self.services.push((Arc::clone(file), block));
-            return;
+        } else if self.defaults.is_some() {
+            let text = "a second defaults block is passed over";
+            self.listing.problem(file, block.line, text);
+        } else {
+            self.defaults = Some(block);
         }
-        if block.attributes.contains_key(&b"enabled"[..]) {
-            self.enabled
-                .get_or_insert_default()
-                .extend_from_slice(block.values("enabled"));
-        }
-        self.disabled.extend_from_slice(block.values("disabled"));
     }
 
     fn finish(mut self) -> Listing {
+        let defaults = self.defaults.take().unwrap_or_default();
+        let listed = defaults.attributes.contains_key(&b"enabled"[..]);
         for (file, block) in std::mem::take(&mut self.services) {
-            let id = block.id();
-            let off = block.has("disable", "yes")
-                || block.has("flags", "DISABLE")
-                || self.disabled.iter().any(|d| d == id)
-                || self
-                    .enabled
-                    .as_ref()
-                    .is_some_and(|on| !on.iter().any(|e| e == id));
+            let off = block.broken
+                || block.has("disable", "yes")
+                || has(defaults.values("disabled"), block.id())
+                || (listed && !has(defaults.values("enabled"), block.id()));
             if !off {
                 self.service(&file, &block);
             }
@@ -253,24 +299,27 @@ impl Reader {
     }
 
     fn service(&mut self, file: &Arc<Path>, block: &Block) {
-        let inside = block.has("type", "INTERNAL") || block.attributes.contains_key(&b"redirect"[..]);
-        let Some(program) = block.first("server") else {
-            if !inside {
-                self.listing
-                    .problem(file, block.line, "the service names no server program");
+        let program = block.first("server");
+        let serves_itself = block.has("type", "INTERNAL") || block.attributes.contains_key(&b"redirect"[..]);
+        if program.is_none() && !serves_itself {
+            let text = "no server is named; the service does not start";
+            return self.listing.problem(file, block.line, text);
+        }
+        let named = block.has("flags", "NAMEINARGS");
+        let name = match (program, block.first("server_args")) {
+            (None, _) => block.service.as_deref().unwrap_or_default(),
+            (Some(_), Some(first)) if named => first,
+            (Some(_), None) if named => {
+                let text = "NAMEINARGS without server_args; the service does not start";
+                return self.listing.problem(file, block.line, text);
             }
-            return;
+            (Some(program), _) => program,
         };
         let rpc_stream = block.has("type", "RPC") && block.has("socket_type", "stream");
-        let name = if block.has("flags", "NAMEINARGS") {
-            block.first("server_args")
-        } else {
-            Some(program)
-        };
-        let asks = !block.has("flags", "NOLIBWRAP") && !rpc_stream && base_name(program) != b"tcpd";
-        let asked_as = asks.then(|| {
-            let own = block.first("libwrap").or(name).unwrap_or(program);
-            base_name(own).to_vec()
+        let asks = !block.has("flags", "NOLIBWRAP") && !rpc_stream;
+        let asked_as = asks.then(|| match block.first("libwrap") {
+            Some(own) => own.to_vec(),
+            None => base_name(name).to_vec(),
         });
         self.listing.launches.push(Launch {
             starter: Starter::Xinetd,
@@ -278,12 +327,27 @@ impl Reader {
                 file: Arc::clone(file),
                 line: block.server_line.unwrap_or(block.line),
             },
-            program: program.to_vec(),
-            name: name.map(<[u8]>::to_vec),
+            program: program.map(<[u8]>::to_vec),
+            name: Some(name.to_vec()),
             asked_as,
             rpc_stream,
         });
     }
+}
+
+/// After a mistake xinetd passes everything over up to the next `}`.
+fn after_mistake(line: &[u8]) -> State {
+    if line.trim_ascii() == b"}" {
+        State::Outside
+    } else {
+        State::Skipping
+    }
+}
+
+/// The words of a line. To xinetd, a CR is part of a word.
+fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| matches!(byte, b' ' | b'\t' | 0x0b | 0x0c))
+        .filter(|word| !word.is_empty())
 }
 
 /// `attribute = value ...`
@@ -294,22 +358,21 @@ struct Assignment<'l> {
     values: Vec<&'l [u8]>,
 }
 
-/// Reads an assignment, with or without blanks around the operator.
+/// Reads an assignment. Only after the operator may the blank be missing.
 fn assignment(line: &[u8]) -> Option<Assignment<'_>> {
-    let equals = memchr::memchr(b'=', line)?;
-    let start = match line[..equals].last() {
-        Some(b'+' | b'-') => equals - 1,
-        _ => equals,
-    };
-    let mut name = words(&line[..start]);
-    let attribute = name.next()?;
-    if name.next().is_some() {
+    let mut words = words(line);
+    let (attribute, second) = (words.next()?, words.next()?);
+    let operator = [&b"="[..], b"+=", b"-="]
+        .into_iter()
+        .find(|operator| second.starts_with(operator))?;
+    let glued = Some(&second[operator.len()..]).filter(|value| !value.is_empty());
+    if attribute.contains(&b'=') {
         return None;
     }
     Some(Assignment {
         attribute,
-        operator: &line[start..=equals],
-        values: words(&line[equals + 1..]).collect(),
+        operator,
+        values: glued.into_iter().chain(words).collect(),
     })
 }
 
@@ -341,13 +404,14 @@ defaults
 }
 service ftp
 {
-	flags = NAMEINARGS
-	flags += NOLIBWRAP
+	flags = NAMEINARGS NOLIBWRAP
 	server = /usr/sbin/tcpd
 	server_args = /usr/sbin/in.ftpd -l
 }
-service telnet {
-	server=/usr/sbin/in.telnetd
+Service telnet
+{
+	SERVER =/usr/sbin/in.telnetd
+	server = /x
 }
 service named
 {
@@ -366,13 +430,14 @@ service off
 service time
 {
 	type = INTERNAL
+	id = time-stream
 }
 ";
 
     #[test]
     fn services_that_are_on_are_found() {
         let listing = parse("x".as_ref(), CONFIGURATION);
-        assert_eq!(listing.problems, []);
+        assert_eq!(listing.problems.len(), 1);
         let launches: Vec<_> = listing
             .launches
             .iter()
@@ -381,29 +446,54 @@ service time
         assert_eq!(
             launches,
             [
-                (11, &b"/usr/sbin/in.ftpd"[..], None),
+                (10, &b"/usr/sbin/in.ftpd"[..], None),
                 (15, b"/usr/sbin/in.telnetd", Some(&b"in.telnetd"[..])),
-                (20, b"/usr/sbin/in.named", Some(b"other")),
+                (21, b"/usr/sbin/in.named", Some(b"other")),
+                (32, b"time", Some(b"time")),
             ]
         );
     }
 
-    #[test]
-    fn only_listed_services_are_on_where_there_is_a_list() {
-        let text =
-            b"defaults\n{\n enabled = a\n}\nservice a\n{\n server = /a\n}\nservice b\n{\n server = /b\n}\n";
-        assert_eq!(parse("x".as_ref(), text).launches.len(), 1);
+    /// The lines of the problems, and the servers of the services that start.
+    fn read_back(text: &str) -> (Vec<u32>, Vec<String>) {
+        let listing = parse("x".as_ref(), text.as_bytes());
+        let lines = listing.problems.iter().map(|p| p.place.as_ref().unwrap().line);
+        let programs = listing.launches.iter().map(|l| l.program.clone().unwrap());
+        let programs = programs.map(|program| String::from_utf8(program).unwrap());
+        (lines.collect(), programs.collect())
     }
 
     #[test]
-    fn mistakes_are_reported_where_they_stand() {
-        let text = b"service a\nserver = /a\n{\nnonsense\n}\nwhat\ninclude /nonexistent/file\nservice b\n{\n";
-        let problems: Vec<_> = parse("x".as_ref(), text)
-            .problems
-            .iter()
-            .map(|p| p.place.as_ref().unwrap().line)
-            .collect();
-        assert_eq!(problems, [2, 4, 6, 7, 8, 1]);
+    fn only_listed_services_are_on_where_there_is_a_list() {
+        let services = "service a\n{\n server = /a\n}\nservice b\n{\n id = c\n server = /b\n}\n";
+        let with = |list: &str| read_back(&format!("{services}defaults\n{{\n {list}\n}}\n")).1;
+        assert_eq!(with("enabled = A"), ["/a"]);
+        assert_eq!(with("enabled = c"), ["/b"]);
+        assert_eq!(with("disabled = a"), ["/b"]);
+        assert_eq!(with("disabled = b"), ["/a", "/b"]);
+    }
+
+    #[test]
+    fn a_mistake_costs_the_block_or_all_up_to_the_next_brace() {
+        let good = "service z\n{\n server = /z\n}\n";
+        let cases = [
+            ("service a\n{\n nonsense\n server = /a\n}\n", 3, true),
+            ("service a {\n server = /a\n}\n", 2, true),
+            ("service a\nserver = /a\n{\n}\n", 2, true),
+            ("service a\n{\n server=/a\n}\n", 3, true),
+            ("service a\n{\n server = /a\n disable = maybe\n}\n", 4, true),
+            ("service a\n{\n server = /a\n flags = WHAT\n}\n", 4, true),
+            ("service a\n{\n server = /a\r\n}\n", 3, true),
+            ("service a\n{\n server = /a\n", 4, false),
+            ("what\n", 1, false),
+            ("service a\n{\n server = /a /b\n}\n", 3, true),
+        ];
+        for (text, line, next_starts) in cases {
+            let (lines, programs) = read_back(&format!("{text}{good}"));
+            assert_eq!(lines[0], line, "{text}");
+            assert_eq!(programs.len(), usize::from(next_starts), "{text}");
+        }
+        assert_eq!(read_back("service a\n{\n server = /a\n").0, [1]);
     }
 
     #[test]
