@@ -3,8 +3,13 @@
 //!
 //! It starts anew for every connection, so it does nothing that the decision does not need.
 
+use std::ffi::OsStr;
+use std::fs;
 use std::io::{self, Stdin};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use hosts_access::decide::reason;
 use hosts_access::expand::client_info;
@@ -70,7 +75,12 @@ pub fn main(mut arguments: Vec<Vec<u8>>) -> i32 {
             if let Some(own_name) = arguments.first_mut() {
                 own_name.clone_from(&service.name);
             }
-            let error = commands::exec(&service.program, &arguments);
+            let error = if is_this_program(&service.program) {
+                // With no service named, this would go on for ever.
+                io::Error::other("that is tcpd itself")
+            } else {
+                commands::exec(&service.program, &arguments)
+            };
             let problem = reason(&error);
             let line = [
                 b"error: cannot execute ",
@@ -82,13 +92,10 @@ pub fn main(mut arguments: Vec<Vec<u8>>) -> i32 {
         }
         (Verdict::Delegated, Some(Effect::Twist(command))) => {
             say(&decision, syslog::WARNING, &[b"twist ", &name, b" to ", command]);
-            if host.endpoints().datagram {
-                endpoints::drain(client);
-            }
+            // A waiting datagram is the command's to read.
             let error = commands::twist(command, client);
             let line = format!("warning: twist_option: /bin/sh: {}", reason(&error));
             syslog::write(syslog::ERR, line.as_bytes());
-            return 0;
         }
         _ => say(&decision, syslog::WARNING, &[b"refused connect from ", &whom[..]]),
     }
@@ -96,6 +103,16 @@ pub fn main(mut arguments: Vec<Vec<u8>>) -> i32 {
         endpoints::drain(client);
     }
     0
+}
+
+/// Is this file the one that runs now?
+fn is_this_program(program: &[u8]) -> bool {
+    let file = |path: &Path| {
+        let facts = fs::metadata(path).ok()?;
+        Some((facts.dev(), facts.ino()))
+    };
+    let this = file(Path::new("/proc/self/exe"));
+    this.is_some() && this == file(Path::new(OsStr::from_bytes(program)))
 }
 
 /// Logs a line about the decision at the severity its rule set, or else at `severity`.

@@ -9,8 +9,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use support::{Daemon, Log, Machine, Neighbour, packaged, program, wait_until};
+use support::{Daemon, Log, Machine, Neighbour, PATIENCE, packaged, program, wait_until};
 
 /// The server's addresses, IPv4 and IPv6.
 pub const SERVER: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
@@ -189,6 +191,23 @@ impl<'m> Setting<'m> {
             .args(["-N", "-s", from, server, &port.to_string()])
             .stdin(Stdio::null());
         Daemon::start(&mut command)
+    }
+
+    /// Waits for a log line of one service, in the form [`Setting::lines`] gives.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come.
+    pub fn wait_for(&self, service: &str, line: &str) {
+        let start = Instant::now();
+        while !self.lines(service).iter().any(|found| found == line) {
+            assert!(
+                start.elapsed() < PATIENCE,
+                "no {line:?} in {:#?}",
+                self.log.entries()
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// The log lines of one service, each as `<PRIORITY>TEXT`.
