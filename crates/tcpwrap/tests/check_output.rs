@@ -115,10 +115,10 @@ fn the_sarif() {
             );
         }
     }
-    snapshot(
-        "first.sarif.json",
-        &serde_json::to_string_pretty(&results[0]).unwrap(),
-    );
+    let mut first = results[0].clone();
+    // The place in the list of codes moves when one is added.
+    first["ruleIndex"].take();
+    snapshot("first.sarif.json", &serde_json::to_string_pretty(&first).unwrap());
 }
 
 #[test]
