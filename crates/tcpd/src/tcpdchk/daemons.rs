@@ -1,5 +1,7 @@
 //! Daemon lists: is this a daemon's process name, and does anything ask the tables for it?
 
+use std::collections::HashMap;
+
 use hosts_access::document::List;
 use hosts_access::syntax::pattern::{DaemonPattern, HostPattern, Service, StringPattern};
 use system::services::Services;
@@ -8,16 +10,61 @@ use super::{check_parts, clients};
 use crate::configuration::daemon_problem;
 use crate::report::Report;
 
-/// Looks at a daemon list.
-pub(super) fn check(list: &List<'_, DaemonPattern<'_>>, services: &Services, report: &mut Report) {
-    check_parts("daemon", list, report);
-    for token in list.tokens() {
-        if let Some(host) = token.pattern.host {
-            server(host, token.text, report);
+/// The daemons of this host, as far as rules have named them.
+pub(super) struct Daemons {
+    services: Services,
+    /// What is wrong with each, if anything: long tables name few daemons, and looking one up reads programs.
+    problems: HashMap<Vec<u8>, Option<Vec<u8>>>,
+}
+
+impl Daemons {
+    pub(super) fn new(services: Services) -> Self {
+        Daemons {
+            services,
+            problems: HashMap::new(),
         }
-        if let Service::Name(name) = token.pattern.service {
-            daemon(name, services, report);
+    }
+
+    /// Looks at a daemon list.
+    pub(super) fn check(&mut self, list: &List<'_, DaemonPattern<'_>>, report: &mut Report) {
+        check_parts("daemon", list, report);
+        for token in list.tokens() {
+            if let Some(host) = token.pattern.host {
+                server(host, token.text, report);
+            }
+            if let Service::Name(name) = token.pattern.service {
+                self.daemon(name, report);
+            }
         }
+    }
+
+    fn daemon(&mut self, pattern: StringPattern<'_>, report: &mut Report) {
+        let (name, problem) = match pattern {
+            // Which processes a wildcard means is the administrator's to say.
+            StringPattern::All | StringPattern::Wildcard(_) => return,
+            StringPattern::Suffix(name) => (name, "daemon name begins with a dot"),
+            StringPattern::Prefix(name) => (name, "daemon name ends in a dot"),
+            StringPattern::Known => (&b"KNOWN"[..], "a word for hosts and users, not a daemon name"),
+            StringPattern::Bracketed(name) => (name, "an address, not a daemon name"),
+            StringPattern::Exact(name) => match name {
+                [b'@', ..] => (name, "daemon name begins with \"@\""),
+                [b'/', ..] => (
+                    name,
+                    "daemon name begins with \"/\"; rules name the last component only",
+                ),
+                _ if name.eq_ignore_ascii_case(b"FAIL") => (name, clients::FAIL),
+                _ if clients::is_host_word(name) => (name, "a word for hosts and users, not a daemon name"),
+                _ => {
+                    let services = &self.services;
+                    let problem = self.problems.entry(name.to_vec());
+                    if let Some(problem) = problem.or_insert_with(|| daemon_problem(name, services)) {
+                        report.warn(problem.clone());
+                    }
+                    return;
+                }
+            },
+        };
+        report.warn([name, b": ", problem.as_bytes()].concat());
     }
 }
 
@@ -27,31 +74,4 @@ fn server(host: HostPattern<'_>, token: &[u8], report: &mut Report) {
         let text = b": this host has several addresses; an address says which one is meant";
         report.warn([token, &text[..]].concat());
     }
-}
-
-fn daemon(pattern: StringPattern<'_>, services: &Services, report: &mut Report) {
-    let (name, problem) = match pattern {
-        // Which processes a wildcard means is the administrator's to say.
-        StringPattern::All | StringPattern::Wildcard(_) => return,
-        StringPattern::Suffix(name) => (name, "daemon name begins with a dot"),
-        StringPattern::Prefix(name) => (name, "daemon name ends in a dot"),
-        StringPattern::Known => (&b"KNOWN"[..], "a word for hosts and users, not a daemon name"),
-        StringPattern::Bracketed(name) => (name, "an address, not a daemon name"),
-        StringPattern::Exact(name) => match name {
-            [b'@', ..] => (name, "daemon name begins with \"@\""),
-            [b'/', ..] => (
-                name,
-                "daemon name begins with \"/\"; rules name the last component only",
-            ),
-            _ if name.eq_ignore_ascii_case(b"FAIL") => (name, super::clients::FAIL),
-            _ if clients::is_host_word(name) => (name, "a word for hosts and users, not a daemon name"),
-            _ => {
-                if let Some(problem) = daemon_problem(name, services) {
-                    report.warn(problem);
-                }
-                return;
-            }
-        },
-    };
-    report.warn([name, b": ", problem.as_bytes()].concat());
 }

@@ -18,11 +18,12 @@ use hosts_access::source::{self, Contents, Ending};
 use hosts_access::syntax::fields;
 use hosts_access::syntax::list::tokens;
 use hosts_access::{Place, TableKind};
-use system::services::{Services, Starter};
+use system::services::Starter;
 
 use crate::arguments::Instead;
 use crate::configuration;
 use crate::report::Report;
+use daemons::Daemons;
 
 const USAGE: &str = "\
 usage: tcpdchk [-a] [-d] [-i inet_conf] [-v]
@@ -74,7 +75,7 @@ fn wish(mut parser: lexopt::Parser) -> Result<Wish, Instead> {
 /// One check of both tables.
 struct Check<'c> {
     wish: &'c Wish,
-    services: Services,
+    daemons: Daemons,
     report: &'c mut Report,
 }
 
@@ -95,7 +96,7 @@ fn check(wish: &Wish, report: &mut Report) {
     }
     let mut check = Check {
         wish,
-        services,
+        daemons: Daemons::new(services),
         report,
     };
     check.table(TableKind::Allow);
@@ -154,7 +155,7 @@ impl Check<'_> {
     /// `line` is the text that the rule was read from.
     fn rule(&mut self, kind: TableKind, rule: &Rule<'_>, line: &[u8]) {
         self.list("daemons:  ", &line[rule.daemons.span.clone()]);
-        daemons::check(&rule.daemons, &self.services, self.report);
+        self.daemons.check(&rule.daemons, self.report);
         self.list("clients:  ", &line[rule.clients.span.clone()]);
         clients::check(&rule.clients, self.report);
         options::check_commands(&rule.options, self.report);
