@@ -3,15 +3,21 @@
 
 use std::net::Ipv6Addr;
 
+use crate::text::is_white_space;
+
 /// A dotted quad: exactly four runs of other characters than dots, each a number from 0 to 255 in
 /// decimal, octal (`0…`) or hexadecimal (`0x…`). `255.255.255.255` does not count as one, being what
-/// `inet_addr` returns for an error.
+/// `inet_addr` returns for an error. `inet_addr` does not look behind white space after the last number.
 pub fn dotted_quad(text: &[u8]) -> Option<u32> {
     let mut value = 0u32;
     let mut parts = 0;
     for part in text.split(|b| *b == b'.') {
-        value = value << 8 | u32::from(quad_part(part)?);
         parts += 1;
+        let part = match part.iter().position(|b| is_white_space(*b)) {
+            Some(end) if parts == 4 => &part[..end],
+            _ => part,
+        };
+        value = value << 8 | u32::from(quad_part(part)?);
         if parts > 4 {
             return None;
         }
@@ -101,6 +107,8 @@ mod tests {
     #[test]
     fn quads_in_every_base() {
         assert_eq!(dotted_quad(b"10.0x0a.012.1"), Some(0x0a0a_0a01));
+        assert_eq!(dotted_quad(b"10.1.2.3\x0bx"), Some(0x0a01_0203));
+        assert_eq!(dotted_quad(b"10.1.2\x0bx.3"), None);
         assert_eq!(dotted_quad(b"1.2.3"), None);
         assert_eq!(dotted_quad(b"1.2.3.4.5"), None);
         assert_eq!(dotted_quad(b"1..3.4"), None);

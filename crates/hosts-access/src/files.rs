@@ -12,6 +12,7 @@ use crate::index::{Candidates, Groups, HostIndex, HostIndexBuilder};
 use crate::request::{Request, Side};
 use crate::source::{self, Contents, Seen};
 use crate::syntax::pattern::HostPattern;
+use crate::text::is_white_space;
 
 /// The path a `/path` token names.
 pub(crate) fn path(token: &[u8]) -> &Path {
@@ -158,8 +159,4 @@ pub(crate) fn words(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
         at = offset + word.len();
         Some((offset, word))
     })
-}
-
-fn is_white_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
 }

@@ -7,20 +7,31 @@ pub(crate) fn is_separator(byte: u8) -> bool {
     matches!(byte, b',' | b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// The characters that count as blank around option names and values, and in empty lines.
+/// The characters that count as blank in empty lines and after option names.
 pub(crate) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// `text` without blanks at either end.
+/// What C's `isspace` takes for white space.
+pub(crate) fn is_white_space(byte: u8) -> bool {
+    is_blank(byte) || matches!(byte, 0x0b | 0x0c)
+}
+
+/// `text` without the blanks at its beginning.
+pub(crate) fn after_blanks(text: &[u8]) -> &[u8] {
+    let start = text.iter().position(|b| !is_blank(*b)).unwrap_or(text.len());
+    &text[start..]
+}
+
+/// `text` without white space at either end.
 pub(crate) fn trim(mut text: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = text
-        && is_blank(*first)
+        && is_white_space(*first)
     {
         text = rest;
     }
     while let [rest @ .., last] = text
-        && is_blank(*last)
+        && is_white_space(*last)
     {
         text = rest;
     }
@@ -42,12 +53,13 @@ pub(crate) fn find_outside_brackets(text: &[u8], delimiter: u8) -> Option<usize>
     None
 }
 
-/// What C's `strtol` family reads at the start of `text`: sign, digits of `radix`, saturating.
-/// Returns the magnitude, whether it was negative, and how many bytes were read; nothing where there
-/// is no digit.
+/// What C's `strtol` family reads at the start of `text`: white space, sign, digits of `radix`,
+/// saturating. Returns the magnitude, whether it was negative, and how many bytes were read; nothing
+/// where there is no digit.
 fn leading_number(text: &[u8], radix: u64) -> Option<(u64, bool, usize)> {
-    let negative = text.first() == Some(&b'-');
-    let sign = usize::from(negative || text.first() == Some(&b'+'));
+    let start = text.iter().position(|b| !is_white_space(*b))?;
+    let negative = text[start] == b'-';
+    let sign = start + usize::from(negative || text[start] == b'+');
     let mut value = 0u64;
     let mut at = sign;
     while let Some(digit) = text

@@ -48,6 +48,11 @@ impl Answer {
         self.all("expanded").first().copied().unwrap_or_default()
     }
 
+    /// Did the process end by itself, as it should?
+    pub fn ended_well(&self) -> bool {
+        self.all("end") == ["0"]
+    }
+
     /// All lines.
     pub fn lines(&self) -> &[String] {
         &self.lines

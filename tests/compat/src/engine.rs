@@ -186,8 +186,13 @@ impl Host for CaseHost<'_> {
                 self.say("setenv", name);
                 self.say("value", value);
             }
-            // Sent banners are shown with the verdict; the reference ignores users and groups.
-            Effect::Banner { .. } | Effect::User { .. } | Effect::Group(_) => {}
+            Effect::User { user, group } => self.say(
+                "user",
+                [user.as_slice(), b".", group.as_deref().unwrap_or_default()].concat(),
+            ),
+            Effect::Group(group) => self.say("group", group),
+            // Sent banners are shown with the verdict.
+            Effect::Banner { .. } => {}
             Effect::IdentTimeout(seconds) => self.timeout = *seconds,
         }
         Outcome::Done

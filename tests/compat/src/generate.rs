@@ -454,7 +454,11 @@ fn rule(n: &mut Numbers, text: &mut String) {
     if n.once_in(2) {
         for _ in 0..1 + n.below(3) {
             text.push_str(n.pick(&[":", " : ", ": ", "\\\n:"]));
-            text.push_str(n.pick(OPTIONS));
+            if n.once_in(5) {
+                scribble_option(n, text);
+            } else {
+                text.push_str(n.pick(OPTIONS));
+            }
         }
     }
     text.push('\n');
@@ -465,6 +469,124 @@ fn tokens(n: &mut Numbers, from: &[&str], text: &mut String) {
         if at > 0 {
             text.push_str(n.pick(SEPARATORS));
         }
-        text.push_str(n.pick(from));
+        if n.once_in(6) {
+            scribble(n, text);
+        } else {
+            text.push_str(n.pick(from));
+        }
+    }
+}
+
+/// Pieces that tokens are made of, in no sensible order.
+const PIECES: &[&str] = &[
+    "0",
+    "1",
+    "2",
+    "192",
+    "255",
+    "00",
+    "0x",
+    "x",
+    "a",
+    "A",
+    "g",
+    ".",
+    ".",
+    ".",
+    "/",
+    "/",
+    "[",
+    "]",
+    ":",
+    "::",
+    "%",
+    "*",
+    "?",
+    "@",
+    "-",
+    "+",
+    "192.0.2.1",
+    "192.0.2",
+    "2001:db8",
+    "fe80",
+    "::ffff:",
+    "ffff",
+    "lo",
+    "%1",
+    "host",
+    "example",
+    ".org",
+    "ALL",
+    "EXCEPT",
+    "u1",
+    "=",
+    "\\",
+    "#",
+    "24",
+    "32",
+    "128",
+    "\u{e9}",
+    "'",
+    "\"",
+    "(",
+    "~",
+    "_",
+    "\u{b}",
+];
+
+/// A token of pieces.
+fn scribble(n: &mut Numbers, text: &mut String) {
+    for _ in 0..1 + n.below(5) {
+        text.push_str(n.pick(PIECES));
+    }
+}
+
+/// Pieces that options are made of.
+const OPTION_PIECES: &[&str] = &[
+    "spawn",
+    "setenv",
+    "umask",
+    "nice",
+    "linger",
+    "severity",
+    "rfc931",
+    "allow",
+    "deny",
+    "keepalive",
+    " ",
+    " ",
+    "=",
+    "\t",
+    "\\",
+    "\\:",
+    ":",
+    "0",
+    "7",
+    "22",
+    "-",
+    "+",
+    "x",
+    "%",
+    "%a",
+    "%c",
+    "%z",
+    "%%",
+    "auth",
+    ".",
+    "info",
+    "A",
+    "\r",
+    "\u{b}",
+    "#",
+    "[",
+    "]",
+    "2147483648",
+    "9223372036854775808",
+    "18446744073709551616",
+];
+
+fn scribble_option(n: &mut Numbers, text: &mut String) {
+    for _ in 0..1 + n.below(6) {
+        text.push_str(n.pick(OPTION_PIECES));
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::decision::Severity;
-use crate::text::{is_blank, trim, whole_signed, whole_unsigned};
+use crate::text::{after_blanks, is_blank, trim, whole_signed, whole_unsigned};
 
 /// The options there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -192,8 +192,8 @@ pub fn keyword_and_value(field: &[u8]) -> (&[u8], Option<&[u8]>) {
         .position(|b| *b == b'=' || is_blank(*b))
         .unwrap_or(field.len());
     let (keyword, rest) = field.split_at(end);
-    let value = trim(rest);
-    let value = trim(value.strip_prefix(b"=").unwrap_or(value));
+    let value = after_blanks(rest);
+    let value = after_blanks(value.strip_prefix(b"=").unwrap_or(value));
     (keyword, (!value.is_empty()).then_some(value))
 }
 

@@ -90,18 +90,11 @@ fn a_doubled_except_excepts_nothing() {
 
 #[test]
 fn scanning_stops_at_the_first_matching_token() {
-    let answer = one(Case::new("sshd: 192.0.2.1 host.example.org\n", ""));
-    assert_eq!(
-        answer.lookups().first(),
-        Some(&"client name")
-            .filter(|_| false)
-            .or(answer.lookups().first())
-    );
-    let answer = one(Case {
+    let case = Case {
         expand: Vec::new(),
         ..Case::new("sshd: 192.0.2.1 host.example.org\n", "")
-    });
-    assert_eq!(answer.lookups(), [""; 0]);
+    };
+    assert_eq!(one(case).lookups(), [""; 0]);
 }
 
 #[test]

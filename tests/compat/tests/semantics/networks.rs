@@ -104,6 +104,20 @@ fn quads_may_be_octal_or_hexadecimal() {
 }
 
 #[test]
+fn what_follows_white_space_in_the_last_part_of_a_quad_is_not_looked_at() {
+    let lists = [
+        "192.0.2.0\u{b}x/24",
+        "192.0.2.0/255.255.255.0\u{c}",
+        "192.0.2.0/\u{b}24",
+    ];
+    assert_eq!(by_address(&lists, "192.0.2.1"), lists);
+    assert_eq!(
+        by_address(&["192.0.2\u{b}.0/24", "\u{b}192.0.2.0/24"], "192.0.2.1"),
+        [""; 0]
+    );
+}
+
+#[test]
 fn quads_have_exactly_four_parts() {
     let lists = [
         "192.0.2/24",

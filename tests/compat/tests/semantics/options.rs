@@ -63,6 +63,26 @@ fn blanks_around_values_are_trimmed() {
 }
 
 #[test]
+fn form_feed_and_vertical_tab_are_trimmed_but_end_no_keyword() {
+    for written in [
+        "\u{b}spawn x\u{c}",
+        "spawn \u{b}x",
+        "spawn = \u{c}x",
+        "spawn x\u{b} ",
+    ] {
+        assert_eq!(option(written).all("spawn"), ["x"], "{written:?}");
+    }
+    assert_eq!(refused("spawn\u{b}x"), "bad option name: \"spawn\\x0bx\"");
+    assert_eq!(refused("\u{b}"), "missing option name");
+    // In front of a number any white space may stand, in front of a word none.
+    assert_eq!(option("umask \u{b}22").all("umask"), ["022"]);
+    assert_eq!(
+        refused("severity \u{b}info"),
+        "bad syslog facility or severity: \"\\x0binfo\""
+    );
+}
+
+#[test]
 fn options_run_left_to_right() {
     let answer = option("setenv A 1: umask 022: spawn x: nice 1: keepalive: linger 3");
     let effects: Vec<_> = answer

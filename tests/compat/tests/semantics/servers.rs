@@ -56,6 +56,7 @@ fn a_number_is_a_port() {
         "65536",
         "4294967318",
     ];
+    assert_eq!(matching(&["\u{b}22", "22\u{b}"], &Case::default()), ["\u{b}22"]);
     let expected = ["22", "022", "+22", "0000022", "4294967318"];
     assert_eq!(matching(&lists, &Case::default()), expected);
 }
