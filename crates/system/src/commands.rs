@@ -181,7 +181,7 @@ fn set_stdio(stdio: [RawFd; 3]) -> io::Result<()> {
 /// Runs `child` in a new process, which ends with it. Gives the new process's id.
 fn fork(child: impl FnOnce()) -> io::Result<libc::pid_t> {
     // SAFETY: the child makes only async-signal-safe calls until it execs or ends: every closure handed in
-    // here allocates nothing and takes no lock.
+    // here allocates nothing and takes no lock. Where it forks again, glibc has left its own locks free.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => {

@@ -187,7 +187,7 @@ fn a_server_that_does_not_answer_leaves_names_unknown() {
     });
 }
 
-/// docs/compatibility.md, deviation 7: the reference sees 127 characters of a name.
+/// docs/deviations.md, 7: the reference sees 127 characters of a name.
 #[test]
 fn long_names_are_matched_whole() {
     alone(|machine| {

@@ -161,7 +161,7 @@ fn every_expansion_is_the_references() {
     });
 }
 
-/// docs/compatibility.md, deviation 1.
+/// docs/deviations.md, 1.
 #[test]
 fn user_and_group_take_effect() {
     alone(|machine| {
@@ -213,7 +213,7 @@ dropped: ALL: user nobody: user root
     });
 }
 
-/// docs/compatibility.md, deviations 4 to 6, 15 and 16.
+/// docs/deviations.md, 4 to 6, 15 and 16.
 #[test]
 fn a_failed_command_never_grants() {
     alone(|machine| {
@@ -271,7 +271,7 @@ in-deny: ALL
     });
 }
 
-/// docs/compatibility.md, deviation 14, and what the reference does not bound at all.
+/// docs/deviations.md, 14, and what the reference does not bound at all.
 #[test]
 fn banners_are_bounded() {
     alone(|machine| {

@@ -1,6 +1,8 @@
 //! Who gets in: openbsd-inetd, tcpd and a service, visited from several addresses. The client and the log must
 //! see what they see with the reference's tcpd.
 
+use std::time::{Duration, Instant};
+
 use services_tests::{Guard, Setting, Visit};
 use support::{Daemon, alone, packaged, wait_until};
 
@@ -177,6 +179,76 @@ fn edits_take_effect_at_once() {
                 "<27>warning: /etc/hosts.deny, line 1: all the subsequent rules will be ignored",
                 "<28>refused connect from 192.0.2.2 (192.0.2.2)"
             ]
+        );
+    });
+}
+
+/// docs/deviations.md, 9: the reference stays for five seconds.
+#[test]
+fn refused_clients_are_gone_at_once() {
+    alone(|machine| {
+        let setting = Setting::new(machine);
+        setting.tables("", "ALL: ALL\n");
+        let start = Instant::now();
+        setting.run(Guard::Ours, &[visit(("refused", "192.0.2.2", ""))]);
+        assert!(start.elapsed() < Duration::from_secs(4));
+    });
+}
+
+/// docs/deviations.md, 11: the client chooses what its ident server says, and its letters end up in the log.
+#[test]
+fn control_characters_in_user_names_are_escaped() {
+    alone(|machine| {
+        let setting = Setting::new(machine);
+        let identd = r#"use IO::Socket::INET;
+my $listener = IO::Socket::INET->new(LocalPort => 113, Listen => 5, ReuseAddr => 1) or die;
+$| = 1;
+print "ready\n";
+while (my $client = $listener->accept) {
+    my $ports = <$client>;
+    $ports =~ s/\s+$//;
+    print $client "$ports : USERID : UNIX : eve\e[2J\x07\xc3\xb6\xc2\x9b\r\n";
+}
+"#;
+        let identd = Daemon::start(setting.client.command("perl").args(["-e", identd]));
+        identd.wait_for("ready");
+        setting.tables("known: KNOWN@ALL\n", "ALL: ALL\n");
+        let seen = setting.run(Guard::Ours, &[visit(("known", "192.0.2.2", "served\n"))]);
+        assert_eq!(
+            seen["known"].log,
+            ["<30>connect from eve\\033[2J\\007ö\\302\\233@192.0.2.2 (192.0.2.2)"]
+        );
+    });
+}
+
+#[test]
+fn netgroups_are_looked_up_in_the_hosts_own_domain() {
+    alone(|machine| {
+        let setting = Setting::new(machine);
+        machine.put("/etc/nsswitch.conf", "hosts: files\nnetgroup: files\n");
+        machine.put(
+            "/etc/hosts",
+            "192.0.2.2 alpha.example.org\n192.0.2.3 beta.example.org\n",
+        );
+        machine.put(
+            "/etc/netgroup",
+            "trusted (alpha.example.org,,)\nothers (alpha.example.org,,some-other-domain)\n",
+        );
+        setting.tables(
+            "in: @trusted\nout: @trusted\nnone: @nosuch\ndomain: @others\n",
+            "ALL: ALL\n",
+        );
+        let domain = std::fs::read_to_string("/proc/sys/kernel/domainname").expect("the NIS domain");
+        // A host in no domain is in any.
+        let any = if domain.trim() == "(none)" { "served\n" } else { "" };
+        setting.compare(
+            &[
+                ("in", "192.0.2.2", "served\n"),
+                ("out", "192.0.2.3", ""),
+                ("none", "192.0.2.2", ""),
+                ("domain", "192.0.2.2", any),
+            ]
+            .map(visit),
         );
     });
 }
