@@ -6,6 +6,8 @@
 
 mod bench;
 mod dist;
+#[cfg(test)]
+mod documents;
 mod packages;
 mod shell;
 mod test;
