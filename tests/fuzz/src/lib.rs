@@ -1,0 +1,149 @@
+//! What each fuzz target does with its bytes: everything that may be said of any input at all.
+//!
+//! The targets in `fuzz/` call these under libFuzzer; `tests/seeds.rs` calls them with the committed seeds
+//! and mutations of them, in every test run.
+
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::path::Path;
+
+use hosts_access::check::{self, check};
+use hosts_access::document::{Document, content};
+use hosts_access::dry::{DryHost, Lookup};
+use hosts_access::expand::expand;
+use hosts_access::format::format;
+use hosts_access::{Decision, Diagnostic, Policy, Request, Side, Tables};
+use system::{ident, services};
+use tempfile::TempDir;
+
+/// What a target does with its bytes.
+pub type Body = fn(&[u8]);
+
+/// Every target, by name.
+pub const TARGETS: [(&str, Body); 5] = [
+    ("tables", tables),
+    ("decisions", decisions),
+    ("expansions", expansions),
+    ("ident", ident_replies),
+    ("services", service_files),
+];
+
+/// Reads, checks and formats a table. Its entries are all of its text, and formatting what is formatted
+/// changes nothing.
+pub fn tables(data: &[u8]) {
+    let document = Document::new("hosts.allow", data);
+    let mut end = 0;
+    for entry in &document.entries {
+        assert_eq!(entry.bytes.start, end, "entries follow one another");
+        end = entry.bytes.end;
+        let line = document.line(entry);
+        let _ = content(&line);
+        for at in 0..=line.len() {
+            document.position(entry, at);
+        }
+    }
+    let both = check::Tables {
+        allow: Some(&document),
+        deny: Some(&document),
+    };
+    check(both);
+    let once = Document::new("hosts.allow", format(&document));
+    assert_eq!(format(&once), once.text, "formatting is done once and for all");
+}
+
+/// Decides by two tables, of which patterns may name a third file as `LIST`: the scan and the compiled
+/// policy must agree. The parts of the input are separated by 0xff.
+pub fn decisions(data: &[u8]) {
+    let mut parts = data.split(|byte| *byte == 0xff);
+    let [allow, deny, list, daemon, address, name, user] =
+        std::array::from_fn(|_| parts.next().unwrap_or_default());
+    let directory = TempDir::new().expect("a temporary directory");
+    let file = directory.path().join("list").display().to_string();
+    let write = |name: &str, text: &[u8]| {
+        fs::write(directory.path().join(name), with_list(text, &file)).expect("a file of ours");
+    };
+    write("hosts.allow", allow);
+    write("hosts.deny", deny);
+    write("list", list);
+    let tables = Tables::in_directory(directory.path());
+    let host = DryHost::new(address)
+        .named(name)
+        .with_user(user)
+        .with_server("198.51.100.1", "server.example.org", Some(22))
+        .commands_succeed(false);
+    let scanned = decided(host.clone(), daemon, |request| tables.decide(request));
+    let compiled = decided(host, daemon, |request| {
+        Policy::new(tables.clone()).decide(request)
+    });
+    assert_eq!(scanned, compiled, "one evaluator");
+}
+
+fn decided(
+    mut host: DryHost,
+    daemon: &[u8],
+    decide: impl Fn(&mut Request<'_>) -> Decision,
+) -> (Decision, Vec<Diagnostic>, Vec<Lookup>) {
+    let decision = decide(&mut Request::new(&mut host, daemon).verbose(2));
+    (decision, host.log, host.lookups)
+}
+
+/// `text` with the path for each `LIST`, and no other absolute path: a fuzzer would find devices.
+fn with_list(text: &[u8], path: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, tail @ ..] = rest {
+        if let Some(tail) = rest.strip_prefix(b"LIST") {
+            out.extend_from_slice(path.as_bytes());
+            rest = tail;
+        } else {
+            let begins_path = *first == b'/'
+                && out
+                    .last()
+                    .is_none_or(|last| !last.is_ascii_digit() && *last != b']');
+            out.push(if begins_path { b'|' } else { *first });
+            rest = tail;
+        }
+    }
+    out
+}
+
+/// Expands a text, with what 0xff separates from it for address, name and user. What was not in the text
+/// is harmless.
+pub fn expansions(data: &[u8]) {
+    let mut parts = data.split(|byte| *byte == 0xff);
+    let [text, address, name, user] = std::array::from_fn(|_| parts.next().unwrap_or_default());
+    let mut host = DryHost::new(address).named(name).with_user(user);
+    let mut request = Request::new(&mut host, name);
+    let expanded = expand(text, &mut request);
+    for byte in &expanded {
+        let is_harmless = byte.is_ascii_alphanumeric() || b"!@%-_=+:,./".contains(byte);
+        assert!(is_harmless || text.contains(byte), "{byte:#x} comes from nowhere");
+    }
+    if !text.contains(&b'%') {
+        assert_eq!(expanded, text, "literal text is never changed");
+    }
+    request.name(Side::Client);
+}
+
+/// Reads an ident reply. A name has no blanks and no line end, and is not too long.
+pub fn ident_replies(data: &[u8]) {
+    if let Some(user) = ident::parse(data, 6193, 23) {
+        assert!(user.len() <= 255);
+        assert!(
+            !user
+                .iter()
+                .any(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0))
+        );
+    }
+}
+
+/// Reads the configuration of super servers.
+pub fn service_files(data: &[u8]) {
+    services::inetd::parse(Path::new("inetd.conf"), data);
+    services::systemd::parse(Path::new("a.socket"), data);
+    // It follows includes, and a fuzzer would find devices.
+    if !data.windows(7).any(|word| word.eq_ignore_ascii_case(b"include")) {
+        services::xinetd::parse(Path::new("xinetd.conf"), data);
+    }
+}
