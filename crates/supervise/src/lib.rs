@@ -1,1 +1,102 @@
-//! Placeholder while the crate is being written.
+//! Guards an unmodified program: `tcpwrap run`, hosts_access(5) for programs that never heard of it.
+//!
+//! A seccomp filter sends the program's `accept` calls to a guard, a process beside it. The guard takes the
+//! program's listening socket, accepts, asks the rules, and puts a granted connection into the program as
+//! the result of its call. A refused one is closed, and the program never learns of it. What this protects
+//! against and what not is in `docs/run.md`.
+
+mod accept;
+mod call;
+mod decide;
+mod filter;
+mod guard;
+mod inherit;
+mod launch;
+mod log;
+mod lookups;
+mod names;
+mod notify;
+mod rules;
+mod task;
+mod wake;
+
+use std::ffi::OsString;
+use std::fmt;
+
+use hosts_access::Tables;
+use hosts_access::decide::reason;
+
+pub use log::Format;
+
+/// What to run, and by which rules.
+///
+/// ```no_run
+/// use supervise::{Format, Options, run};
+/// let problem = run(Options {
+///     program: "python3".into(),
+///     arguments: vec!["-m".into(), "http.server".into()],
+///     name: b"www".to_vec(),
+///     tables: hosts_access::Tables::default(),
+///     log: Format::Json,
+///     io_uring: false,
+///     user_namespace: false,
+/// });
+/// eprintln!("{problem}");
+/// ```
+#[derive(Debug)]
+pub struct Options {
+    /// The program, a path or a name to be found in `PATH`.
+    pub program: OsString,
+    /// Its arguments, without its own name.
+    pub arguments: Vec<OsString>,
+    /// What the rules call it.
+    pub name: Vec<u8>,
+    /// The rules.
+    pub tables: Tables,
+    /// Where decisions are logged.
+    pub log: Format,
+    /// Lets the program use io_uring, through which it can accept unguarded connections.
+    pub io_uring: bool,
+    /// Runs the program in a user namespace of its own, which an ordinary user needs where tracing is
+    /// restricted and the program forks.
+    pub user_namespace: bool,
+}
+
+/// Why the program was not started.
+#[derive(Debug)]
+pub struct Problem {
+    /// What to tell the user, one line or more.
+    pub text: String,
+    /// The exit status, as shells have it: 125 for a failure of the guard's, 126 and 127 where the program
+    /// cannot be executed or found.
+    pub status: u8,
+}
+
+impl Problem {
+    fn new(text: String) -> Self {
+        Problem { text, status: 125 }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Starts a guard, and replaces this process by the program. Returns only where that fails; the program has
+/// not been started then.
+///
+/// To be called while this process has one thread.
+pub fn run(mut options: Options) -> Problem {
+    match launch::absolute(&options.tables) {
+        Ok(tables) => options.tables = tables,
+        Err(error) => return Problem::new(reason(&error)),
+    }
+    let unfit = rules::unfit(&options.tables, &options.name);
+    if !unfit.is_empty() {
+        let lines: Vec<String> = unfit.iter().map(ToString::to_string).collect();
+        return Problem::new(lines.join("\n"));
+    }
+    launch::launch(options)
+}

@@ -11,6 +11,7 @@ mod fmt;
 mod install;
 mod output;
 mod rules;
+mod run;
 mod session;
 mod text_diff;
 
@@ -32,6 +33,7 @@ enum Command {
     Edit(edit::Args),
     Explain(explain::Args),
     Fmt(fmt::Args),
+    Run(run::Args),
 }
 
 fn main() -> ExitCode {
@@ -40,5 +42,6 @@ fn main() -> ExitCode {
         Command::Edit(args) => edit::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Fmt(args) => fmt::run(&args),
+        Command::Run(args) => run::run(args),
     }
 }

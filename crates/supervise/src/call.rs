@@ -1,0 +1,107 @@
+//! The few system calls the guard needs that the standard library does not have, each in its thinnest form.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use libc::{c_int, c_long};
+
+/// A system call's answer as a result.
+pub(crate) fn check(answer: c_long) -> io::Result<c_long> {
+    if answer == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(answer)
+}
+
+/// A new descriptor, as a system call answered.
+///
+/// # Safety
+/// The call made the descriptor for the caller alone.
+pub(crate) unsafe fn owned(answer: c_long) -> io::Result<OwnedFd> {
+    let fd = check(answer)? as RawFd;
+    // SAFETY: as the caller promises.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The errno of an error; `EIO` where it has none.
+pub(crate) fn errno(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
+}
+
+/// A socket option that is a plain value.
+pub(crate) fn option<T: Copy + Default>(fd: BorrowedFd<'_>, level: c_int, name: c_int) -> io::Result<T> {
+    let mut value = T::default();
+    let mut length = size_of::<T>() as libc::socklen_t;
+    let to = (&raw mut value).cast();
+    // SAFETY: room for `length` bytes; used with integers and arrays of them alone, of which any bytes are
+    // valid.
+    check(unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, to, &mut length) }.into())?;
+    Ok(value)
+}
+
+/// A set of descriptors to wait for.
+#[derive(Debug)]
+pub(crate) struct Epoll(OwnedFd);
+
+impl Epoll {
+    pub(crate) fn new() -> io::Result<Self> {
+        // SAFETY: takes a number; the descriptor is new.
+        Ok(Epoll(unsafe {
+            owned(libc::epoll_create1(libc::EPOLL_CLOEXEC).into())
+        }?))
+    }
+
+    fn control(&self, operation: c_int, fd: BorrowedFd<'_>, events: c_int, token: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event {
+            events: events as u32,
+            u64: token,
+        };
+        // SAFETY: one event, which the call reads.
+        check(
+            unsafe { libc::epoll_ctl(self.0.as_raw_fd(), operation, fd.as_raw_fd(), &raw mut event) }.into(),
+        )?;
+        Ok(())
+    }
+
+    pub(crate) fn add(&self, fd: BorrowedFd<'_>, events: c_int, token: u64) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, fd, events, token)
+    }
+
+    pub(crate) fn change(&self, fd: BorrowedFd<'_>, events: c_int, token: u64) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_MOD, fd, events, token)
+    }
+
+    /// Waits, for ever where `milliseconds` is -1, and returns the tokens of what is ready.
+    pub(crate) fn wait<'e>(
+        &self,
+        events: &'e mut [libc::epoll_event],
+        milliseconds: c_int,
+    ) -> io::Result<&'e [libc::epoll_event]> {
+        let room = events.len() as c_int;
+        // SAFETY: room for so many events.
+        let answer =
+            check(unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), room, milliseconds) }.into());
+        match answer {
+            Ok(count) => Ok(&events[..count as usize]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(&[]),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl std::os::fd::AsFd for Epoll {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Is there something to read, or to accept, at once? An error counts as such.
+pub(crate) fn is_readable(fd: BorrowedFd<'_>) -> bool {
+    let mut entry = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one entry, and its count.
+    unsafe { libc::poll(&mut entry, 1, 0) != 0 }
+}

@@ -1,0 +1,331 @@
+//! From one process to two: the guard in the background, and this process, which becomes the program.
+//!
+//! The process that was started installs the filter and executes the program, so the program has its
+//! process id, parent, descriptors, signals and all else. The guard is forked twice and belongs to `init`
+//! (or the nearest subreaper): the program never sees a child it did not make. It has a session of its own
+//! and none of the program's descriptors.
+
+use std::ffi::{CString, OsString};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::mem::{MaybeUninit, zeroed};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use hosts_access::Tables;
+use hosts_access::decide::reason;
+
+use crate::call::check;
+use crate::decide::Rules;
+use crate::guard::Guard;
+use crate::log::{Format, Log};
+use crate::task::Task;
+use crate::{Options, Problem, filter, inherit};
+
+/// How many connections may be held, undecided or granted and not yet accepted.
+const ROOM: u64 = 1024;
+/// Descriptors the guard needs besides: threads of the program, lookups, the log.
+const SPARE: u64 = 700;
+
+/// What the guard's process reads from this one's memory to find out whether it may.
+static PROBE: [u8; 8] = *b"tcpwrap\0";
+
+/// Starts the guard, then becomes the program. Returns only where that fails.
+pub(crate) fn launch(options: Options) -> Problem {
+    match prepare(&options) {
+        Ok(()) => {}
+        Err(problem) => return problem,
+    }
+    let Options {
+        program, arguments, ..
+    } = options;
+    let name = program.to_string_lossy().into_owned();
+    inherit::restore();
+    let error = execute(program, arguments);
+    let found = error.kind() != io::ErrorKind::NotFound;
+    Problem {
+        text: format!("cannot execute {name}: {}", reason(&error)),
+        status: if found { 126 } else { 127 },
+    }
+}
+
+/// Starts the guard and puts the filter on this process.
+fn prepare(options: &Options) -> Result<(), Problem> {
+    let problem = |what: &'static str| move |error: io::Error| Problem::new(format!("{what}: {}", reason(&error)));
+    let (mut ours, theirs) = UnixStream::pair().map_err(problem("cannot make a socket"))?;
+    let guard = fork_guard(options, theirs, ours.as_raw_fd()).map_err(problem("cannot start the guard"))?;
+    if options.user_namespace {
+        enter_user_namespace().map_err(problem("cannot make a user namespace"))?;
+    }
+    // Yama, where it restricts tracing to ancestors, makes an exception for whom the program names. Elsewhere
+    // the call fails, and is not needed.
+    // SAFETY: takes numbers only.
+    unsafe { libc::prctl(PR_SET_PTRACER, guard as libc::c_ulong, 0, 0, 0) };
+    let notifications = filter::install(options.io_uring).map_err(|error| {
+        let hint = match error.raw_os_error() {
+            Some(libc::EBUSY) => ": this process is guarded already, by tcpwrap or a container's manager",
+            Some(libc::EINVAL) => ": the kernel does not know seccomp user notification",
+            _ => "",
+        };
+        Problem::new(format!("cannot install the filter: {}{hint}", reason(&error)))
+    })?;
+    send_descriptor(&ours, notifications.as_fd()).map_err(problem("cannot reach the guard"))?;
+    drop(notifications);
+    let mut answer = String::new();
+    ours.read_to_string(&mut answer).map_err(problem("cannot hear the guard"))?;
+    match answer.strip_prefix("ready") {
+        Some("") => Ok(()),
+        _ if answer.is_empty() => Err(Problem::new("the guard ended at once".into())),
+        _ => Err(Problem::new(answer)),
+    }
+}
+
+/// From `linux/prctl.h`: the four letters `Yama`.
+const PR_SET_PTRACER: libc::c_int = 0x5961_6d61;
+
+/// Forks the guard's process and returns its id.
+fn fork_guard(options: &Options, socket: UnixStream, others: RawFd) -> io::Result<libc::pid_t> {
+    let (mut reader, writer) = io::pipe()?;
+    // SAFETY: this process has one thread, so a child of it may do whatever it likes.
+    match check(unsafe { libc::fork() }.into())? {
+        0 => {
+            // SAFETY: takes nothing; makes the guard leave the terminal's session.
+            unsafe { libc::setsid() };
+            // SAFETY: as above.
+            match unsafe { libc::fork() } {
+                0 => {
+                    drop(reader);
+                    // SAFETY: the parent's end, which is of no use here.
+                    unsafe { libc::close(others) };
+                    be_guard(options, socket, writer.into());
+                }
+                // SAFETY: ends the process without running the parent's clean-up.
+                _ => unsafe { libc::_exit(0) },
+            }
+        }
+        child => {
+            drop(writer);
+            drop(socket);
+            // Where SIGCHLD is ignored there is nothing to wait for.
+            // SAFETY: a child of ours, whose status does not matter.
+            while unsafe { libc::waitpid(child as libc::pid_t, std::ptr::null_mut(), 0) } == -1
+                && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
+            {}
+            let mut id = [0; 4];
+            reader.read_exact(&mut id)?;
+            Ok(libc::pid_t::from_ne_bytes(id))
+        }
+    }
+}
+
+/// The guard's whole life.
+fn be_guard(options: &Options, socket: UnixStream, id: OwnedFd) -> ! {
+    // SAFETY: takes nothing and cannot fail.
+    let own: libc::pid_t = unsafe { libc::getpid() };
+    let told = std::fs::File::from(id).write_all(&own.to_ne_bytes());
+    let status = match told.and_then(|()| leave_behind(options.log, socket)) {
+        Ok(mut socket) => match guard(options, &mut socket) {
+            Ok(()) => 0,
+            Err(error) => {
+                let _ = write!(socket, "{error}");
+                1
+            }
+        },
+        Err(_) => 1,
+    };
+    // SAFETY: ends the process at once; what it had to say has been said.
+    unsafe { libc::_exit(status) }
+}
+
+/// Gives up all that belongs to the program: its descriptors, directory, signal handling, limits.
+fn leave_behind(log: Format, socket: UnixStream) -> io::Result<UnixStream> {
+    // SAFETY: these take numbers only, or structures that live until the call returns.
+    unsafe {
+        for signal in 1..=libc::SIGRTMAX() {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        // Those who stop a whole group or unit stop the program, and with it the guard.
+        for signal in [
+            libc::SIGHUP,
+            libc::SIGINT,
+            libc::SIGQUIT,
+            libc::SIGTERM,
+            libc::SIGPIPE,
+            libc::SIGUSR1,
+            libc::SIGUSR2,
+            libc::SIGALRM,
+        ] {
+            libc::signal(signal, libc::SIG_IGN);
+        }
+        let none: libc::sigset_t = zeroed();
+        libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
+        libc::prctl(libc::PR_SET_NAME, c"tcpwrap-guard".as_ptr(), 0, 0, 0);
+        // A guarded program of the same user must not trace its guard.
+        libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
+        libc::chdir(c"/".as_ptr());
+        libc::umask(0o022);
+        let mut limit: libc::rlimit = zeroed();
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
+        }
+    }
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    let stdio = if log == Format::Syslog { 0..3 } else { 0..2 };
+    // SAFETY: numbers only; the socket moves to 3, all above it is closed, and `OwnedFd`s of descriptors that
+    // are closed here are given up before.
+    unsafe {
+        let high = check(libc::fcntl(socket.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 10).into())? as RawFd;
+        let null = check(libc::fcntl(null.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 10).into())? as RawFd;
+        let _ = socket.into_raw_fd();
+        for fd in stdio {
+            check(libc::dup2(null, fd).into())?;
+        }
+        check(libc::dup3(high, 3, libc::O_CLOEXEC).into())?;
+        check(libc::syscall(libc::SYS_close_range, 4, u32::MAX, 0))?;
+        Ok(UnixStream::from_raw_fd(3))
+    }
+}
+
+/// Receives the filter's descriptor, finds out whether everything is permitted that will be needed, and then
+/// guards until the last guarded process has ended.
+fn guard(options: &Options, socket: &mut UnixStream) -> Result<(), String> {
+    let say = |what: &'static str| move |error: io::Error| format!("{what}: {}", reason(&error));
+    let (notifications, process) = receive_descriptor(socket).map_err(say("the guard got no filter"))?;
+    may_reach(process, notifications.as_fd()).map_err(|error| {
+        let mut text = format!("the guard cannot reach the program: {}", reason(&error));
+        if error.raw_os_error() == Some(libc::EPERM) {
+            text.push_str(": tracing is not permitted; see tcpwrap-run(1)");
+        }
+        text
+    })?;
+    let (log, writer) = Log::start(options.log, &options.name).map_err(say("cannot start the log"))?;
+    if options.io_uring {
+        let line = "warning: io_uring is allowed: connections accepted through it are not guarded";
+        log.line(system::syslog::WARNING, line.as_bytes());
+    }
+    let rules = Arc::new(Rules::new(options.tables.clone(), options.name.clone(), log));
+    // SAFETY: plain data, and a call that only asks.
+    let descriptors = unsafe {
+        let mut limit: libc::rlimit = zeroed();
+        libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
+        limit.rlim_cur
+    };
+    let room = descriptors.saturating_sub(SPARE).clamp(descriptors / 4, ROOM) as usize;
+    let mut guard = Guard::new(notifications, Arc::clone(&rules), room).map_err(say("cannot start the guard"))?;
+    let _ = socket.write_all(b"ready");
+    let _ = socket.shutdown(std::net::Shutdown::Both);
+    // SAFETY: the guard's own end of the socket, used no more; the value that owns it is never dropped, as
+    // the process ends by `_exit`.
+    unsafe { libc::close(socket.as_raw_fd()) };
+    if let Err(error) = guard.run() {
+        let line = format!("error: the guard ends: {}", reason(&error));
+        rules.log.line(system::syslog::ERR, line.as_bytes());
+    }
+    drop(guard);
+    rules.log.close();
+    let _ = writer.join();
+    Ok(())
+}
+
+/// Tries what will be needed, on the process that is about to become the program.
+fn may_reach(process: u32, own: BorrowedFd<'_>) -> io::Result<()> {
+    let task = Task::open(process)?;
+    let mut probe = [0; PROBE.len()];
+    // The same place here and there, since one is a copy of the other.
+    task.read((&raw const PROBE) as u64, &mut probe)?;
+    // Any descriptor will do; that it is not open there is as good an answer.
+    match task.descriptor(own.as_raw_fd()) {
+        Err(error) if error.raw_os_error() != Some(libc::EBADF) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Makes this process the only inhabitant, under its own ids, of a user namespace that its user owns. The
+/// guard stays outside, and thereby has every right over the processes inside.
+fn enter_user_namespace() -> io::Result<()> {
+    // SAFETY: these take nothing and cannot fail.
+    let (user, group) = unsafe { (libc::geteuid(), libc::getegid()) };
+    // SAFETY: takes a number only.
+    check(unsafe { libc::unshare(libc::CLONE_NEWUSER) }.into())?;
+    std::fs::write("/proc/self/setgroups", "deny")?;
+    std::fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
+    std::fs::write("/proc/self/gid_map", format!("{group} {group} 1"))
+}
+
+/// Room for one descriptor, or the sender's credentials, and the header, suitably aligned.
+#[repr(C, align(8))]
+struct Control([MaybeUninit<u8>; 128]);
+
+fn send_descriptor(socket: &UnixStream, fd: BorrowedFd<'_>) -> io::Result<()> {
+    let process = std::process::id().to_ne_bytes();
+    let mut control = Control([MaybeUninit::zeroed(); 128]);
+    let mut part = IoSlice::new(&process);
+    // SAFETY: plain data.
+    let mut message: libc::msghdr = unsafe { zeroed() };
+    message.msg_iov = (&raw mut part).cast();
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    // SAFETY: the control buffer is large enough for the header and one descriptor, and aligned for it.
+    unsafe {
+        message.msg_controllen = libc::CMSG_SPACE(4) as _;
+        let header = libc::CMSG_FIRSTHDR(&message);
+        (*header).cmsg_level = libc::SOL_SOCKET;
+        (*header).cmsg_type = libc::SCM_RIGHTS;
+        (*header).cmsg_len = libc::CMSG_LEN(4) as _;
+        libc::CMSG_DATA(header).cast::<RawFd>().write_unaligned(fd.as_raw_fd());
+        check(libc::sendmsg(socket.as_raw_fd(), &message, libc::MSG_NOSIGNAL) as libc::c_long)?;
+    }
+    Ok(())
+}
+
+/// The descriptor, and the process that sent it.
+fn receive_descriptor(socket: &UnixStream) -> io::Result<(OwnedFd, u32)> {
+    let mut process = [0; 4];
+    let mut control = Control([MaybeUninit::zeroed(); 128]);
+    let mut part = IoSliceMut::new(&mut process);
+    // SAFETY: plain data.
+    let mut message: libc::msghdr = unsafe { zeroed() };
+    message.msg_iov = (&raw mut part).cast();
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    message.msg_controllen = size_of::<Control>() as _;
+    // SAFETY: all buffers live until the call returns; the kernel filled what the macros look at, and a
+    // descriptor it passed is ours.
+    let fd = unsafe {
+        check(libc::recvmsg(socket.as_raw_fd(), &mut message, libc::MSG_CMSG_CLOEXEC) as libc::c_long)?;
+        let header = libc::CMSG_FIRSTHDR(&message);
+        if header.is_null() || (*header).cmsg_type != libc::SCM_RIGHTS {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        OwnedFd::from_raw_fd(libc::CMSG_DATA(header).cast::<RawFd>().read_unaligned())
+    };
+    Ok((fd, u32::from_ne_bytes(process)))
+}
+
+/// Becomes the program, which is looked for as a shell does. Returns only where that fails.
+fn execute(program: OsString, arguments: Vec<OsString>) -> io::Error {
+    let strings: Result<Vec<CString>, _> = std::iter::once(program)
+        .chain(arguments)
+        .map(|text| CString::new(text.into_vec()))
+        .collect();
+    let strings = match strings {
+        Ok(strings) => strings,
+        Err(error) => return error.into(),
+    };
+    let mut pointers: Vec<_> = strings.iter().map(|string| string.as_ptr()).collect();
+    pointers.push(std::ptr::null());
+    // SAFETY: a C string, and an array of C strings that a null pointer ends.
+    unsafe { libc::execvp(pointers[0], pointers.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+/// The tables with absolute paths, as the guard has a directory of its own.
+pub(crate) fn absolute(tables: &Tables) -> io::Result<Tables> {
+    use hosts_access::TableKind::{Allow, Deny};
+    Ok(Tables::new(
+        std::path::absolute(tables.path(Allow))?,
+        std::path::absolute(tables.path(Deny))?,
+    ))
+}

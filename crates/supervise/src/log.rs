@@ -1,0 +1,330 @@
+//! What the guard says: to the system log in tcpd's words, or to standard error as text or JSON lines.
+//!
+//! A thread of its own writes, so that a log that does not take lines in holds up no connection. The queue
+//! before it is bounded; what does not fit is counted, and the count is logged.
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hosts_access::decision::Deciding;
+use hosts_access::{Diagnostic, Kind, Reason, Severity, Verdict};
+use serde::Serialize;
+use system::syslog;
+
+use crate::decide::Times;
+
+/// How many lines may wait.
+const QUEUE: usize = 8192;
+/// How many diagnostics of the tables are remembered as said.
+const SAID: usize = 1024;
+
+/// Where lines go, and in which form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// The system log, as tcpd's.
+    #[default]
+    Syslog,
+    /// Standard error, tcpd's words after time, daemon and process.
+    Text,
+    /// Standard error, one JSON object a line.
+    Json,
+}
+
+/// A decision, as it is logged.
+#[derive(Debug)]
+pub(crate) struct Record<'d> {
+    pub daemon: &'d [u8],
+    pub process: u32,
+    /// The client in tcpd's form, `user@host` or what of it is known.
+    pub client: &'d [u8],
+    pub name: Option<&'d [u8]>,
+    pub user: Option<&'d [u8]>,
+    pub ends: (SocketAddr, SocketAddr),
+    pub verdict: Verdict,
+    /// The command that has the connection.
+    pub command: Option<&'d [u8]>,
+    pub rule: Option<&'d Deciding>,
+    pub reason: Reason,
+    pub times: Times,
+    pub severity: Option<Severity>,
+}
+
+/// Text for the log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Line<'l>(pub &'l [u8]);
+
+/// A decision as a JSON object. Bytes that are no UTF-8 become the replacement character.
+#[derive(Serialize)]
+struct Object<'d> {
+    time: String,
+    event: &'static str,
+    daemon: String,
+    pid: u32,
+    client_address: String,
+    client_port: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_user: Option<String>,
+    server_address: String,
+    server_port: u16,
+    verdict: &'static str,
+    reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name_lookup_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_lookup_ms: Option<f64>,
+    message: &'d str,
+}
+
+#[derive(Serialize)]
+struct Message {
+    time: String,
+    event: &'static str,
+    daemon: String,
+    level: &'static str,
+    message: String,
+}
+
+/// What the writing thread gets.
+enum Entry {
+    Syslog(Severity, Vec<u8>),
+    Stderr(Vec<u8>),
+}
+
+/// The log.
+#[derive(Debug)]
+pub(crate) struct Log {
+    format: Format,
+    daemon: Vec<u8>,
+    /// Nothing once the log is closed.
+    sender: Mutex<Option<SyncSender<Entry>>>,
+    lost: Arc<AtomicU64>,
+    /// Diagnostics of the tables as they are now that have been logged.
+    said: Mutex<HashSet<Vec<u8>>>,
+}
+
+impl Log {
+    /// Starts the thread that writes.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub(crate) fn start(format: Format, daemon: &[u8]) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
+        let (sender, receiver) = sync_channel(QUEUE);
+        let lost = Arc::new(AtomicU64::new(0));
+        if format == Format::Syslog {
+            syslog::open(daemon);
+        }
+        let log = Log {
+            format,
+            daemon: daemon.to_vec(),
+            sender: Mutex::new(Some(sender)),
+            lost: Arc::clone(&lost),
+            said: Mutex::default(),
+        };
+        let writer = std::thread::Builder::new()
+            .name("log".into())
+            .spawn(move || write(&receiver, &lost, format))?;
+        Ok((log, writer))
+    }
+
+    fn send(&self, entry: Entry) {
+        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Err(TrySendError::Full(_))) = sender.as_ref().map(|sender| sender.try_send(entry)) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends the log: the thread that writes ends when it has written what waits.
+    pub(crate) fn close(&self) {
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Logs a line.
+    pub(crate) fn line(&self, severity: Severity, line: &[u8]) {
+        self.event(severity, Line(line));
+    }
+
+    /// As [`Log::line`].
+    pub(crate) fn event(&self, severity: Severity, Line(line): Line<'_>) {
+        match self.format {
+            Format::Syslog => self.send(Entry::Syslog(severity, line.to_vec())),
+            Format::Text => self.text(line, std::process::id()),
+            Format::Json => self.json(&Message {
+                time: now(),
+                event: "message",
+                daemon: lossy(&self.daemon),
+                level: level(severity),
+                message: lossy(line),
+            }),
+        }
+    }
+
+    fn text(&self, line: &[u8], process: u32) {
+        let mut text = format!("{} ", now()).into_bytes();
+        text.extend_from_slice(&syslog::escaped(&self.daemon));
+        text.extend_from_slice(format!("[{process}]: ").as_bytes());
+        text.extend_from_slice(&syslog::escaped(line));
+        text.push(b'\n');
+        self.send(Entry::Stderr(text));
+    }
+
+    fn json(&self, object: &impl Serialize) {
+        if let Ok(mut line) = serde_json::to_vec(object) {
+            line.push(b'\n');
+            self.send(Entry::Stderr(line));
+        }
+    }
+
+    /// Logs a diagnostic of the tables, unless it has been said since they changed.
+    pub(crate) fn diagnostic(&self, diagnostic: &Diagnostic) {
+        let line = diagnostic.line();
+        if matches!(diagnostic.kind, Kind::Error | Kind::Warning) {
+            let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+            if said.contains(&line) {
+                return;
+            }
+            if said.len() < SAID {
+                said.insert(line.clone());
+            }
+        }
+        self.line(syslog::level(diagnostic.kind), &line);
+    }
+
+    /// The tables are other ones now: what was said of the old ones may be said again.
+    pub(crate) fn tables_changed(&self) {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Logs a decision.
+    pub(crate) fn decision(&self, record: &Record<'_>) {
+        let (client, server) = record.ends;
+        let address = system::netdb::numeric(&client);
+        let (severity, line) = match (record.verdict, record.command) {
+            (Verdict::Granted, _) => (
+                syslog::INFO,
+                [b"connect from ", record.client, b" (", &address, b")"].concat(),
+            ),
+            (_, Some(command)) => (
+                syslog::WARNING,
+                [b"twist ", record.client, b" to ", command].concat(),
+            ),
+            _ => (
+                syslog::WARNING,
+                [b"refused connect from ", record.client, b" (", &address, b")"].concat(),
+            ),
+        };
+        match self.format {
+            Format::Syslog => self.send(Entry::Syslog(record.severity.unwrap_or(severity), line)),
+            Format::Text => self.text(&line, record.process),
+            Format::Json => self.json(&Object {
+                time: now(),
+                event: "connection",
+                daemon: lossy(record.daemon),
+                pid: record.process,
+                client_address: lossy(&address),
+                client_port: client.port(),
+                client_name: record.name.map(lossy),
+                client_user: record.user.map(lossy),
+                server_address: lossy(&system::netdb::numeric(&server)),
+                server_port: server.port(),
+                verdict: match record.verdict {
+                    Verdict::Granted => "granted",
+                    Verdict::Denied => "denied",
+                    Verdict::Delegated => "twisted",
+                },
+                reason: reason(record.reason),
+                file: record.rule.map(|rule| rule.place.file.display().to_string()),
+                line: record.rule.map(|rule| rule.place.line),
+                rule: record.rule.map(|rule| lossy(&rule.text)),
+                command: record.command.map(lossy),
+                name_lookup_ms: record.times.name.map(milliseconds),
+                user_lookup_ms: record.times.user.map(milliseconds),
+                message: &lossy(&line),
+            }),
+        }
+    }
+}
+
+fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Rule => "rule",
+        Reason::NoMatch => "no match",
+        Reason::TableError => "table error",
+        Reason::OptionError => "option error",
+        Reason::AclexecFailed => "aclexec failed",
+    }
+}
+
+fn level(severity: Severity) -> &'static str {
+    let names = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
+    names[(severity.0 & 7) as usize]
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn lossy(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
+}
+
+/// The time in UTC, as RFC 3339 writes it.
+fn now() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = since.as_secs() as libc::time_t;
+    // SAFETY: plain data.
+    let mut parts: libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: a time, and room for its parts.
+    unsafe { libc::gmtime_r(&seconds, &mut parts) };
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
+        parts.tm_year + 1900,
+        parts.tm_mon + 1,
+        parts.tm_mday,
+        parts.tm_hour,
+        parts.tm_min,
+        parts.tm_sec,
+        since.subsec_micros()
+    )
+}
+
+/// Writes what comes until nothing can come any more.
+fn write(entries: &Receiver<Entry>, lost: &AtomicU64, format: Format) {
+    let put = |entry| match entry {
+        Entry::Syslog(severity, line) => syslog::write(severity, &line),
+        // Whoever closed standard error wants no log.
+        Entry::Stderr(line) => drop(std::io::stderr().write_all(&line)),
+    };
+    loop {
+        match entries.recv_timeout(Duration::from_secs(3600)) {
+            Ok(entry) => put(entry),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        let missing = lost.swap(0, Ordering::Relaxed);
+        if missing > 0 {
+            let line = format!("warning: the log was too slow: {missing} lines lost");
+            put(match format {
+                Format::Syslog => Entry::Syslog(syslog::ERR, line.into_bytes()),
+                Format::Text => Entry::Stderr(format!("{} {line}\n", now()).into_bytes()),
+                Format::Json => Entry::Stderr(
+                    format!("{{\"time\":\"{}\",\"event\":\"message\",\"message\":\"{line}\"}}\n", now()).into_bytes(),
+                ),
+            });
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Rules that cannot hold for a server that is already running.
+//!
+//! `setenv`, `umask`, `nice`, `user` and `group` (hosts_options(5)) act on the process that becomes the
+//! service. A guarded server is a process of its own. Such a rule is reported before any client meets it.
+
+use std::path::Path;
+
+use hosts_access::document::{Content, Document, content};
+use hosts_access::source::{self, Contents};
+use hosts_access::syntax::option::Keyword;
+use hosts_access::syntax::pattern::{DaemonPattern, Service, StringPattern};
+use hosts_access::{Diagnostic, Kind, Place, TableKind, Tables};
+
+/// What is said of such an option.
+pub(crate) fn cannot_act(option: &str) -> Vec<u8> {
+    format!("option \"{option}\" cannot act on a program that is running").into_bytes()
+}
+
+/// The rules that may match this daemon and hold such an option.
+pub(crate) fn unfit(tables: &Tables, daemon: &[u8]) -> Vec<Diagnostic> {
+    [TableKind::Allow, TableKind::Deny]
+        .into_iter()
+        .flat_map(|table| unfit_in(tables.path(table), daemon))
+        .collect()
+}
+
+fn unfit_in(path: &Path, daemon: &[u8]) -> Vec<Diagnostic> {
+    // What cannot be read has no rules; the engine says so when it decides.
+    let (Contents::Text(text), _) = source::read(path) else {
+        return Vec::new();
+    };
+    let document = Document::new(path, text);
+    let mut found = Vec::new();
+    for entry in &document.entries {
+        let line = document.line(entry);
+        let Content::Rule(rule) = content(&line) else {
+            continue;
+        };
+        let mut daemons = rule.daemons.parts.iter().take(1).flatten();
+        if !daemons.any(|token| may_match(&token.pattern, daemon)) {
+            continue;
+        }
+        for keyword in rule.options.iter().filter_map(|option| option.keyword) {
+            if matches!(
+                keyword,
+                Keyword::Setenv | Keyword::Umask | Keyword::Nice | Keyword::User | Keyword::Group
+            ) {
+                let place = Place {
+                    file: document.path.clone(),
+                    line: entry.last_line,
+                };
+                let text = cannot_act(keyword.as_str());
+                found.push(Diagnostic::new(Kind::Error, Some(place), text));
+            }
+        }
+    }
+    found
+}
+
+/// May the pattern match? Only a plain name that is another one surely does not.
+fn may_match(pattern: &DaemonPattern<'_>, daemon: &[u8]) -> bool {
+    match pattern.service {
+        Service::Name(StringPattern::Exact(name)) => name.eq_ignore_ascii_case(daemon),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_that_act_on_the_process_are_found_where_they_may_match() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = "# umask\nsshd, www: ALL: umask 022\nftpd: ALL: umask 022\nALL: 192.0.2.1: keepalive: \\\n nice\n";
+        std::fs::write(directory.path().join("hosts.allow"), text).unwrap();
+        std::fs::write(directory.path().join("hosts.deny"), "80: ALL: user nobody\n").unwrap();
+        let found = unfit(&Tables::in_directory(directory.path()), b"WWW");
+        let found: Vec<_> = found
+            .iter()
+            .map(|found| {
+                let place = found.place.as_ref().unwrap();
+                let name = place.file.file_name().unwrap().to_str().unwrap().to_owned();
+                (name, place.line, String::from_utf8_lossy(&found.text).into_owned())
+            })
+            .collect();
+        let expected = [("hosts.allow", 2, "umask"), ("hosts.allow", 5, "nice"), ("hosts.deny", 1, "user")];
+        assert_eq!(found.len(), expected.len());
+        for (found, (file, line, option)) in found.iter().zip(expected) {
+            assert_eq!((found.0.as_str(), found.1), (file, line));
+            assert!(found.2.contains(&format!("{option:?}")), "{}", found.2);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Telling a program that waits in `epoll`, `poll` or `select` that a connection is ready which the kernel
+//! no longer has in the listener's queue, because the guard took it out and looked its client up.
+//!
+//! The only thing that makes a listener readable is a connection. So the guard makes one itself, to the very
+//! address the client came to, and knows it again by both its ends. When the program then accepts, it gets
+//! the connection that is ready; the guard's own is taken out of the queue last, and nobody sees it.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use crate::accept::local_address;
+use crate::call::{check, option, owned};
+
+/// Opens the network namespace of a socket; from `linux/sockios.h`.
+const SIOCGSKNS: libc::Ioctl = 0x894c;
+
+/// Connections of the guard's own that nobody has accepted yet.
+#[derive(Debug, Default)]
+pub(crate) struct Wakes {
+    /// By both ends, as the listener sees them.
+    by_ends: HashMap<(SocketAddr, SocketAddr), u64>,
+    by_listener: HashMap<u64, Wake>,
+}
+
+#[derive(Debug)]
+struct Wake {
+    socket: OwnedFd,
+    ends: (SocketAddr, SocketAddr),
+}
+
+impl Wakes {
+    /// Is one under way to this listener?
+    pub(crate) fn is_under_way(&self, listener: u64) -> bool {
+        self.by_listener.contains_key(&listener)
+    }
+
+    /// Connects to a listener at an address it is reached by, in the network that `beside` is a socket of.
+    ///
+    /// # Errors
+    /// As `socket`, `setns` and `connect` say.
+    pub(crate) fn send(&mut self, listener: u64, to: SocketAddr, beside: BorrowedFd<'_>) -> io::Result<&OwnedFd> {
+        let to = canonical(to);
+        let socket = socket_beside(beside, &to)?;
+        match connect(&socket, &to) {
+            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
+            result => result?,
+        }
+        let from = local_address(&socket)?.internet().map(canonical);
+        let from = from.ok_or(io::ErrorKind::AddrNotAvailable)?;
+        // A listener with TCP_DEFER_ACCEPT shows no connection before data has come; others do not mind.
+        // SAFETY: one byte.
+        unsafe { libc::send(socket.as_raw_fd(), [0u8].as_ptr().cast(), 1, libc::MSG_NOSIGNAL) };
+        self.forget(listener);
+        self.by_ends.insert((from, to), listener);
+        let wake = Wake {
+            socket,
+            ends: (from, to),
+        };
+        Ok(&self.by_listener.entry(listener).insert_entry(wake).into_mut().socket)
+    }
+
+    /// Is this accepted connection one of the guard's own? Then it is done with; the answer is the listener
+    /// it was for, which may be another one of the same port.
+    pub(crate) fn arrived(&mut self, (client, server): (SocketAddr, SocketAddr)) -> Option<u64> {
+        if self.by_ends.is_empty() {
+            return None;
+        }
+        let listener = *self.by_ends.get(&(canonical(client), canonical(server)))?;
+        self.forget(listener);
+        Some(listener)
+    }
+
+    /// Something happened to the guard's own connection before it was accepted: did it fail, as it does where
+    /// the listener is gone?
+    pub(crate) fn failed(&mut self, listener: u64) -> bool {
+        let Some(wake) = self.by_listener.get(&listener) else {
+            return false;
+        };
+        let error = option::<libc::c_int>(wake.socket.as_fd(), libc::SOL_SOCKET, libc::SO_ERROR);
+        self.forget(listener);
+        matches!(error, Ok(libc::ECONNREFUSED))
+    }
+
+    /// Gives up the connection to a listener.
+    pub(crate) fn forget(&mut self, listener: u64) {
+        if let Some(wake) = self.by_listener.remove(&listener) {
+            self.by_ends.remove(&wake.ends);
+        }
+    }
+}
+
+/// A stream socket in the same network namespace as another one.
+fn socket_beside(beside: BorrowedFd<'_>, to: &SocketAddr) -> io::Result<OwnedFd> {
+    let family = if to.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: takes numbers only; the descriptor is new.
+    let socket = || unsafe { owned(libc::socket(family, kind, 0).into()) };
+    let network = |fd: BorrowedFd<'_>| option::<u64>(fd, libc::SOL_SOCKET, libc::SO_NETNS_COOKIE);
+    let here = socket()?;
+    // A kernel that cannot tell (before Linux 5.14) is taken to have one network.
+    match (network(here.as_fd()), network(beside)) {
+        (Ok(ours), Ok(theirs)) if ours != theirs => {}
+        _ => return Ok(here),
+    }
+    // SAFETY: takes numbers only; the descriptor is new.
+    let namespace = unsafe { owned(libc::ioctl(beside.as_raw_fd(), SIOCGSKNS).into()) }?;
+    // A thread of its own, since the namespace of a thread is where its sockets are made.
+    std::thread::scope(|scope| {
+        let there = scope.spawn(|| {
+            // SAFETY: takes numbers only.
+            check(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }.into())?;
+            socket()
+        });
+        there.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
+    })
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match (address.ip().to_canonical(), address) {
+        (std::net::IpAddr::V6(_), SocketAddr::V6(v6)) => {
+            // Flow labels differ between the ends.
+            std::net::SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id()).into()
+        }
+        (ip, _) => SocketAddr::new(ip, address.port()),
+    }
+}
+
+fn connect(socket: &OwnedFd, to: &SocketAddr) -> io::Result<()> {
+    let fd = socket.as_raw_fd();
+    let answer = match to {
+        SocketAddr::V4(v4) => {
+            let address = libc::sockaddr_in {
+                sin_family: libc::AF_INET as libc::sa_family_t,
+                sin_port: v4.port().to_be(),
+                sin_addr: libc::in_addr {
+                    s_addr: v4.ip().to_bits().to_be(),
+                },
+                sin_zero: [0; 8],
+            };
+            let length = size_of_val(&address) as libc::socklen_t;
+            // SAFETY: an address, with its length.
+            unsafe { libc::connect(fd, (&raw const address).cast(), length) }
+        }
+        SocketAddr::V6(v6) => {
+            let address = libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_port: v6.port().to_be(),
+                sin6_flowinfo: 0,
+                sin6_addr: libc::in6_addr {
+                    s6_addr: v6.ip().octets(),
+                },
+                sin6_scope_id: v6.scope_id(),
+            };
+            let length = size_of_val(&address) as libc::socklen_t;
+            // SAFETY: as above.
+            unsafe { libc::connect(fd, (&raw const address).cast(), length) }
+        }
+    };
+    check(answer.into())?;
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! `tcpwrap run`: start a program under guard, see tcpwrap-run(1).
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use supervise::{Format, Options};
+
+use crate::output;
+use crate::rules::Rules;
+
+/// Runs a program that accepts only the connections the rules grant.
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "tcpwrap run [OPTIONS] -- PROGRAM [ARGS]...")]
+pub struct Args {
+    #[command(flatten)]
+    rules: Rules,
+    /// The daemon name that rules know the program by [default: its base name]
+    #[arg(long)]
+    name: Option<OsString>,
+    /// Log to standard error instead of the system log
+    #[arg(long, value_name = "FORMAT")]
+    log: Option<LogFormat>,
+    /// Whether the program may use io_uring; what it accepts through it is not guarded
+    #[arg(long, value_name = "ANSWER", default_value = "refuse")]
+    io_uring: IoUring,
+    /// Run the program in a user namespace, where an ordinary user may not trace otherwise
+    #[arg(long)]
+    user_namespace: bool,
+    /// The program, and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "PROGRAM")]
+    command: Vec<OsString>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// Lines of text
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum IoUring {
+    Refuse,
+    Allow,
+}
+
+/// Becomes the program. Returns only where that fails.
+pub fn run(args: Args) -> ExitCode {
+    let tables = match args.rules.existing_tables() {
+        Ok(tables) => tables,
+        Err(problem) => return fail(&problem, 125),
+    };
+    let mut command = args.command.into_iter();
+    let program = command.next().unwrap_or_default();
+    let name = match args.name {
+        Some(name) => name,
+        None => Path::new(&program).file_name().unwrap_or_default().to_owned(),
+    };
+    if name.is_empty() {
+        return fail("the program has no name to be known by: give --name", 125);
+    }
+    let problem = supervise::run(Options {
+        program,
+        arguments: command.collect(),
+        name: name.as_bytes().to_vec(),
+        tables,
+        log: match args.log {
+            None => Format::Syslog,
+            Some(LogFormat::Text) => Format::Text,
+            Some(LogFormat::Json) => Format::Json,
+        },
+        io_uring: args.io_uring == IoUring::Allow,
+        user_namespace: args.user_namespace,
+    });
+    fail(&problem.text, problem.status)
+}
+
+fn fail(problem: &str, status: u8) -> ExitCode {
+    let _ = output::fail(problem);
+    ExitCode::from(status)
+}
