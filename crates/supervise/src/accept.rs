@@ -138,7 +138,12 @@ pub(crate) fn accept(
     };
     let connection = match accepted {
         Ok(connection) => connection,
-        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+            ) =>
+        {
             return Ok(None);
         }
         Err(error) => return Err(error),
@@ -179,7 +184,11 @@ pub(crate) fn local_address(fd: &OwnedFd) -> io::Result<Address> {
 
 /// Sets or clears `O_NONBLOCK` on a connection.
 pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, nonblocking: bool) {
-    let flags = if nonblocking { libc::O_RDWR | libc::O_NONBLOCK } else { libc::O_RDWR };
+    let flags = if nonblocking {
+        libc::O_RDWR | libc::O_NONBLOCK
+    } else {
+        libc::O_RDWR
+    };
     // SAFETY: takes numbers only. A new connection has no other status flags.
     unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags) };
 }

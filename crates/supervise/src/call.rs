@@ -79,8 +79,9 @@ impl Epoll {
     ) -> io::Result<&'e [libc::epoll_event]> {
         let room = events.len() as c_int;
         // SAFETY: room for so many events.
-        let answer =
-            check(unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), room, milliseconds) }.into());
+        let answer = check(
+            unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), room, milliseconds) }.into(),
+        );
         match answer {
             Ok(count) => Ok(&events[..count as usize]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(&[]),

@@ -162,7 +162,15 @@ pub(crate) fn at_once(rules: &Rules, question: Question<'_>) -> Result<Answer, W
     for diagnostic in &host.diagnostics {
         rules.log.diagnostic(diagnostic);
     }
-    Ok(finish(rules, &question, &decision, &client, name, Times::default(), None))
+    Ok(finish(
+        rules,
+        &question,
+        &decision,
+        &client,
+        name,
+        Times::default(),
+        None,
+    ))
 }
 
 /// Decides, and logs the decision, however long that takes.

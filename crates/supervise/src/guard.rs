@@ -205,7 +205,9 @@ impl Guard {
         let deadline = self.deadlines.first().map(|(time, ..)| *time);
         match [deadline, patience, self.retry].into_iter().flatten().min() {
             // Rounded up, so that the last fraction is not spent spinning.
-            Some(time) => i32::try_from(time.saturating_duration_since(now).as_millis() + 1).unwrap_or(i32::MAX),
+            Some(time) => {
+                i32::try_from(time.saturating_duration_since(now).as_millis() + 1).unwrap_or(i32::MAX)
+            }
             None => -1,
         }
     }
@@ -304,7 +306,9 @@ impl Guard {
             return;
         };
         let notifications = &self.notifications;
-        queue.waiting.retain(|waiter| notifications.is_waiting(waiter.call.id));
+        queue
+            .waiting
+            .retain(|waiter| notifications.is_waiting(waiter.call.id));
         let found = queue.waiting.iter().find_map(|waiter| {
             let fd = waiter.task.descriptor(waiter.call.fd).ok()?;
             let listener = Listener::of(fd.as_fd()).ok()?;
@@ -505,7 +509,11 @@ impl Guard {
             if !self.notifications.is_waiting(call.id) {
                 return Given::Gone;
             }
-            if waiter.task.write([(call.address, part), (call.length, &length)]).is_err() {
+            if waiter
+                .task
+                .write([(call.address, part), (call.length, &length)])
+                .is_err()
+            {
                 return self.lost_or_gone(call, libc::EFAULT);
             }
         }
@@ -514,7 +522,10 @@ impl Guard {
             accept::set_nonblocking(connection.fd.as_fd(), nonblocking);
         }
         let close_on_exec = call.flags & libc::SOCK_CLOEXEC != 0;
-        match self.notifications.hand_over(call.id, connection.fd.as_fd(), close_on_exec) {
+        match self
+            .notifications
+            .hand_over(call.id, connection.fd.as_fd(), close_on_exec)
+        {
             Ok(()) => Given::Done,
             Err(error) if is_gone(&error) => Given::Gone,
             Err(error) => Given::Kept(errno(&error)),
@@ -554,7 +565,11 @@ impl Guard {
                 continue;
             }
             // POSIX has this error for a connection that went away between poll and accept.
-            let errno = if waiter.blocks { libc::ECONNABORTED } else { libc::EAGAIN };
+            let errno = if waiter.blocks {
+                libc::ECONNABORTED
+            } else {
+                libc::EAGAIN
+            };
             let held = match (full, passed_over && undecided == 1) {
                 (true, _) => HELD,
                 (false, true) => GRACE,
@@ -697,7 +712,9 @@ impl Guard {
             let mut expired = 0;
             for queue in self.listeners.values_mut() {
                 let before = queue.ready.len();
-                queue.ready.retain(|ready| now.duration_since(ready.since) < PATIENCE);
+                queue
+                    .ready
+                    .retain(|ready| now.duration_since(ready.since) < PATIENCE);
                 expired += before - queue.ready.len();
             }
             self.held -= expired;

@@ -52,7 +52,8 @@ pub(crate) fn launch(options: Options) -> Problem {
 
 /// Starts the guard and puts the filter on this process.
 fn prepare(options: &Options) -> Result<(), Problem> {
-    let problem = |what: &'static str| move |error: io::Error| Problem::new(format!("{what}: {}", reason(&error)));
+    let problem =
+        |what: &'static str| move |error: io::Error| Problem::new(format!("{what}: {}", reason(&error)));
     let (mut ours, theirs) = UnixStream::pair().map_err(problem("cannot make a socket"))?;
     let guard = fork_guard(options, theirs, ours.as_raw_fd()).map_err(problem("cannot start the guard"))?;
     if options.user_namespace {
@@ -73,7 +74,8 @@ fn prepare(options: &Options) -> Result<(), Problem> {
     send_descriptor(&ours, notifications.as_fd()).map_err(problem("cannot reach the guard"))?;
     drop(notifications);
     let mut answer = String::new();
-    ours.read_to_string(&mut answer).map_err(problem("cannot hear the guard"))?;
+    ours.read_to_string(&mut answer)
+        .map_err(problem("cannot hear the guard"))?;
     match answer.strip_prefix("ready") {
         Some("") => Ok(()),
         _ if answer.is_empty() => Err(Problem::new("the guard ended at once".into())),
@@ -119,23 +121,35 @@ fn fork_guard(options: &Options, socket: UnixStream, others: RawFd) -> io::Resul
     }
 }
 
-/// The guard's whole life.
+/// The guard's whole life. It must not return into what its parent does next, not even by a panic.
 fn be_guard(options: &Options, socket: UnixStream, id: OwnedFd) -> ! {
+    let life = std::panic::AssertUnwindSafe(|| live(options, socket, id));
+    let status = std::panic::catch_unwind(life).unwrap_or(1);
+    // SAFETY: ends the process at once; what it had to say has been said.
+    unsafe { libc::_exit(status) }
+}
+
+/// Returns the status to exit with.
+fn live(options: &Options, socket: UnixStream, id: OwnedFd) -> i32 {
     // SAFETY: takes nothing and cannot fail.
     let own: libc::pid_t = unsafe { libc::getpid() };
     let told = std::fs::File::from(id).write_all(&own.to_ne_bytes());
-    let status = match told.and_then(|()| leave_behind(options.log, socket)) {
-        Ok(mut socket) => match guard(options, &mut socket) {
-            Ok(()) => 0,
+    match told.and_then(|()| leave_behind(options.log, socket)) {
+        Ok(socket) => match guard(options, &socket) {
+            Ok(guard) => {
+                // The end of the stream tells the program to go ahead.
+                let _ = (&socket).write_all(b"ready");
+                drop(socket);
+                guard();
+                0
+            }
             Err(error) => {
-                let _ = write!(socket, "{error}");
+                let _ = write!(&socket, "{error}");
                 1
             }
         },
         Err(_) => 1,
-    };
-    // SAFETY: ends the process at once; what it had to say has been said.
-    unsafe { libc::_exit(status) }
+    }
 }
 
 /// Gives up all that belongs to the program: its descriptors, directory, signal handling, limits.
@@ -171,14 +185,16 @@ fn leave_behind(log: Format, socket: UnixStream) -> io::Result<UnixStream> {
             libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
         }
     }
-    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    let null = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
     let stdio = if log == Format::Syslog { 0..3 } else { 0..2 };
-    // SAFETY: numbers only; the socket moves to 3, all above it is closed, and `OwnedFd`s of descriptors that
-    // are closed here are given up before.
+    // SAFETY: numbers only; the socket moves to 3 and all above it is closed, whose owners have given it up.
     unsafe {
         let high = check(libc::fcntl(socket.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 10).into())? as RawFd;
-        let null = check(libc::fcntl(null.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 10).into())? as RawFd;
         let _ = socket.into_raw_fd();
+        let null = null.into_raw_fd();
         for fd in stdio {
             check(libc::dup2(null, fd).into())?;
         }
@@ -188,9 +204,9 @@ fn leave_behind(log: Format, socket: UnixStream) -> io::Result<UnixStream> {
     }
 }
 
-/// Receives the filter's descriptor, finds out whether everything is permitted that will be needed, and then
-/// guards until the last guarded process has ended.
-fn guard(options: &Options, socket: &mut UnixStream) -> Result<(), String> {
+/// Receives the filter's descriptor, and finds out whether everything is permitted that will be needed. What
+/// it returns guards until the last guarded process has ended.
+fn guard(options: &Options, socket: &UnixStream) -> Result<impl FnOnce() + use<>, String> {
     let say = |what: &'static str| move |error: io::Error| format!("{what}: {}", reason(&error));
     let (notifications, process) = receive_descriptor(socket).map_err(say("the guard got no filter"))?;
     may_reach(process, notifications.as_fd()).map_err(|error| {
@@ -212,21 +228,18 @@ fn guard(options: &Options, socket: &mut UnixStream) -> Result<(), String> {
         libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
         limit.rlim_cur
     };
-    let room = descriptors.saturating_sub(SPARE).clamp(descriptors / 4, ROOM) as usize;
-    let mut guard = Guard::new(notifications, Arc::clone(&rules), room).map_err(say("cannot start the guard"))?;
-    let _ = socket.write_all(b"ready");
-    let _ = socket.shutdown(std::net::Shutdown::Both);
-    // SAFETY: the guard's own end of the socket, used no more; the value that owns it is never dropped, as
-    // the process ends by `_exit`.
-    unsafe { libc::close(socket.as_raw_fd()) };
-    if let Err(error) = guard.run() {
-        let line = format!("error: the guard ends: {}", reason(&error));
-        rules.log.line(system::syslog::ERR, line.as_bytes());
-    }
-    drop(guard);
-    rules.log.close();
-    let _ = writer.join();
-    Ok(())
+    let room = descriptors.saturating_sub(SPARE).max(descriptors / 4).min(ROOM) as usize;
+    let mut guard =
+        Guard::new(notifications, Arc::clone(&rules), room).map_err(say("cannot start the guard"))?;
+    Ok(move || {
+        if let Err(error) = guard.run() {
+            let line = format!("error: the guard ends: {}", reason(&error));
+            rules.log.line(system::syslog::ERR, line.as_bytes());
+        }
+        drop(guard);
+        rules.log.close();
+        let _ = writer.join();
+    })
 }
 
 /// Tries what will be needed, on the process that is about to become the program.
@@ -274,7 +287,9 @@ fn send_descriptor(socket: &UnixStream, fd: BorrowedFd<'_>) -> io::Result<()> {
         (*header).cmsg_level = libc::SOL_SOCKET;
         (*header).cmsg_type = libc::SCM_RIGHTS;
         (*header).cmsg_len = libc::CMSG_LEN(4) as _;
-        libc::CMSG_DATA(header).cast::<RawFd>().write_unaligned(fd.as_raw_fd());
+        libc::CMSG_DATA(header)
+            .cast::<RawFd>()
+            .write_unaligned(fd.as_raw_fd());
         check(libc::sendmsg(socket.as_raw_fd(), &message, libc::MSG_NOSIGNAL) as libc::c_long)?;
     }
     Ok(())

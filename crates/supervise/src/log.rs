@@ -122,7 +122,10 @@ impl Log {
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub(crate) fn start(format: Format, daemon: &[u8]) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
+    pub(crate) fn start(
+        format: Format,
+        daemon: &[u8],
+    ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
         let (sender, receiver) = sync_channel(QUEUE);
         let lost = Arc::new(AtomicU64::new(0));
         if format == Format::Syslog {
@@ -270,7 +273,9 @@ fn reason(reason: Reason) -> &'static str {
 }
 
 fn level(severity: Severity) -> &'static str {
-    let names = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
+    let names = [
+        "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug",
+    ];
     names[(severity.0 & 7) as usize]
 }
 
@@ -322,7 +327,11 @@ fn write(entries: &Receiver<Entry>, lost: &AtomicU64, format: Format) {
                 Format::Syslog => Entry::Syslog(syslog::ERR, line.into_bytes()),
                 Format::Text => Entry::Stderr(format!("{} {line}\n", now()).into_bytes()),
                 Format::Json => Entry::Stderr(
-                    format!("{{\"time\":\"{}\",\"event\":\"message\",\"message\":\"{line}\"}}\n", now()).into_bytes(),
+                    format!(
+                        "{{\"time\":\"{}\",\"event\":\"message\",\"message\":\"{line}\"}}\n",
+                        now()
+                    )
+                    .into_bytes(),
                 ),
             });
         }

@@ -100,7 +100,12 @@ impl Lookups {
     fn start(&mut self) {
         while self.running < THREADS {
             let free = |job: &Job| job.name_of().is_none_or(|address| !self.asked.contains(&address));
-            let Some(job) = self.waiting.iter().position(free).and_then(|n| self.waiting.remove(n)) else {
+            let Some(job) = self
+                .waiting
+                .iter()
+                .position(free)
+                .and_then(|n| self.waiting.remove(n))
+            else {
                 return;
             };
             if self.running == self.threads && self.add_thread().is_err() && self.threads == 0 {
@@ -123,7 +128,8 @@ impl Lookups {
                 let Ok(job) = job else {
                     return;
                 };
-                let answer = catch_unwind(AssertUnwindSafe(|| answer(&rules, &job))).unwrap_or(Answer::Refused);
+                let answer =
+                    catch_unwind(AssertUnwindSafe(|| answer(&rules, &job))).unwrap_or(Answer::Refused);
                 if done.send((job, answer)).is_err() {
                     return;
                 }

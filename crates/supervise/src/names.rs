@@ -46,7 +46,10 @@ mod tests {
         for n in 0..KEPT as u32 + 10 {
             names.remember(IpAddr::from(n.to_be_bytes()), b"a.example");
         }
-        assert_eq!(names.recent(&IpAddr::from([0, 0, 0, 1])), Some(b"a.example".to_vec()));
+        assert_eq!(
+            names.recent(&IpAddr::from([0, 0, 0, 1])),
+            Some(b"a.example".to_vec())
+        );
         assert_eq!(names.recent(&IpAddr::from((KEPT as u32 + 1).to_be_bytes())), None);
     }
 }

@@ -78,7 +78,8 @@ impl Notifications {
     /// Does the caller still wait for this call's answer?
     pub(crate) fn is_waiting(&self, id: u64) -> bool {
         let mut id = id;
-        self.ioctl(libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw mut id).is_ok()
+        self.ioctl(libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw mut id)
+            .is_ok()
     }
 
     /// Lets the call fail. One that is gone needs no answer.

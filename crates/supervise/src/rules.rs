@@ -81,10 +81,18 @@ mod tests {
             .map(|found| {
                 let place = found.place.as_ref().unwrap();
                 let name = place.file.file_name().unwrap().to_str().unwrap().to_owned();
-                (name, place.line, String::from_utf8_lossy(&found.text).into_owned())
+                (
+                    name,
+                    place.line,
+                    String::from_utf8_lossy(&found.text).into_owned(),
+                )
             })
             .collect();
-        let expected = [("hosts.allow", 2, "umask"), ("hosts.allow", 5, "nice"), ("hosts.deny", 1, "user")];
+        let expected = [
+            ("hosts.allow", 2, "umask"),
+            ("hosts.allow", 5, "nice"),
+            ("hosts.deny", 1, "user"),
+        ];
         assert_eq!(found.len(), expected.len());
         for (found, (file, line, option)) in found.iter().zip(expected) {
             assert_eq!((found.0.as_str(), found.1), (file, line));

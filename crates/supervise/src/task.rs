@@ -83,7 +83,8 @@ impl Task {
         let ours = pieces.map(|(_, local, length)| piece(local.cast(), length));
         let theirs = pieces.map(|(remote, _, length)| piece(remote as *mut c_void, length));
         // SAFETY: `ours` is memory the callers above borrow, and the kernel checks the other.
-        let moved = check(unsafe { libc::syscall(call, self.thread, ours.as_ptr(), N, theirs.as_ptr(), N, 0) })?;
+        let moved =
+            check(unsafe { libc::syscall(call, self.thread, ours.as_ptr(), N, theirs.as_ptr(), N, 0usize) })?;
         if moved as usize != pieces.iter().map(|(_, _, length)| length).sum::<usize>() {
             return Err(io::Error::from_raw_os_error(libc::EFAULT));
         }
@@ -92,7 +93,10 @@ impl Task {
 
     /// Has the program no descriptor left? `accept` then fails before it looks for a connection.
     pub(crate) fn has_no_descriptor_left(&self) -> bool {
-        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        let mut limit = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
         // SAFETY: room for the answer; nothing is set.
         let asked = unsafe {
             libc::prlimit(

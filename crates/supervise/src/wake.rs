@@ -40,7 +40,12 @@ impl Wakes {
     ///
     /// # Errors
     /// As `socket`, `setns` and `connect` say.
-    pub(crate) fn send(&mut self, listener: u64, to: SocketAddr, beside: BorrowedFd<'_>) -> io::Result<&OwnedFd> {
+    pub(crate) fn send(
+        &mut self,
+        listener: u64,
+        to: SocketAddr,
+        beside: BorrowedFd<'_>,
+    ) -> io::Result<&OwnedFd> {
         let to = canonical(to);
         let socket = socket_beside(beside, &to)?;
         match connect(&socket, &to) {
@@ -58,7 +63,12 @@ impl Wakes {
             socket,
             ends: (from, to),
         };
-        Ok(&self.by_listener.entry(listener).insert_entry(wake).into_mut().socket)
+        Ok(&self
+            .by_listener
+            .entry(listener)
+            .insert_entry(wake)
+            .into_mut()
+            .socket)
     }
 
     /// Is this accepted connection one of the guard's own? Then it is done with; the answer is the listener
@@ -93,7 +103,11 @@ impl Wakes {
 
 /// A stream socket in the same network namespace as another one.
 fn socket_beside(beside: BorrowedFd<'_>, to: &SocketAddr) -> io::Result<OwnedFd> {
-    let family = if to.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let family = if to.is_ipv4() {
+        libc::AF_INET
+    } else {
+        libc::AF_INET6
+    };
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
     // SAFETY: takes numbers only; the descriptor is new.
     let socket = || unsafe { owned(libc::socket(family, kind, 0).into()) };
