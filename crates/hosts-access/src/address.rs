@@ -45,48 +45,50 @@ fn quad_part(part: &[u8]) -> Option<u8> {
     u8::try_from(value).ok()
 }
 
-/// An IPv6 address with its scope id, if one is written.
+/// An IPv6 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ipv6 {
     /// The address.
     pub bits: u128,
-    /// The interface's number.
-    pub scope: Option<u32>,
+    /// Is a scope id written?
+    pub has_scope: bool,
 }
 
 impl Ipv6 {
     /// Reads a numeric IPv6 address, without brackets, as `getaddrinfo` does: a scope id is a number or,
-    /// for link-local addresses, the name of an interface that this host has.
+    /// for link-local addresses, the name of an interface that this host has. Which one makes no difference.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let (address, scope) = match memchr::memchr(b'%', text) {
             Some(at) => (&text[..at], Some(&text[at + 1..])),
             None => (text, None),
         };
         let address: Ipv6Addr = std::str::from_utf8(address).ok()?.parse().ok()?;
-        let scope = match scope {
-            None => None,
-            Some(scope) => Some(scope_id(address, std::str::from_utf8(scope).ok()?)?),
-        };
+        if let Some(scope) = scope {
+            let scope = std::str::from_utf8(scope).ok()?;
+            let is_number = !scope.starts_with('+') && scope.parse::<u32>().is_ok();
+            if !is_number && !(is_link_local(address) && has_interface(scope)) {
+                return None;
+            }
+        }
         Some(Ipv6 {
             bits: address.to_bits(),
-            scope,
+            has_scope: scope.is_some(),
         })
     }
 }
 
-fn scope_id(address: Ipv6Addr, scope: &str) -> Option<u32> {
-    let is_link_local = address.is_unicast_link_local() || address.segments()[0] & 0xff0f == 0xff02;
-    if is_link_local && !scope.is_empty() && !scope.contains('/') && !scope.starts_with('.') {
-        let index = std::fs::read_to_string(format!("/sys/class/net/{scope}/ifindex"));
-        if let Some(index) = index.ok().and_then(|text| text.trim().parse().ok()) {
-            return Some(index);
-        }
-    }
-    if scope.starts_with('+') {
-        None
-    } else {
-        scope.parse().ok()
-    }
+fn is_link_local(address: Ipv6Addr) -> bool {
+    address.is_unicast_link_local() || address.segments()[0] & 0xff0f == 0xff02
+}
+
+/// Has this host, in the network this process is in, an interface of that name? Where that cannot be told, as in
+/// a changed root, it has: the kernel shows clients' addresses with one, and a rule that denies them must hold.
+fn has_interface(name: &str) -> bool {
+    let Ok(table) = std::fs::read_to_string("/proc/net/dev") else {
+        return !name.is_empty();
+    };
+    let mut names = table.lines().filter_map(|line| line.split_once(':'));
+    names.any(|(found, _)| found.trim_start() == name)
 }
 
 /// The IPv4 part of an IPv4-mapped address string, or the string itself.
@@ -115,6 +117,23 @@ mod tests {
         assert_eq!(dotted_quad(b"256.1.1.1"), None);
         assert_eq!(dotted_quad(b"08.1.1.1"), None);
         assert_eq!(dotted_quad(b"255.255.255.255"), None);
+    }
+
+    #[test]
+    fn scope_ids_are_numbers_or_interfaces() {
+        for (text, is_address) in [
+            ("fe80::1%lo", true),
+            ("fe80::1%7", true),
+            ("2001:db8::1%7", true),
+            ("ff02::1%lo", true),
+            ("fe80::1%nosuch", false),
+            ("2001:db8::1%lo", false),
+            ("fe80::1%", false),
+            ("fe80::1%+7", false),
+            ("fe80::1%lo:", false),
+        ] {
+            assert_eq!(Ipv6::parse(text.as_bytes()).is_some(), is_address, "{text}");
+        }
     }
 
     #[test]

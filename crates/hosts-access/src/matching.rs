@@ -155,7 +155,6 @@ pub(crate) fn string_matches(pattern: StringPattern<'_>, string: &[u8]) -> bool 
             .get(..prefix.len())
             .is_some_and(|head| head.eq_ignore_ascii_case(prefix)),
         StringPattern::Bracketed(inner) => match (Ipv6::parse(inner), Ipv6::parse(string)) {
-            // A scope id must be one this host has; what it is makes no difference to the reference.
             (Some(pattern), Some(address)) => pattern.bits == address.bits,
             _ => false,
         },

@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 
 use support::{Daemon, Log, Machine, Neighbour, PATIENCE, packaged, program, wait_until};
 
-/// The server's addresses, IPv4 and IPv6.
-pub const SERVER: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
+/// The server's addresses: IPv4, IPv6, and on the cable alone.
+pub const SERVER: [&str; 3] = ["192.0.2.1", "2001:db8::1", "fe80::1"];
 
-/// The addresses that clients come from.
-pub const CLIENTS: [&str; 8] = [
+/// The addresses that clients come from. The last one is good for the cable alone, and so needs the name of its
+/// end there: `fe80::2%eth0`.
+pub const CLIENTS: [&str; 9] = [
     "192.0.2.2/24",
     "192.0.2.3/24",
     "192.0.2.4/24",
@@ -27,6 +28,7 @@ pub const CLIENTS: [&str; 8] = [
     "192.0.2.7/24",
     "2001:db8::2/64",
     "2001:db8::3/64",
+    "fe80::2/64",
 ];
 
 /// The first port that services listen on; they stand in their order.
@@ -83,8 +85,9 @@ pub struct Setting<'m> {
 impl<'m> Setting<'m> {
     /// Connects the two.
     pub fn new(machine: &'m Machine) -> Self {
-        let ours = [format!("{}/24", SERVER[0]), format!("{}/64", SERVER[1])];
-        let client = machine.neighbour("client", &[&ours[0], &ours[1]], &CLIENTS);
+        let [v4, v6, link] = SERVER;
+        let ours = [format!("{v4}/24"), format!("{v6}/64"), format!("{link}/64")];
+        let client = machine.neighbour("client", &ours.each_ref().map(|a| &**a), &CLIENTS);
         // The service says that it was reached, and nothing of what the client sends.
         machine.put_program("/srv/service", "#!/bin/sh\necho served\n");
         Setting {
@@ -182,13 +185,13 @@ impl<'m> Setting<'m> {
 
     /// Connects to a port of the server.
     pub fn connect(&self, from: &str, port: u16) -> Daemon {
-        let server = SERVER[usize::from(from.contains(':'))];
+        let server = server_for(from);
         // Not root, for the ident server to name.
         let mut command = self.client.command("setpriv");
         command
             .args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"])
             .arg(packaged("nc"))
-            .args(["-N", "-s", from, server, &port.to_string()])
+            .args(["-N", "-s", from, &server, &port.to_string()])
             .stdin(Stdio::null());
         Daemon::start(&mut command)
     }
@@ -217,6 +220,16 @@ impl<'m> Setting<'m> {
             .filter(|entry| entry.ident == service)
             .map(|entry| format!("<{}>{}", entry.priority, entry.text))
             .collect()
+    }
+}
+
+/// The server's address, as a client with this one reaches it.
+pub fn server_for(from: &str) -> String {
+    let [v4, v6, link] = SERVER;
+    match from.split_once('%') {
+        Some((_, interface)) => format!("{link}%{interface}"),
+        None if from.contains(':') => v6.to_owned(),
+        None => v4.to_owned(),
     }
 }
 

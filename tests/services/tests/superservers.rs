@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use services_tests::{Guard, SERVER, Setting, Visit, is_listening};
+use services_tests::{Guard, SERVER, Setting, Visit, is_listening, server_for};
 use support::{Daemon, alone, packaged, wait_until};
 
 const ALLOW: &str = "service: 192.0.2.2 [2001:db8::2]\ncounted: 192.0.2.2 192.0.2.3\n";
@@ -98,6 +98,43 @@ fn systemd_socket_activate() {
     });
 }
 
+/// A socket for both families, as programs have it that know IPv6 alone. Rules mean the IPv4 address.
+#[test]
+fn clients_of_a_socket_for_both_families() {
+    alone(|machine| {
+        let setting = Setting::new(machine);
+        machine.put_program("/srv/service", ECHO);
+        setting.tables(
+            "service: 192.0.2.2\nservice: 192.0.2.4/30: twist /bin/echo %a %A %h %n\n",
+            "ALL: ALL\n",
+        );
+        machine.put("/etc/hosts", "192.0.2.5 five.example.org\n");
+        let mut seen = Vec::new();
+        for guard in [Guard::Reference, Guard::Ours] {
+            setting.log().clear();
+            let named = format!("exec -a /srv/service {} one", guard.program().display());
+            let mut command = Command::new(packaged("systemd-socket-activate"));
+            command.args(["--accept", "--inetd", "--listen=2001"]);
+            let activate = Daemon::start(command.args(["bash", "-c", &named]));
+            wait_until("the socket", || is_listening(2001).then_some(()));
+            let texts = ["192.0.2.2", "192.0.2.3", "192.0.2.5"].map(|from| {
+                let mut client = setting.connect(from, 2001);
+                client.ended();
+                client.output()
+            });
+            drop(activate);
+            seen.push((texts, setting.lines("service")));
+        }
+        assert_eq!(seen[1], seen[0]);
+        let mapped = "::ffff:192.0.2.5 ::ffff:192.0.2.1 ::ffff:192.0.2.5 five.example.org\n";
+        assert_eq!(seen[1].0, ["one\n", "", mapped]);
+        assert_eq!(
+            seen[1].1[0],
+            "<30>connect from ::ffff:192.0.2.2 (::ffff:192.0.2.2)"
+        );
+    });
+}
+
 /// A service that answers one datagram.
 const DATAGRAM_SERVICE: &str = r#"#!/usr/bin/perl
 open(my $socket, "+<&=", 0) or die;
@@ -107,7 +144,7 @@ send($socket, "you said $question", 0, $client);
 
 /// Sends a datagram and returns the answer; an empty one where none comes.
 fn ask(setting: &Setting<'_>, from: &str, port: u16, question: &str, wait: &str) -> String {
-    let server = SERVER[usize::from(from.contains(':'))];
+    let server = server_for(from);
     let mut command = setting.client.command("sh");
     let script = format!("echo {question} | nc -u -w {wait} -s {from} {server} {port}");
     let mut client = Daemon::start(command.args(["-c", &script]));

@@ -42,6 +42,8 @@ except: ALL EXCEPT 192.0.2.2
 wild: 192.0.2.?
 at-server@192.0.2.1: ALL
 at-other@192.0.2.9: ALL
+link: [fe80::]/64
+link-scope: [fe80::2%to-client]
 2019: ALL
 not a rule
 told: ALL: severity local3.notice
@@ -76,6 +78,8 @@ severe: ALL: severity auth.crit: deny
                 ("severe", "192.0.2.2", ""),
                 ("in-deny", "192.0.2.2", "served\n"),
                 ("empty", "2001:db8::3", ""),
+                ("link", "fe80::2%eth0", "served\n"),
+                ("link-scope", "fe80::2%eth0", "served\n"),
             ]
             .map(visit),
         );
@@ -88,7 +92,7 @@ severe: ALL: severity auth.crit: deny
         assert_eq!(
             seen["except"].log,
             [
-                "<27>warning: /etc/hosts.allow, line 19: missing \":\" separator",
+                "<27>warning: /etc/hosts.allow, line 21: missing \":\" separator",
                 "<28>refused connect from 192.0.2.2 (192.0.2.2)"
             ]
         );

@@ -169,7 +169,10 @@ impl<'t> Reach<'t> {
                 }
                 StringPattern::Prefix(prefix) if !tries_name => v4_prefix(prefix),
                 StringPattern::Bracketed(inner) => match Ipv6::parse(inner) {
-                    Some(Ipv6 { bits, scope: None }) => Reach::V6(bits, 128),
+                    Some(Ipv6 {
+                        bits,
+                        has_scope: false,
+                    }) => Reach::V6(bits, 128),
                     _ => Reach::Other(pattern),
                 },
                 _ if !tries_name => Reach::Other(pattern),
