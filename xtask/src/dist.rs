@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::libwrap;
 use crate::shell::{Result, cargo, read, root, target};
 
 /// How to build.
@@ -41,6 +42,7 @@ pub fn build(profile: Profile) -> Result<PathBuf> {
         fs::remove_dir_all(&into).map_err(|error| format!("{}: {error}", into.display()))?;
     }
     programs(profile, &into)?;
+    libwrap::build(profile, &into)?;
     manual_pages(&into)?;
     documents(&into.join("usr/share/doc/tcpwrap"))?;
     Ok(into)
@@ -142,7 +144,7 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Copies one file, making directories as needed.
-fn copy(from: &Path, to: &Path, mode: u32) -> Result<()> {
+pub fn copy(from: &Path, to: &Path, mode: u32) -> Result<()> {
     let copied = fs::create_dir_all(to.parent().unwrap_or(to))
         .and_then(|()| fs::copy(from, to))
         .and_then(|_| fs::set_permissions(to, fs::Permissions::from_mode(mode)));

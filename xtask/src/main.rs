@@ -8,6 +8,7 @@ mod bench;
 mod dist;
 #[cfg(test)]
 mod documents;
+mod libwrap;
 mod packages;
 mod shell;
 mod test;

@@ -5,6 +5,7 @@
 
 use crate::address::{Ipv6, dotted_quad, reduce_mapped};
 use crate::request::{PARANOID, Request, Side, UNKNOWN};
+use crate::syntax::cidr_mask;
 use crate::syntax::list::list_matches;
 use crate::syntax::pattern::{ClientPattern, DaemonPattern, HostPattern, Service, StringPattern};
 use crate::text::atoi;
@@ -123,10 +124,7 @@ impl Network {
             });
         }
         let net = dotted_quad(net)?;
-        let mask = dotted_quad(mask).or_else(|| match u32::try_from(atoi(mask)) {
-            Ok(length @ 1..=32) => Some(u32::MAX << (32 - length)),
-            _ => None,
-        })?;
+        let mask = dotted_quad(mask).or_else(|| cidr_mask(mask))?;
         Some(Network::V4 { net, mask })
     }
 

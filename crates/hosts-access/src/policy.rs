@@ -1,10 +1,12 @@
 //! Two tables kept ready by a process that decides many requests.
 //!
 //! A policy notices edited, replaced, created and removed files before each decision, and answers any
-//! number of threads at once: no lock is held while a decision looks things up or runs commands.
+//! number of threads at once: no lock is held while a decision looks things up or runs commands, nor while
+//! files are looked at. While one thread compiles, the others decide by scanning; so does the child of a
+//! process that forked while another of its threads held a lock, since nothing here waits for one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 use crate::decide::{Evaluation, Files, NoTrace, Tables};
 use crate::decision::{Decision, TableKind};
@@ -36,6 +38,7 @@ use crate::syntax::pattern::{ClientPattern, DaemonPattern, HostPattern};
 pub struct Policy {
     tables: Tables,
     current: Mutex<Option<Arc<Compiled>>>,
+    compiling: Mutex<()>,
 }
 
 impl Policy {
@@ -44,6 +47,7 @@ impl Policy {
         Policy {
             tables,
             current: Mutex::new(None),
+            compiling: Mutex::new(()),
         }
     }
 
@@ -54,20 +58,56 @@ impl Policy {
 
     /// Decides one request by the tables as they are now.
     pub fn decide(&self, request: &mut Request<'_>) -> Decision {
-        self.current().decide(request)
+        match self.try_current() {
+            Some(compiled) => compiled.decide(request),
+            None => self.tables.decide(request),
+        }
     }
 
-    /// The tables as they are now, compiled; read again only where they changed.
+    /// The tables as they are now, compiled. Waits where another thread is compiling them, so not for a
+    /// process that may have forked meanwhile.
     pub fn current(&self) -> Arc<Compiled> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*current {
-            Some(compiled) if !compiled.is_stale() => Arc::clone(compiled),
-            old => {
-                let compiled = Arc::new(Compiled::new(&self.tables, old.as_deref()));
-                *current = Some(Arc::clone(&compiled));
-                compiled
+        loop {
+            if let Some(compiled) = self.try_current() {
+                return compiled;
+            }
+            drop(self.compiling.lock());
+        }
+    }
+
+    /// The tables as they are now, compiled; read again only where they changed. Nothing while another
+    /// thread compiles them.
+    fn try_current(&self) -> Option<Arc<Compiled>> {
+        let kept = self.kept()?.clone();
+        if let Some(compiled) = &kept
+            && !compiled.is_stale()
+        {
+            return kept;
+        }
+        let _compiling = match self.compiling.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        let compiled = Arc::new(Compiled::new(&self.tables, kept.as_deref()));
+        if let Some(mut kept) = self.kept() {
+            *kept = Some(Arc::clone(&compiled));
+        }
+        Some(compiled)
+    }
+
+    /// What was compiled last. It is locked for no longer than a copy takes, so a lock that stays held is
+    /// one that was held in another thread when this process forked.
+    fn kept(&self) -> Option<MutexGuard<'_, Option<Arc<Compiled>>>> {
+        const PATIENCE: usize = 1000;
+        for _ in 0..PATIENCE {
+            match self.current.try_lock() {
+                Ok(guard) => return Some(guard),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
             }
         }
+        None
     }
 }
 

@@ -147,6 +147,12 @@ impl<'h> Request<'h> {
         self
     }
 
+    /// Names the rule that log lines are about, where a table is not read by the engine.
+    pub fn at(mut self, place: Option<Place>) -> Self {
+        self.place = place;
+        self
+    }
+
     fn end(&mut self, side: Side) -> &mut End {
         match side {
             Side::Client => &mut self.client,

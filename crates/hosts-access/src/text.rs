@@ -40,7 +40,7 @@ pub(crate) fn trim(mut text: &[u8]) -> &[u8] {
 
 /// The position of the first `delimiter` outside square brackets. Brackets are only counted: an
 /// unbalanced one hides every delimiter after it.
-pub(crate) fn find_outside_brackets(text: &[u8], delimiter: u8) -> Option<usize> {
+pub fn find_outside_brackets(text: &[u8], delimiter: u8) -> Option<usize> {
     let mut depth = 0i64;
     for (at, &byte) in text.iter().enumerate() {
         match byte {

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use hosts_access::decide::reason;
 
+use crate::endpoints::Endpoint;
 use crate::poll;
+use crate::syslog::{self, Log};
 
 /// A banner file may be this large, in bytes.
 pub const LARGEST_BANNER: u64 = 64 << 10;
@@ -204,6 +206,38 @@ pub fn source_routed(options: &[u8]) -> bool {
         rest = rest.get(length..).unwrap_or_default();
     }
     false
+}
+
+/// Refuses a client that chose the route of its packets, and logs that. Other IP options are logged and
+/// cleared, so that what is sent back carries none.
+pub fn ip_options_allow(client: BorrowedFd<'_>, endpoint: &Endpoint, log: &Log<'_>) -> bool {
+    let options = match endpoint.internet() {
+        // Only IPv4 has them; a socket that cannot tell has none.
+        Some(_) => ip_options(client).unwrap_or_default(),
+        None => return true,
+    };
+    if options.is_empty() {
+        return true;
+    }
+    let mut line = endpoint.text();
+    if source_routed(&options) {
+        line.splice(0..0, *b"refused connect from ");
+        line.extend_from_slice(b" with IP source routing options");
+        log(syslog::WARNING, &line);
+        return false;
+    }
+    line.splice(0..0, *b"connect from ");
+    line.extend_from_slice(b" with IP options (ignored):");
+    for byte in &options {
+        line.extend_from_slice(format!(" {byte:02x}").as_bytes());
+    }
+    log(syslog::NOTICE, &line);
+    if let Err(error) = clear_ip_options(client) {
+        let line = format!("setsockopt IP_OPTIONS NULL: {}", reason(&error));
+        log(syslog::ERR, line.as_bytes());
+        return false;
+    }
+    true
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ unsafe fn family(address: *const sockaddr, length: usize) -> Option<c_int> {
 }
 
 /// A socket address as the kernel takes it.
-pub(crate) struct Raw {
+pub struct Raw {
     storage: sockaddr_storage,
     length: socklen_t,
 }
@@ -60,11 +60,13 @@ impl Raw {
         }
     }
 
-    pub(crate) fn as_ptr(&self) -> *const sockaddr {
+    /// Where it is.
+    pub fn as_ptr(&self) -> *const sockaddr {
         (&raw const self.storage).cast()
     }
 
-    pub(crate) fn length(&self) -> socklen_t {
+    /// How long it is, in bytes.
+    pub fn length(&self) -> socklen_t {
         self.length
     }
 

@@ -6,7 +6,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Stdin};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -59,7 +59,7 @@ pub fn main(mut arguments: Vec<Vec<u8>>) -> i32 {
         syslog::write(syslog::ERR, line.as_bytes());
         return 0;
     }
-    if !ip_options_allow(client, &host) {
+    if !connection::ip_options_allow(client, &host.endpoints().client, &syslog::write) {
         connection::shut_down(client);
         return 0;
     }
@@ -118,39 +118,6 @@ fn is_this_program(program: &[u8]) -> bool {
 /// Logs a line about the decision at the severity its rule set, or else at `severity`.
 fn say(decision: &Decision, severity: Severity, line: &[&[u8]]) {
     syslog::write(decision.severity.unwrap_or(severity), &line.concat());
-}
-
-/// Refuses a client that chose the route of its packets, and logs that. Other IP options are logged and
-/// cleared, so that what is sent back carries none.
-fn ip_options_allow(client: BorrowedFd<'_>, host: &SocketHost<'_>) -> bool {
-    let endpoint = &host.endpoints().client;
-    let options = match endpoint.internet() {
-        // Only IPv4 has them; a socket that cannot tell has none.
-        Some(_) => connection::ip_options(client).unwrap_or_default(),
-        None => return true,
-    };
-    if options.is_empty() {
-        return true;
-    }
-    let mut line = endpoint.text();
-    if connection::source_routed(&options) {
-        line.splice(0..0, *b"refused connect from ");
-        line.extend_from_slice(b" with IP source routing options");
-        syslog::write(syslog::WARNING, &line);
-        return false;
-    }
-    line.splice(0..0, *b"connect from ");
-    line.extend_from_slice(b" with IP options (ignored):");
-    for byte in &options {
-        line.extend_from_slice(format!(" {byte:02x}").as_bytes());
-    }
-    syslog::write(syslog::NOTICE, &line);
-    if let Err(error) = connection::clear_ip_options(client) {
-        let line = format!("setsockopt IP_OPTIONS NULL: {}", reason(&error));
-        syslog::write(syslog::ERR, line.as_bytes());
-        return false;
-    }
-    true
 }
 
 #[cfg(test)]

@@ -7,7 +7,16 @@ pub mod list;
 pub mod option;
 pub mod pattern;
 
-use crate::text::find_outside_brackets;
+use crate::text::atoi;
+pub use crate::text::find_outside_brackets;
+
+/// The mask of a prefix length, 1 to 32, read as C's `atoi` reads it: leading digits, the rest ignored.
+pub fn cidr_mask(length: &[u8]) -> Option<u32> {
+    match u32::try_from(atoi(length)) {
+        Ok(length @ 1..=32) => Some(u32::MAX << (32 - length)),
+        _ => None,
+    }
+}
 
 /// The fields of a rule: `daemons : clients [: options]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,243 @@
+//! The decision (hosts_access(3)): `hosts_access` and `hosts_ctl`.
+//!
+//! A process that decides once scans its tables; from its second decision on it keeps them compiled, by
+//! their paths. No lock is held while anything is looked up or run.
+
+use std::ffi::{CString, c_char, c_int};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+
+use hosts_access::expand::client_info;
+use hosts_access::{Decision, Effect, Policy, Severity, TableKind, Tables, Verdict};
+use system::commands;
+
+use crate::entry::guard;
+use crate::host::StructHost;
+use crate::log;
+use crate::request::{wrap_request_clear, wrap_request_put};
+use crate::strings::{bytes, c_bytes};
+use crate::structs::{
+    RequestInfo, allow_severity, deny_severity, dry_run, hosts_allow_table, hosts_deny_table, resident,
+    wrap_call_clean_exit,
+};
+
+/// Decides a request: 1 is granted, 0 is denied.
+///
+/// # Safety
+/// `request` points to a request whose strings end in NUL and whose methods take their arguments.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hosts_access(request: *mut RequestInfo) -> c_int {
+    guard(0, || {
+        // SAFETY: the interface has the program and the library share these; copies are taken.
+        let (tables, is_resident) = unsafe {
+            let calls = (&raw const resident).read();
+            if calls <= 0 {
+                (&raw mut resident).write(calls + 1);
+            }
+            (tables(), calls >= 0)
+        };
+        // SAFETY: as the caller promises.
+        let mut host = unsafe { StructHost::new(request) };
+        // SAFETY: as the caller promises.
+        let mut asked = unsafe { crate::host::request(&mut host, request) };
+        let policy = if is_resident { policy(&tables) } else { None };
+        let decision = match policy {
+            Some(policy) => policy.decide(&mut asked),
+            None => tables.decide(&mut asked),
+        };
+        let client = client_info(&mut asked);
+        drop(asked);
+        // SAFETY: as the caller promises.
+        unsafe { conclude(request, &decision, &client) }
+    })
+}
+
+/// Decides a request that is described in words. Empty strings, or null, stand for what is not known.
+///
+/// # Safety
+/// Each is null or a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hosts_ctl(
+    daemon: *mut c_char,
+    name: *mut c_char,
+    address: *mut c_char,
+    user: *mut c_char,
+) -> c_int {
+    let mut request = std::mem::MaybeUninit::<RequestInfo>::uninit();
+    let request = request.as_mut_ptr();
+    // SAFETY: there is room for a request, and the keys take strings.
+    unsafe {
+        wrap_request_clear(request);
+        for (key, value) in [(2, daemon), (4, name), (5, address), (3, user)] {
+            wrap_request_put(request, key, value.cast());
+        }
+        hosts_access(request)
+    }
+}
+
+/// Where the program wants its tables read from.
+///
+/// # Safety
+/// The program does not change the paths meanwhile.
+unsafe fn tables() -> Tables {
+    // SAFETY: they point to C strings, as the caller promises.
+    let path = |text: *const *const c_char| unsafe {
+        Path::new(std::ffi::OsStr::from_bytes(c_bytes(text.read()))).to_path_buf()
+    };
+    Tables::new(
+        path(&raw const hosts_allow_table),
+        path(&raw const hosts_deny_table),
+    )
+}
+
+/// The policy kept for these tables. Nothing where another thread is at the list, or was when this process
+/// forked.
+fn policy(tables: &Tables) -> Option<Arc<Policy>> {
+    /// A program that keeps changing its tables' paths is not what keeping policies is for.
+    const MOST: usize = 8;
+    static KEPT: Mutex<Vec<Arc<Policy>>> = Mutex::new(Vec::new());
+    let mut kept = briefly(&KEPT)?;
+    if let Some(policy) = kept.iter().find(|policy| policy.tables() == tables) {
+        return Some(Arc::clone(policy));
+    }
+    if kept.len() == MOST {
+        kept.remove(0);
+    }
+    let policy = Arc::new(Policy::new(tables.clone()));
+    kept.push(Arc::clone(&policy));
+    Some(policy)
+}
+
+/// A lock that is never held for long.
+fn briefly<T>(lock: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    for _ in 0..1000 {
+        match lock.try_lock() {
+            Ok(guard) => return Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+        }
+    }
+    None
+}
+
+/// What the program sees of a decision: the severities and the answer. A twist does not return.
+///
+/// # Safety
+/// As [`hosts_access`].
+pub unsafe fn conclude(request: *mut RequestInfo, decision: &Decision, client: &[u8]) -> c_int {
+    if let Some(Severity(severity)) = decision.severity {
+        // SAFETY: the program and the library share these numbers.
+        unsafe {
+            (&raw mut allow_severity).write(severity as c_int);
+            (&raw mut deny_severity).write(severity as c_int);
+        }
+    }
+    match (decision.verdict, decision.effects.last()) {
+        (Verdict::Granted, _) => 1,
+        (Verdict::Delegated, Some(Effect::Twist(command))) => {
+            // SAFETY: as the caller promises.
+            unsafe { twist(request, command, client) };
+            // Only a dry run comes here: then the table gives the answer.
+            c_int::from(
+                decision
+                    .rule
+                    .as_ref()
+                    .is_some_and(|rule| rule.table == TableKind::Allow),
+            )
+        }
+        _ => 0,
+    }
+}
+
+/// Becomes a shell command that talks to the client. In a dry run: says so by clearing `dry_run`.
+///
+/// # Safety
+/// As [`hosts_access`].
+unsafe fn twist(request: *mut RequestInfo, command: &[u8], client: &[u8]) {
+    // SAFETY: a number shared with the program.
+    unsafe {
+        if (&raw const dry_run).read() != 0 {
+            (&raw mut dry_run).write(0);
+            return;
+        }
+    }
+    // SAFETY: as the caller promises; the severity is a number shared with the program.
+    let (fd, sink, severity) = unsafe { ((*request).fd, (*request).sink, (&raw const deny_severity).read()) };
+    let line = [b"twist ", client, b" to ", command].concat();
+    log::write(Severity(severity.unsigned_abs()), &line);
+    if let Some(sink) = sink {
+        // SAFETY: the request's own method.
+        unsafe { sink(fd) };
+    }
+    // SAFETY: the program keeps the connection open.
+    let error = match unsafe { crate::socket::borrowed(fd) } {
+        Some(connection) => commands::twist(command, connection),
+        None => std::io::Error::from_raw_os_error(libc::EBADF),
+    };
+    log::warn(format!("twist_option: /bin/sh: {}", hosts_access::decide::reason(&error)).as_bytes());
+    // SAFETY: as the caller promises; the function may be the program's own.
+    unsafe { wrap_call_clean_exit(request) };
+}
+
+/// Logs that the client is refused, and ends the process.
+///
+/// # Safety
+/// `request` points to a request.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn refuse(request: *mut RequestInfo) {
+    guard((), || {
+        // SAFETY: as the caller promises; the severity is a number shared with the program.
+        let (client, severity) = unsafe {
+            (
+                c_bytes(crate::eval::eval_client(request)),
+                (&raw const deny_severity).read(),
+            )
+        };
+        log::write(
+            Severity(severity.unsigned_abs()),
+            &[b"refused connect from ", client].concat(),
+        );
+    });
+    // SAFETY: as the caller promises; the function may be the program's own.
+    unsafe { wrap_call_clean_exit(request) };
+}
+
+/// Throws away a waiting datagram, which inetd would start the service for again, and ends the process.
+///
+/// # Safety
+/// `request` points to a request.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn clean_exit(request: *mut RequestInfo) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if let Some(sink) = (*request).sink {
+            sink((*request).fd);
+        }
+        libc::exit(0);
+    }
+}
+
+/// Runs a shell command with its stdio on `/dev/null`, and waits for it.
+///
+/// # Safety
+/// `command` is a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shell_cmd(command: *mut c_char) {
+    guard((), || {
+        // SAFETY: as the caller promises.
+        if let Err(error) = commands::spawn(unsafe { c_bytes(command) }) {
+            log::warn(format!("cannot fork: {}", hosts_access::decide::reason(&error)).as_bytes());
+        }
+    });
+}
+
+/// The daemon's name as the engine takes it.
+pub fn daemon(request: &RequestInfo) -> Vec<u8> {
+    bytes(&request.daemon).to_vec()
+}
+
+/// A C string of bytes that hold no NUL.
+pub fn c_string(text: &[u8]) -> CString {
+    CString::new(text).unwrap_or_default()
+}

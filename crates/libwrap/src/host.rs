@@ -1,0 +1,210 @@
+//! A C request as the engine's host: the structure is the cache, its methods do the lookups, functions that
+//! programs may replace carry effects out.
+
+use std::ffi::c_int;
+use std::io;
+
+use hosts_access::{Diagnostic, Effect, Host, Outcome, Place, Request, Side};
+use system::endpoints::Endpoints;
+use system::host::SocketHost;
+use system::{connection, netdb};
+
+use crate::access::{c_string, daemon};
+use crate::eval::{eval_hostaddr, eval_hostname, eval_user};
+use crate::log;
+use crate::socket::{self, sock_hostname, whole_name};
+use crate::strings::{bytes, c_bytes};
+use crate::structs::{
+    Context, HostInfo, RequestInfo, dry_run, hosts_access_verbose, hosts_allow_table, hosts_deny_table,
+    resident, rfc931_timeout, tcpd_context, wrap_call_shell_cmd,
+};
+
+/// Answers from a C request.
+pub struct StructHost {
+    request: *mut RequestInfo,
+    dry_run: bool,
+}
+
+impl StructHost {
+    /// # Safety
+    /// `request` points to a request and outlives the host.
+    pub unsafe fn new(request: *mut RequestInfo) -> Self {
+        // SAFETY: a number shared with the program.
+        StructHost {
+            request,
+            dry_run: unsafe { (&raw const dry_run).read() } != 0,
+        }
+    }
+
+    fn end(&self, side: Side) -> *mut HostInfo {
+        // SAFETY: the request outlives the host; only an address is taken.
+        unsafe {
+            match side {
+                Side::Client => &raw mut (*self.request).client[0],
+                Side::Server => &raw mut (*self.request).server[0],
+            }
+        }
+    }
+
+    fn log_problem(&mut self, at: Option<&Place>, what: &str) {
+        let error = io::Error::from_raw_os_error(libc::EBADF);
+        let text = format!("{what}: {}", hosts_access::decide::reason(&error));
+        self.log(&Diagnostic::new(hosts_access::Kind::Warning, at.cloned(), text));
+    }
+}
+
+/// The engine's request for a C one: what the structure holds already is known.
+///
+/// # Safety
+/// `from` is the request of `host`.
+pub unsafe fn request<'h>(host: &'h mut StructHost, from: *mut RequestInfo) -> Request<'h> {
+    // SAFETY: as the caller promises; the numbers are shared with the program.
+    let (from, verbose, calls) = unsafe {
+        (
+            &*from,
+            (&raw const hosts_access_verbose).read(),
+            (&raw const resident).read(),
+        )
+    };
+    let dry = host.dry_run;
+    let mut request = Request::new(host, daemon(from))
+        .process(bytes(&from.pid))
+        .verbose(verbose)
+        // A dry run tells of a twist, resident or not.
+        .resident(calls > 0 && !dry);
+    for (side, end) in [(Side::Client, &from.client[0]), (Side::Server, &from.server[0])] {
+        if end.addr[0] != 0 {
+            request = request.known_address(side, bytes(&end.addr));
+        }
+        if end.name[0] != 0 {
+            request = request.known_name(side, bytes(&end.name));
+        }
+    }
+    if from.user[0] != 0 {
+        request = request.known_user(bytes(&from.user));
+    }
+    request
+}
+
+/// While the program's or the library's methods run, `tcpd_context` names the rule, for their log lines.
+fn in_context<R>(at: Option<&Place>, run: impl FnOnce() -> R) -> R {
+    let Some(at) = at else { return run() };
+    // SAFETY: the program and the library share these; the paths are C strings.
+    unsafe {
+        let allow = (&raw const hosts_allow_table).read();
+        let is_allow = c_bytes(allow) == at.file.as_os_str().as_encoded_bytes();
+        let file = if is_allow {
+            allow
+        } else {
+            (&raw const hosts_deny_table).read()
+        };
+        let before = (&raw const tcpd_context).read();
+        (&raw mut tcpd_context).write(Context {
+            file,
+            line: c_int::try_from(at.line).unwrap_or(c_int::MAX),
+        });
+        let result = run();
+        (&raw mut tcpd_context).write(before);
+        result
+    }
+}
+
+impl Host for StructHost {
+    fn address(&mut self, side: Side, at: Option<&Place>) -> Vec<u8> {
+        let end = self.end(side);
+        // SAFETY: an end of a request that is there; the result is a string in it.
+        in_context(at, || unsafe { c_bytes(eval_hostaddr(end)).to_vec() })
+    }
+
+    fn name(&mut self, side: Side, _address: &[u8], at: Option<&Place>) -> Vec<u8> {
+        let end = self.end(side);
+        // SAFETY: as above.
+        in_context(at, || unsafe {
+            let own = (*self.request).hostname.is_some_and(|method| {
+                std::ptr::fn_addr_eq(method, sock_hostname as crate::structs::HostMethod)
+            });
+            // The structure has room for 127 bytes of a name; rules are matched with the whole of it.
+            if own && (*end).name[0] == 0 {
+                whole_name(end)
+            } else {
+                c_bytes(eval_hostname(end)).to_vec()
+            }
+        })
+    }
+
+    fn port(&mut self, side: Side) -> Option<u16> {
+        // SAFETY: an end of a request that is there, its address as long as its family says.
+        unsafe { socket::address((*self.end(side)).sin) }.map(|address| address.port())
+    }
+
+    fn user(&mut self, at: Option<&Place>) -> Vec<u8> {
+        let request = self.request;
+        // SAFETY: a request that is there; the result is a string in it.
+        in_context(at, || unsafe { c_bytes(eval_user(request)).to_vec() })
+    }
+
+    fn netgroup(&mut self, group: &[u8], host: &[u8]) -> bool {
+        netdb::in_netgroup(group, host)
+    }
+
+    fn banner(&mut self, directory: &[u8], daemon: &[u8], at: Option<&Place>) -> Option<Vec<u8>> {
+        if self.dry_run {
+            return None;
+        }
+        connection::banner(directory, daemon, &mut |problem| {
+            in_context(at, || log::warn(&problem))
+        })
+    }
+
+    fn perform(&mut self, effect: &Effect, at: Option<&Place>) -> Outcome {
+        let quoted = |what: &str, name: &[u8]| [what.as_bytes(), b"\"", name, b"\""].concat();
+        match effect {
+            Effect::IdentTimeout(seconds) => {
+                // SAFETY: a number shared with the program.
+                unsafe { (&raw mut rfc931_timeout).write(c_int::try_from(*seconds).unwrap_or(c_int::MAX)) };
+                return Outcome::Done;
+            }
+            Effect::Twist(_) => return Outcome::Done,
+            Effect::User { user, .. } if self.dry_run && netdb::user(user).is_none() => {
+                return Outcome::Refused(quoted("unknown user: ", user));
+            }
+            Effect::Group(group)
+            | Effect::User {
+                group: Some(group), ..
+            } if self.dry_run && netdb::group(group).is_none() => {
+                return Outcome::Refused(quoted("unknown group: ", group));
+            }
+            _ if self.dry_run => return Outcome::Done,
+            Effect::Spawn(command) => {
+                let command = c_string(command);
+                // SAFETY: a C string, which the function may not keep; it may be the program's own.
+                in_context(at, || unsafe { wrap_call_shell_cmd(command.as_ptr().cast_mut()) });
+                return Outcome::Done;
+            }
+            _ => {}
+        }
+        // SAFETY: the program keeps its connection open while it is decided about.
+        let Some(connection) = (unsafe { socket::borrowed((*self.request).fd) }) else {
+            match effect {
+                Effect::Keepalive => self.log_problem(at, "setsockopt SO_KEEPALIVE"),
+                Effect::Linger(seconds) => self.log_problem(at, &format!("setsockopt SO_LINGER {seconds}")),
+                Effect::Banner { .. } => {}
+                // What is left does not touch the connection: any descriptor will do.
+                _ => {
+                    if let Ok(null) = std::fs::File::open("/dev/null") {
+                        use std::os::fd::AsFd;
+                        return SocketHost::with_endpoints(null.as_fd(), Endpoints::UNKNOWN, &log::write)
+                            .perform(effect, at);
+                    }
+                    return Outcome::Refused(b"/dev/null cannot be opened".to_vec());
+                }
+            }
+            return Outcome::Done;
+        };
+        SocketHost::with_endpoints(connection, Endpoints::UNKNOWN, &log::write).perform(effect, at)
+    }
+
+    fn log(&mut self, diagnostic: &Diagnostic) {
+        system::syslog::diagnostic(diagnostic, &log::write);
+    }
+}

@@ -1,0 +1,124 @@
+//! Options outside of tables (hosts_access(3)): `process_options`, `percent_x`, `fix_options`.
+
+use std::ffi::{c_char, c_int};
+
+use hosts_access::expand::{client_info, expand};
+use hosts_access::options::{self, End, Ran};
+use hosts_access::{Decision, Effect, Place, Verdict};
+use system::connection;
+use system::endpoints::Endpoint;
+
+use crate::access::conclude;
+use crate::entry::guard;
+use crate::host::{self, StructHost};
+use crate::log;
+use crate::socket;
+use crate::strings::c_bytes;
+use crate::structs::{RequestInfo, tcpd_context};
+
+/// Runs options: 0 when all ran, 1 or -1 for a verdict that `process_options` jumps with.
+///
+/// # Safety
+/// `text` is a C string, `request` points to a request.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wrap_process_options(text: *const c_char, request: *mut RequestInfo) -> c_int {
+    guard(-1, || {
+        // SAFETY: as the caller promises; the context is shared with the program.
+        let (text, mut host, context) = unsafe {
+            (
+                c_bytes(text),
+                StructHost::new(request),
+                (&raw const tcpd_context).read(),
+            )
+        };
+        // SAFETY: a context's file is null or a C string.
+        let place = (!context.file.is_null()).then(|| unsafe {
+            let file = String::from_utf8_lossy(c_bytes(context.file)).into_owned();
+            Place::new(file, context.line.unsigned_abs())
+        });
+        // SAFETY: as the caller promises.
+        let mut asked = unsafe { host::request(&mut host, request) }.at(place);
+        let mut ran = Ran::default();
+        let end = options::run(text, &mut asked, &mut ran);
+        let client = client_info(&mut asked);
+        drop(asked);
+        let is_twist = matches!(ran.effects.last(), Some(Effect::Twist(_)));
+        let (verdict, answer) = match end {
+            End::Through => (Verdict::Granted, 0),
+            End::Verdict(Verdict::Granted, _) => (Verdict::Granted, 1),
+            End::Verdict(Verdict::Delegated, _) if is_twist => (Verdict::Delegated, 0),
+            End::Verdict(..) | End::CommandFailed => (Verdict::Denied, -1),
+        };
+        let decision = Decision {
+            verdict,
+            reason: hosts_access::Reason::Rule,
+            rule: None,
+            effects: ran.effects,
+            severity: ran.severity,
+        };
+        // SAFETY: as the caller promises.
+        unsafe { conclude(request, &decision, &client) };
+        answer
+    })
+}
+
+/// Expands `%` sequences of `text` into `result`, which has room for `size` bytes, and returns it. What does
+/// not fit is logged, and the result is empty.
+///
+/// # Safety
+/// `result` has that room, `text` is a C string, `request` points to a request.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn percent_x(
+    result: *mut c_char,
+    size: c_int,
+    text: *mut c_char,
+    request: *mut RequestInfo,
+) -> *mut c_char {
+    guard((), || {
+        let Ok(size @ 1..) = usize::try_from(size) else {
+            return;
+        };
+        // SAFETY: there is room for one byte at least.
+        unsafe { *result = 0 };
+        // SAFETY: as the caller promises; the context is shared with the program.
+        let expanded = unsafe {
+            let mut host = StructHost::new(request);
+            let mut asked = host::request(&mut host, request);
+            expand(c_bytes(text), &mut asked)
+        };
+        if expanded.len() >= size {
+            log::warn(b"% expansion does not fit and is left out");
+            return;
+        }
+        // SAFETY: it fits, with its NUL.
+        unsafe {
+            result
+                .cast::<u8>()
+                .copy_from_nonoverlapping(expanded.as_ptr(), expanded.len());
+            *result.add(expanded.len()) = 0;
+        }
+    });
+    result
+}
+
+/// Refuses a client that chose the route of its packets; other IP options are logged and cleared.
+///
+/// # Safety
+/// `request` points to a request.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fix_options(request: *mut RequestInfo) {
+    guard((), || {
+        // SAFETY: as the caller promises; the program keeps the connection open.
+        let (client, connection) = unsafe {
+            (
+                socket::address((*request).client[0].sin),
+                socket::borrowed((*request).fd),
+            )
+        };
+        if let (Some(client), Some(connection)) = (client, connection)
+            && !connection::ip_options_allow(connection, &Endpoint::Internet(client), &log::write)
+        {
+            connection::shut_down(connection);
+        }
+    });
+}

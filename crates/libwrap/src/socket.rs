@@ -1,0 +1,176 @@
+//! Who is asking, as the connection tells it (hosts_access(3)): `sock_host` and its methods, `rfc931`.
+
+use std::cell::UnsafeCell;
+use std::ffi::{c_char, c_int};
+use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+use hosts_access::UNKNOWN;
+use system::endpoints::{self, Endpoint, Endpoints};
+use system::{ident, names, sockaddr};
+
+use crate::entry::guard;
+use crate::log;
+use crate::strings::put;
+use crate::structs::{HostInfo, RequestInfo, STRING_LENGTH, rfc931_timeout};
+
+/// The address and port of a socket address.
+///
+/// # Safety
+/// `address` is null or points to a socket address as long as its family says.
+pub unsafe fn address(address: *const libc::sockaddr) -> Option<SocketAddr> {
+    if address.is_null() {
+        return None;
+    }
+    // SAFETY: every socket address has its family.
+    let length = match c_int::from(unsafe { (*address).sa_family }) {
+        libc::AF_INET => size_of::<libc::sockaddr_in>(),
+        libc::AF_INET6 => size_of::<libc::sockaddr_in6>(),
+        _ => return None,
+    };
+    // SAFETY: as the caller promises.
+    unsafe { sockaddr::read(address, length as libc::socklen_t) }
+}
+
+/// A descriptor that a program handed over; nothing where it is none.
+///
+/// # Safety
+/// `fd` stays open as long as the result is used.
+pub unsafe fn borrowed<'f>(fd: c_int) -> Option<BorrowedFd<'f>> {
+    // SAFETY: -1 is left out, the rest as the caller promises.
+    (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// Finds both ends of the connection `request->fd`. The addresses it points to live until the same thread
+/// calls this again.
+///
+/// # Safety
+/// `request` points to a request.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sock_host(request: *mut RequestInfo) {
+    thread_local! {
+        static ENDS: [UnsafeCell<libc::sockaddr_storage>; 2] =
+            // SAFETY: plain data.
+            const { unsafe { std::mem::zeroed() } };
+    }
+    guard((), || {
+        // SAFETY: as the caller promises; the program keeps its descriptor open meanwhile.
+        let (request, connection) = unsafe { (&mut *request, borrowed((*request).fd)) };
+        request.hostname = Some(sock_hostname);
+        request.hostaddr = Some(sock_hostaddr);
+        let Some(connection) = connection else {
+            log::warn(b"can't get client address: Bad file descriptor");
+            return;
+        };
+        let found = Endpoints::of(connection, &mut |text| log::warn(&text));
+        if found.datagram {
+            request.sink = Some(sink);
+        }
+        ENDS.with(|ends| {
+            let ends = [
+                (&found.client, &mut request.client),
+                (&found.server, &mut request.server),
+            ]
+            .into_iter()
+            .zip(ends);
+            for ((endpoint, info), place) in ends {
+                if let Endpoint::Internet(address) = endpoint {
+                    let raw = sockaddr::Raw::from(address);
+                    // SAFETY: a socket address fits into the storage, which this thread alone writes to.
+                    unsafe {
+                        let bytes = raw.as_ptr().cast::<u8>();
+                        place
+                            .get()
+                            .cast::<u8>()
+                            .copy_from_nonoverlapping(bytes, raw.length() as usize);
+                    }
+                    info[0].sin = place.get().cast();
+                } else if let Endpoint::Local = endpoint {
+                    put(&mut info[0].addr, &endpoint.text());
+                }
+            }
+        });
+    });
+}
+
+/// Throws a waiting datagram away.
+///
+/// # Safety
+/// None: a number that is no descriptor does nothing.
+unsafe extern "C" fn sink(fd: c_int) {
+    // SAFETY: whatever the descriptor is, it is open as long as the program leaves it so.
+    if let Some(socket) = unsafe { borrowed(fd) } {
+        endpoints::drain(socket);
+    }
+}
+
+/// Puts the numeric address of one end into its structure.
+///
+/// # Safety
+/// `host` points to one end of a request.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sock_hostaddr(host: *mut HostInfo) {
+    guard((), || {
+        // SAFETY: as the caller promises.
+        let host = unsafe { &mut *host };
+        // SAFETY: programs set `sin` to an address of the length its family has.
+        if let Some(address) = unsafe { address(host.sin) } {
+            put(&mut host.addr, &Endpoint::Internet(address).text());
+        }
+    });
+}
+
+/// Puts the verified name of one end into its structure.
+///
+/// # Safety
+/// As [`sock_hostaddr`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sock_hostname(host: *mut HostInfo) {
+    // SAFETY: as the caller promises.
+    unsafe { whole_name(host) };
+}
+
+/// The same, returning the name whole.
+///
+/// # Safety
+/// As [`sock_hostaddr`].
+pub unsafe fn whole_name(host: *mut HostInfo) -> Vec<u8> {
+    guard(UNKNOWN.to_vec(), || {
+        // SAFETY: as the caller promises.
+        let host = unsafe { &mut *host };
+        // SAFETY: programs set `sin` to an address of the length its family has.
+        let name = match unsafe { address(host.sin) } {
+            Some(address) => names::verified_name(&address, &mut |doubt| log::warn(&doubt)),
+            None => UNKNOWN.to_vec(),
+        };
+        put(&mut host.name, &name);
+        name
+    })
+}
+
+/// Asks the client's ident server whose connection this is. The name, or `unknown`, is put where `user`
+/// points, which has room for 128 bytes.
+///
+/// # Safety
+/// The addresses are as long as their families say; `user` has that room.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rfc931(client: *mut libc::sockaddr, server: *mut libc::sockaddr, user: *mut c_char) {
+    guard((), || {
+        // SAFETY: as the caller promises; the timeout is a number that the program may set.
+        let (client, server, user, timeout) = unsafe {
+            let user = std::slice::from_raw_parts_mut(user, STRING_LENGTH);
+            (
+                address(client),
+                address(server),
+                user,
+                (&raw const rfc931_timeout).read(),
+            )
+        };
+        let timeout = Duration::from_secs(u64::try_from(timeout).unwrap_or(0));
+        let found = client.zip(server).and_then(|(client, server)| {
+            ident::user(&client, &server, timeout, &mut |text| log::warn(&text))
+        });
+        put(user, found.as_deref().unwrap_or(UNKNOWN));
+    });
+}

@@ -1,0 +1,105 @@
+//! Links the C library: `libwrap.so.0` with exactly the exports of `exports.list`, and `libwrap.a`.
+//!
+//! A Rust `cdylib` cannot do it: it drops the symbols of the C part, and a version script brings every other
+//! `no_mangle` back. So cargo builds a static library, and the C compiler links it.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+
+use crate::dist::{Profile, copy};
+use crate::shell::{Result, cargo, read, root, run, target};
+
+/// Builds the library and puts it, its header and its pkg-config file below `into`.
+pub fn build(profile: Profile, into: &Path) -> Result<()> {
+    let archive = archive(profile)?;
+    let exports = exports()?;
+    let lib = into.join("usr/lib");
+    let work = archive.with_file_name("libwrap-link");
+    for directory in [&lib, &work] {
+        fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    }
+    shared(&archive, &exports, &work, &lib.join("libwrap.so.0"))?;
+    let _ = fs::remove_file(lib.join("libwrap.so"));
+    symlink("libwrap.so.0", lib.join("libwrap.so")).map_err(|error| format!("libwrap.so: {error}"))?;
+    fixed(&archive, &exports, &work, &lib.join("libwrap.a"))?;
+    let package = root().join("crates/libwrap");
+    copy(
+        &package.join("include/tcpd.h"),
+        &into.join("usr/include/tcpd.h"),
+        0o644,
+    )?;
+    copy(
+        &package.join("libwrap.pc"),
+        &lib.join("pkgconfig/libwrap.pc"),
+        0o644,
+    )
+}
+
+/// The static library that cargo builds.
+fn archive(profile: Profile) -> Result<std::path::PathBuf> {
+    let (name, directory) = match profile {
+        Profile::Dev => ("dev", "debug"),
+        // For size as much as speed: this is loaded into every daemon.
+        Profile::Release => ("library", "library"),
+    };
+    run(cargo().args(["build", "--quiet", "--package", "libwrap", "--profile", name]))?;
+    Ok(target().join(directory).join("liblibwrap.a"))
+}
+
+/// The names the library exports.
+fn exports() -> Result<Vec<String>> {
+    let path = root().join("crates/libwrap/exports.list");
+    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    Ok(lines
+        .filter_map(|line| line.split_whitespace().nth(1))
+        .map(str::to_owned)
+        .collect())
+}
+
+fn shared(archive: &Path, exports: &[String], work: &Path, to: &Path) -> Result<()> {
+    let script = work.join("exports.map");
+    let names: String = exports.iter().map(|name| format!("    {name};\n")).collect();
+    fs::write(&script, format!("{{\n  global:\n{names}  local:\n    *;\n}};\n"))
+        .map_err(|error| format!("{}: {error}", script.display()))?;
+    let mut link = Command::new("cc");
+    link.args([
+        "-shared",
+        "-Wl,-soname,libwrap.so.0",
+        "-Wl,--gc-sections",
+        "-Wl,--as-needed",
+        "-Wl,-z,relro,-z,now",
+    ]);
+    link.args([
+        "-Wl,-z,defs",
+        "-Wl,--hash-style=gnu",
+        "-Wl,--build-id",
+        "-Wl,-O1",
+        "-s",
+    ]);
+    link.arg(format!("-Wl,--version-script={}", script.display()));
+    link.args(exports.iter().map(|name| format!("-Wl,-u,{name}")));
+    run(link.arg("-o").arg(to).arg(archive).args(["-lgcc_s", "-lc"]))
+}
+
+/// One object with all the library needs, of which only the exports are seen.
+fn fixed(archive: &Path, exports: &[String], work: &Path, to: &Path) -> Result<()> {
+    let object = work.join("libwrap.o");
+    let mut link = Command::new("ld");
+    link.args(["-r", "--gc-sections"])
+        .args(exports.iter().flat_map(|name| ["-u", name]));
+    run(link.arg("-o").arg(&object).arg(archive))?;
+    let mut hide = Command::new("objcopy");
+    hide.args(exports.iter().map(|name| format!("--keep-global-symbol={name}")));
+    // A program's own definitions of these come first.
+    hide.args([
+        "--weaken-symbol=allow_severity",
+        "--weaken-symbol=deny_severity",
+        "--strip-debug",
+    ]);
+    run(hide.arg(&object))?;
+    let _ = fs::remove_file(to);
+    read(Command::new("ar").arg("rcs").arg(to).arg(&object)).map(drop)
+}
