@@ -29,7 +29,9 @@ mod tests;
 mod words;
 
 use std::borrow::Cow;
+use std::io;
 use std::ops::Range;
+use std::thread::ScopedJoinHandle;
 
 pub use code::{Code, Example, Level};
 pub use finding::{Edit, Finding, Fix, Related, Span, apply};
@@ -93,42 +95,149 @@ pub fn check_with(tables: Tables<'_>, options: Options) -> Vec<Finding> {
     let mut earlier = shadow::Earlier::default();
     let mut whole = policy::Whole::default();
     for ((table, document), lines) in tables.iter().zip(&lines) {
-        let blocks = foreign::Blocks::of(document);
-        lines::table(table, document, &mut found);
-        for (number, (entry, line)) in document.entries.iter().zip(lines).enumerate() {
-            if entry.ending == Ending::Nul {
-                break;
-            }
-            let mut cx = Context {
-                table,
-                document,
-                entry,
-                line,
-                is_foreign: blocks.contains(number),
-                found: &mut found,
-            };
-            match content(line) {
-                Content::Comment | Content::Blank => {}
-                Content::NoSeparator => lines::no_separator(&mut cx),
-                Content::Rule(rule) => {
-                    let before = cx.found.len();
-                    lints(&mut cx, &rule);
-                    let new = &cx.found[before..];
-                    let is_broken = new.iter().any(|f| f.level == Level::Error);
-                    // What such a rule hides behind says nothing about what was meant.
-                    let is_misread = new.iter().any(|f| ipv6::CODES.contains(&f.code));
-                    // A line that is not read decides nothing and hides nothing.
-                    if entry.ending == Ending::Newline {
-                        earlier.rule(&mut cx, &rule, is_misread);
-                        whole.rule(&mut cx, &rule, is_broken, options);
-                    }
-                }
-            }
-        }
+        let is_read = |entry: &Entry| entry.ending != Ending::Nul;
+        let read = document.entries.iter().position(|e| !is_read(e));
+        let table = TableLines {
+            table,
+            document,
+            lines: &lines[..read.unwrap_or(lines.len())],
+            blocks: foreign::Blocks::of(document),
+        };
+        lines::table(table.table, document, &mut found);
+        table.check(&mut earlier, &mut whole, options, &mut found);
     }
     whole.end(tables, &mut found);
     found.sort_by_key(|f| (f.table == TableKind::Deny, f.span.bytes.start, f.code.id));
     found
+}
+
+/// The lines of one table that are read.
+struct TableLines<'l> {
+    table: TableKind,
+    document: &'l Document,
+    lines: &'l [Cow<'l, [u8]>],
+    blocks: foreign::Blocks,
+}
+
+/// What the lints of single lines found, and what others want to know of it.
+#[derive(Default)]
+struct Linted {
+    found: Vec<Finding>,
+    /// Rules read otherwise than they were meant: what they hide behind says nothing.
+    misread: Vec<Range<usize>>,
+    /// Rules that do not do what they say.
+    broken: Vec<Range<usize>>,
+}
+
+impl<'l> TableLines<'l> {
+    /// All lints of the table. Those that look at single lines run beside the one that looks at them all,
+    /// which in large tables takes as long.
+    fn check(
+        &self,
+        earlier: &mut shadow::Earlier<'l>,
+        whole: &mut policy::Whole,
+        options: Options,
+        found: &mut Vec<Finding>,
+    ) {
+        const FEW: usize = 4096;
+        let count = self.lines.len();
+        let helpers = match std::thread::available_parallelism() {
+            Ok(cores) if count > FEW => cores.get().saturating_sub(1).clamp(1, 8),
+            _ => 0,
+        };
+        let mut hidden = Vec::new();
+        let linted = std::thread::scope(|scope| {
+            let chunk = count / helpers.max(1) + 1;
+            let started: Vec<_> = (0..helpers)
+                .map(|n| (n * chunk).min(count)..((n + 1) * chunk).min(count))
+                .map(|range| {
+                    let lints = std::thread::Builder::new();
+                    let numbers = range.clone();
+                    (lints.spawn_scoped(scope, || self.lint(numbers)), range)
+                })
+                .collect();
+            self.together(earlier, whole, options, &mut hidden);
+            if started.is_empty() {
+                return vec![self.lint(0..count)];
+            }
+            // A thread that could not be had, or did not come back, is made up for here.
+            let join = |(thread, range): (io::Result<ScopedJoinHandle<'_, Linted>>, Range<usize>)| {
+                let done = thread.ok().and_then(|thread| thread.join().ok());
+                done.unwrap_or_else(|| self.lint(range))
+            };
+            started.into_iter().map(join).collect()
+        });
+        for part in linted {
+            found.extend(part.found);
+            let is_misread = |f: &Finding| is_in(&part.misread, f.span.bytes.start);
+            hidden.retain(|f| !(shadow::CODES.contains(&f.code) && is_misread(f)));
+            if self.table == TableKind::Allow {
+                whole.forget_grants(|at| is_in(&part.broken, at));
+            }
+        }
+        found.extend(hidden);
+    }
+
+    /// The lines of these numbers, each by itself.
+    fn lint(&self, numbers: Range<usize>) -> Linted {
+        let mut linted = Linted::default();
+        for number in numbers {
+            let before = linted.found.len();
+            let mut cx = self.context(number, &mut linted.found);
+            match content(&self.lines[number]) {
+                Content::Comment | Content::Blank => {}
+                Content::NoSeparator => lines::no_separator(&mut cx),
+                Content::Rule(rule) => lints(&mut cx, &rule),
+            }
+            let new = &linted.found[before..];
+            let bytes = || self.document.entries[number].bytes.clone();
+            if new.iter().any(|f| ipv6::CODES.contains(&f.code)) {
+                linted.misread.push(bytes());
+            }
+            if new.iter().any(|f| f.level == Level::Error) {
+                linted.broken.push(bytes());
+            }
+        }
+        linted
+    }
+
+    /// All rules in their order.
+    fn together(
+        &self,
+        earlier: &mut shadow::Earlier<'l>,
+        whole: &mut policy::Whole,
+        options: Options,
+        found: &mut Vec<Finding>,
+    ) {
+        for (number, line) in self.lines.iter().enumerate() {
+            // A line that is not read decides nothing and hides nothing.
+            if self.document.entries[number].ending != Ending::Newline {
+                continue;
+            }
+            if let Content::Rule(rule) = content(line) {
+                let mut cx = self.context(number, found);
+                earlier.rule(&mut cx, &rule);
+                whole.rule(&mut cx, &rule, options);
+            }
+        }
+    }
+
+    fn context<'f>(&self, number: usize, found: &'f mut Vec<Finding>) -> Context<'l, 'f> {
+        Context {
+            table: self.table,
+            document: self.document,
+            entry: &self.document.entries[number],
+            line: &self.lines[number],
+            is_foreign: self.blocks.contains(number),
+            found,
+        }
+    }
+}
+
+/// Does one of the ranges, which are in order, hold the place?
+fn is_in(ranges: &[Range<usize>], at: usize) -> bool {
+    let next = ranges.partition_point(|range| range.end <= at);
+    ranges.get(next).is_some_and(|range| range.contains(&at))
 }
 
 /// The lints that look at one rule.

@@ -196,6 +196,19 @@ pub(super) static CLIENTS: Code = Code {
     needs_host: false,
 };
 
+pub(super) static QUOTED: Code = Code {
+    id: "W316",
+    name: "quoted-expansion",
+    level: Level::Info,
+    meaning: "What the client says of its user stands in quotes here. Every character of it outside letters, \
+        digits and `!@%-_=+:,./` has become `_` before the shell sees it, so a name with a blank, a backslash \
+        or a quote is neither shown nor compared as it is. Quotes are not needed to be safe.",
+    remedy: "Compare with the name as it is after that, or match the user in the list of clients.",
+    bad: allow("sshd: ALL : aclexec [ \"%u\" = 'office user' ]\n"),
+    good: allow("sshd: ALL : aclexec [ %u = office_user ]\n"),
+    needs_host: false,
+};
+
 pub(super) static CODES: &[&Code] = &[
     &UNKNOWN,
     &NO_SPAWN,
@@ -212,6 +225,7 @@ pub(super) static CODES: &[&Code] = &[
     &PORT,
     &RESIDENT,
     &CLIENTS,
+    &QUOTED,
 ];
 
 /// Lints of the options; text from `end` on is a comment's.
@@ -539,6 +553,13 @@ fn expansions(cx: &mut Context<'_, '_>, option: &OptionField<'_>) {
             // One finding for a format: its edits cover all of it.
             return;
         }
+        if matches!(letter, b'u' | b'c') && in_quotes(&text, percent) {
+            let message = format!(
+                "in quotes or not, unusual characters of `%{}` are `_` when the shell sees them",
+                char::from(*letter)
+            );
+            cx.report(&QUOTED, &span, message);
+        }
         if !is_known {
             let shown = quoted(&text[percent..at]);
             let edit = cx.edit(&(span.start..span.start), "%");
@@ -550,6 +571,19 @@ fn expansions(cx: &mut Context<'_, '_>, option: &OptionField<'_>) {
             .fix(Fix::suggested("write `%%` for a percent sign", vec![edit]));
         }
     }
+}
+
+/// Does the position stand between quotes of the shell?
+fn in_quotes(text: &[u8], at: usize) -> bool {
+    let mut quote = None;
+    for byte in &text[..at] {
+        match quote {
+            Some(open) if open == *byte => quote = None,
+            None if matches!(byte, b'"' | b'\'') => quote = Some(*byte),
+            _ => {}
+        }
+    }
+    quote.is_some()
 }
 
 /// Edits that double every single `%` of the word that holds the one at `at`.

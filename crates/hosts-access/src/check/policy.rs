@@ -114,14 +114,8 @@ fn outcome(table: TableKind, rule: &Rule<'_>) -> Outcome {
 }
 
 impl Whole {
-    /// Looks at one rule; `is_broken` where it does not do what it says anyway.
-    pub(super) fn rule(
-        &mut self,
-        cx: &mut Context<'_, '_>,
-        rule: &Rule<'_>,
-        is_broken: bool,
-        options: Options,
-    ) {
+    /// Looks at one rule.
+    pub(super) fn rule(&mut self, cx: &mut Context<'_, '_>, rule: &Rule<'_>, options: Options) {
         // No more is needed of a million rules than that some of them refuse.
         const MOST_DAEMONS: usize = 4096;
         let all_daemons = is_all(&rule.daemons.parts[0], |t| {
@@ -160,14 +154,12 @@ impl Whole {
                 )
                 .help("name the daemons or clients that are to be allowed");
             }
-            let is_limited = !all_clients && !is_broken && cx.table == TableKind::Allow;
+            let is_limited = !all_clients && cx.table == TableKind::Allow;
             if is_limited && self.granted.len() < MOST_DAEMONS {
                 for token in &rule.daemons.parts[0] {
                     if let Service::Name(StringPattern::Exact(name)) = token.pattern.service {
                         let name = name.to_ascii_lowercase();
-                        if self.granted.last().is_none_or(|(last, _)| *last != name) {
-                            self.granted.push((name, cx.span(&token.span)));
-                        }
+                        self.granted.push((name, cx.span(&token.span)));
                     }
                 }
             }
@@ -183,6 +175,11 @@ impl Whole {
                 _ => self.denies_many = true,
             }
         }
+    }
+
+    /// Leaves out grants of the allow table by rules that do not do what they say anyway.
+    pub(super) fn forget_grants(&mut self, is_broken: impl Fn(usize) -> bool) {
+        self.granted.retain(|(_, span)| !is_broken(span.bytes.start));
     }
 
     fn refuses_anyone(&self) -> bool {

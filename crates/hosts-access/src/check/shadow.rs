@@ -149,13 +149,13 @@ impl<'t> Client<'t> {
 
 impl<'t> Earlier<'t> {
     /// Reports the rule if it never decides, then adds it to those that came before.
-    pub(super) fn rule(&mut self, cx: &mut Context<'t, '_>, rule: &Rule<'t>, is_misread: bool) {
+    pub(super) fn rule(&mut self, cx: &mut Context<'t, '_>, rule: &Rule<'t>) {
         let clients: Vec<_> = rule
             .clients
             .tokens()
             .map(|t| Client::new(t.text, &t.pattern))
             .collect();
-        if !cx.is_foreign && !is_misread {
+        if !cx.is_foreign {
             self.report(cx, rule, &clients);
         }
         self.add(cx, rule, &clients);
