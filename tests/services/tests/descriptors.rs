@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use services_tests::Guard;
-use support::{Log, Machine, alone, wait_until};
+use support::{Log, Machine, alone};
 
 /// Runs tcpd in front of `/srv/service` with this on descriptor 0; returns what came out, and the log.
 fn guard(guard: Guard, log: &Log, stdin: Stdio) -> (String, Vec<String>) {
@@ -18,19 +18,11 @@ fn guard(guard: Guard, log: &Log, stdin: Stdio) -> (String, Vec<String>) {
         .output()
         .expect("tcpd runs");
     assert!(output.status.success());
-    let end = wait_until("the log", || {
-        let lines: Vec<_> = log
-            .entries()
-            .into_iter()
-            .map(|entry| format!("<{}>{}", entry.priority, entry.text))
-            .collect();
-        let last = lines.last()?;
-        ["connect from", "getpeername", "cannot execute"]
-            .iter()
-            .any(|word| last.contains(word))
-            .then(|| lines.clone())
-    });
-    (String::from_utf8_lossy(&output.stdout).into_owned(), end)
+    let lines = log.settled().into_iter();
+    let lines = lines
+        .map(|entry| format!("<{}>{}", entry.priority, entry.text))
+        .collect();
+    (String::from_utf8_lossy(&output.stdout).into_owned(), lines)
 }
 
 /// The same with both; returns what ours did.

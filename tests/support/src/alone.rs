@@ -37,6 +37,8 @@ pub fn alone(test: impl FnOnce(&Machine)) {
     let program = std::env::current_exe().expect("a test program has a path");
     let done = Command::new("setpriv")
         .args(["--pdeathsig", "KILL"])
+        // Tests of `nice` count from 0, however politely they are run.
+        .args(["sh", "-c", "renice -n 0 -p $$ >/dev/null; exec \"$@\"", "sh"])
         .args(["timeout", "--foreground", "--signal=KILL", LIMIT])
         .args(["setpriv", "--pdeathsig", "KILL"])
         .args([

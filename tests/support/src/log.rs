@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::wait_until;
@@ -54,6 +54,7 @@ impl Entry {
 #[derive(Debug)]
 pub struct Log {
     entries: Arc<Mutex<Vec<Entry>>>,
+    path: PathBuf,
 }
 
 impl Log {
@@ -76,12 +77,31 @@ impl Log {
                 collected.lock().expect("no panic while it is held").push(entry);
             }
         });
-        Log { entries }
+        Log {
+            entries,
+            path: path.to_path_buf(),
+        }
     }
 
     /// What has come so far.
     pub fn entries(&self) -> Vec<Entry> {
         self.entries.lock().expect("no panic while it is held").clone()
+    }
+
+    /// Everything that was sent before this call, by processes that have ended, say.
+    pub fn settled(&self) -> Vec<Entry> {
+        // What is sent last comes last.
+        const LAST: &str = "everything before this";
+        let socket = UnixDatagram::unbound().expect("a socket");
+        socket
+            .send_to(LAST.as_bytes(), &self.path)
+            .expect("sent to the log");
+        wait_until("the log", || {
+            let mut entries = self.entries.lock().expect("no panic while it is held");
+            let last = entries.iter().position(|entry| entry.text == LAST)?;
+            entries.remove(last);
+            Some(entries.clone())
+        })
     }
 
     /// Waits for an entry whose text contains `part`, and returns the first one.

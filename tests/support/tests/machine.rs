@@ -49,8 +49,9 @@ fn log_lines_are_caught() {
             (4 << 3, 4, "who")
         );
         assert!(entry.process.is_some());
+        assert_eq!(log.settled().len(), 1);
         log.clear();
-        assert_eq!(log.entries(), []);
+        assert_eq!(log.settled(), []);
     });
 }
 
