@@ -66,7 +66,8 @@ impl Ipv6 {
         if let Some(scope) = scope {
             let scope = std::str::from_utf8(scope).ok()?;
             let is_number = !scope.starts_with('+') && scope.parse::<u32>().is_ok();
-            if !is_number && !(is_link_local(address) && has_interface(scope)) {
+            let is_known = is_number || is_link_local(address) && has_interface(scope);
+            if !is_known {
                 return None;
             }
         }

@@ -9,10 +9,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
-use support::{Daemon, Log, Machine, Neighbour, PATIENCE, packaged, program, wait_until};
+use support::{Daemon, Log, Machine, Neighbour, packaged, program, wait_until};
 
 /// The server's addresses: IPv4, IPv6, and on the cable alone.
 pub const SERVER: [&str; 3] = ["192.0.2.1", "2001:db8::1", "fe80::1"];
@@ -157,11 +155,7 @@ impl<'m> Setting<'m> {
         }
         drop(inetd);
         for (service, seen) in &mut all {
-            wait_until(&format!("a log line from {service}"), || {
-                seen.log = self.lines(service);
-                let decided = |line: &String| line.contains("connect from ") || line.contains("twist ");
-                seen.log.iter().any(decided).then_some(())
-            });
+            seen.log = self.lines(service);
         }
         all
     }
@@ -196,26 +190,9 @@ impl<'m> Setting<'m> {
         Daemon::start(&mut command)
     }
 
-    /// Waits for a log line of one service, in the form [`Setting::lines`] gives.
-    ///
-    /// # Panics
-    ///
-    /// When it does not come.
-    pub fn wait_for(&self, service: &str, line: &str) {
-        let start = Instant::now();
-        while !self.lines(service).iter().any(|found| found == line) {
-            assert!(
-                start.elapsed() < PATIENCE,
-                "no {line:?} in {:#?}",
-                self.log.entries()
-            );
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    /// The log lines of one service, each as `<PRIORITY>TEXT`.
+    /// The log lines of one service so far, each as `<PRIORITY>TEXT`.
     pub fn lines(&self, service: &str) -> Vec<String> {
-        let entries = self.log.entries().into_iter();
+        let entries = self.log.settled().into_iter();
         entries
             .filter(|entry| entry.ident == service)
             .map(|entry| format!("<{}>{}", entry.priority, entry.text))

@@ -18,11 +18,14 @@ fn guard(guard: Guard, log: &Log, stdin: Stdio) -> (String, Vec<String>) {
         .output()
         .expect("tcpd runs");
     assert!(output.status.success());
-    let lines = log.settled().into_iter();
-    let lines = lines
+    (String::from_utf8_lossy(&output.stdout).into_owned(), lines(log))
+}
+
+fn lines(log: &Log) -> Vec<String> {
+    let entries = log.settled().into_iter();
+    entries
         .map(|entry| format!("<{}>{}", entry.priority, entry.text))
-        .collect();
-    (String::from_utf8_lossy(&output.stdout).into_owned(), lines)
+        .collect()
 }
 
 /// The same with both; returns what ours did.
@@ -181,15 +184,7 @@ fn with_ip_options(which: Guard, log: &Log, options: &[u8]) -> (String, Vec<Stri
         .output()
         .expect("perl runs");
     assert!(output.status.success(), "{output:?}");
-    log.wait_for("connect from");
-    let lines = log
-        .entries()
-        .into_iter()
-        .map(|entry| format!("<{}>{}", entry.priority, entry.text));
-    (
-        String::from_utf8_lossy(&output.stdout).into_owned(),
-        lines.collect(),
-    )
+    (String::from_utf8_lossy(&output.stdout).into_owned(), lines(log))
 }
 
 #[test]
