@@ -6,9 +6,9 @@ use std::ops::Range;
 
 use super::code::{Code, Level, allow};
 use super::finding::Fix;
-use super::reach::{Never, masked_v6, never};
+use super::reach::{Never, masked_v6, never, v6};
 use super::{Context, daemons, names, quoted};
-use crate::address::{Ipv6, dotted_quad};
+use crate::address::dotted_quad;
 use crate::decision::TableKind;
 use crate::document::Rule;
 use crate::matching::Network;
@@ -335,7 +335,7 @@ fn unmatched(cx: &mut Context<'_, '_>, host: HostPattern<'_>, text: &[u8], span:
         Never::LengthInside => {
             let inner = &text[1..text.len() - 1];
             let slash = memchr::memchr(b'/', inner).unwrap_or(inner.len());
-            let is_sound = Ipv6::parse(&inner[..slash]).is_some();
+            let is_sound = v6(&inner[..slash]).is_some();
             (
                 &LENGTH_INSIDE,
                 format!("{shown} never matches: the prefix length belongs behind the bracket"),
@@ -396,6 +396,8 @@ fn bad_net<'c>(text: &[u8], shown: &str) -> (&'c Code, String, Option<(bool, Vec
 /// A pattern that matches something, but perhaps not what was meant.
 fn doubtful(cx: &mut Context<'_, '_>, host: HostPattern<'_>, text: &[u8], span: &Range<usize>) {
     match host {
+        // Whether a scope is there is for the machine to say.
+        HostPattern::Net { net, .. } if net.contains(&b'%') => {}
         HostPattern::Net { net, mask } => net_doubts(cx, net, mask, text, span),
         HostPattern::Text {
             pattern: StringPattern::Exact(exact),

@@ -10,6 +10,7 @@
 
 mod clients;
 pub mod code;
+mod commands;
 mod comments;
 mod compat;
 mod daemons;
@@ -17,6 +18,7 @@ mod finding;
 pub mod foreign;
 pub mod host;
 mod ipv6;
+mod junk;
 mod lines;
 mod lists;
 mod names;

@@ -49,7 +49,7 @@ pub(super) fn never(pattern: &HostPattern<'_>) -> Option<Never> {
         HostPattern::Text {
             pattern: StringPattern::Bracketed(inner),
             ..
-        } => match Ipv6::parse(inner) {
+        } => match v6(inner) {
             Some(v6) => mapped(v6.bits).map(|v4| Never::Mapped(v4, None)),
             None if dotted_quad(inner).is_some() => Some(Never::BracketedV4),
             None if inner.contains(&b'/') => Some(Never::LengthInside),
@@ -65,7 +65,7 @@ pub(super) fn never(pattern: &HostPattern<'_>) -> Option<Never> {
 
 fn never_net(net: &[u8], mask: &[u8]) -> Option<Never> {
     if let [b'[', inner @ .., b']'] = net {
-        let Some(v6) = Ipv6::parse(inner) else {
+        let Some(v6) = v6(inner) else {
             let is_v4 = dotted_quad(inner).is_some();
             return Some(if is_v4 { Never::BracketedV4 } else { Never::NotV6 });
         };
@@ -120,6 +120,21 @@ fn never_number(pattern: StringPattern<'_>) -> Option<Never> {
     }
 }
 
+/// A numeric IPv6 address as it may be read on some host: a scope id is a number or, for link-local addresses,
+/// an interface that may or may not be there.
+pub(super) fn v6(text: &[u8]) -> Option<Ipv6> {
+    let scope = memchr::memchr(b'%', text);
+    let v6 = Ipv6::parse(&text[..scope.unwrap_or(text.len())])?;
+    let Some(at) = scope else { return Some(v6) };
+    let address = Ipv6Addr::from_bits(v6.bits);
+    let is_number = text.len() > at + 1 && text[at + 1..].iter().all(u8::is_ascii_digit);
+    let is_link_local = address.is_unicast_link_local() || address.segments()[0] & 0xff0f == 0xff02;
+    (is_number || (is_link_local && text.len() > at + 1)).then_some(Ipv6 {
+        has_scope: true,
+        ..v6
+    })
+}
+
 /// The IPv4 address that an IPv4-mapped IPv6 address holds.
 fn mapped(bits: u128) -> Option<Ipv4Addr> {
     Ipv6Addr::from_bits(bits).to_ipv4_mapped()
@@ -168,7 +183,7 @@ impl<'t> Reach<'t> {
                     dotted_quad(exact).map_or(Reach::Other(pattern), |quad| Reach::V4(quad, 32))
                 }
                 StringPattern::Prefix(prefix) if !tries_name => v4_prefix(prefix),
-                StringPattern::Bracketed(inner) => match Ipv6::parse(inner) {
+                StringPattern::Bracketed(inner) => match v6(inner) {
                     Some(Ipv6 {
                         bits,
                         has_scope: false,
@@ -221,7 +236,7 @@ fn scoped(pattern: HostPattern<'_>) -> Option<u128> {
         HostPattern::Text {
             pattern: StringPattern::Bracketed(inner),
             ..
-        } => Ipv6::parse(inner).map(|v6| v6.bits),
+        } => v6(inner).map(|v6| v6.bits),
         _ => None,
     }
 }

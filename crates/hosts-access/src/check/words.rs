@@ -3,9 +3,8 @@
 //! here.
 
 use super::finding::Span;
-use super::reach::never;
+use super::reach::{never, v6};
 use super::{Finding, Level, host, quoted};
-use crate::address::Ipv6;
 use crate::decision::TableKind;
 use crate::files;
 use crate::syntax::pattern::HostPattern;
@@ -73,7 +72,7 @@ fn judge(word: &[u8]) -> Option<String> {
         return Some("`EXCEPT` is a host's name here: such a file has no operators".to_owned());
     }
     let address = &word[..memchr::memchr(b'/', word).unwrap_or(word.len())];
-    if word[0] != b'/' && address.contains(&b':') && Ipv6::parse(address).is_some() {
+    if word[0] != b'/' && address.contains(&b':') && v6(address).is_some() {
         return match word.len() - address.len() {
             // The address as text is compared letter by letter, which may just work.
             0 => Some(format!(

@@ -415,20 +415,14 @@ fn line_of(path: &Path, line: u32) -> Range<usize> {
     0..0
 }
 
-/// Interfaces go by name or by number.
+/// Is there such an interface? Numbers are not looked at when rules are matched.
 fn interface_exists(name: &[u8]) -> bool {
-    let number = std::str::from_utf8(name).ok().and_then(|n| n.parse::<u32>().ok());
-    std::fs::read_dir("/sys/class/net")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .any(|interface| {
-            interface.file_name().as_bytes() == name
-                || number.is_some_and(|number| {
-                    std::fs::read_to_string(interface.path().join("ifindex"))
-                        .is_ok_and(|index| index.trim().parse() == Ok(number))
-                })
-        })
+    name.iter().all(u8::is_ascii_digit)
+        || std::fs::read_dir("/sys/class/net")
+            .into_iter()
+            .flatten()
+            .flatten()
+            .any(|interface| interface.file_name().as_bytes() == name)
 }
 
 /// Who beside root may change a file, by itself or by its directories.

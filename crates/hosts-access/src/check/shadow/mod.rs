@@ -5,18 +5,22 @@
 //! daemons and clients lies within earlier rules that always decide. The work for each rule does not
 //! grow with the number of rules above it.
 
+mod blocks;
+mod clients;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use super::code::{Code, Example, Level};
 use super::finding::{Fix, Span};
-use super::reach::{Reach, masked_v4, masked_v6, string_covers, strings_apart};
+use super::reach::{Reach, string_covers, strings_apart};
 use super::{Context, foreign};
 use crate::decision::TableKind;
 use crate::document::{Document, Entry, List, Rule};
 use crate::syntax::option::Keyword;
-use crate::syntax::pattern::{ClientPattern, DaemonPattern, HostPattern, Service, StringPattern};
+use crate::syntax::pattern::{DaemonPattern, Service, StringPattern};
+use blocks::Cover;
+use clients::{Client, Clients, lower};
 
 pub(super) static SHADOWED: Code = Code {
     id: "W401",
@@ -105,13 +109,6 @@ impl Place<'_> {
     }
 }
 
-/// What covers a request: a rule, alone or as the last of several that do so together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Cover {
-    rule: u32,
-    together: bool,
-}
-
 /// A rule with exceptions.
 struct Excepting<'t> {
     rule: u32,
@@ -119,32 +116,6 @@ struct Excepting<'t> {
     not_daemons: Vec<DaemonPattern<'t>>,
     clients: Vec<Client<'t>>,
     not_clients: Vec<Client<'t>>,
-}
-
-/// A client token, with what its host part reaches.
-#[derive(Clone, Copy)]
-struct Client<'t> {
-    text: &'t [u8],
-    has_user: bool,
-    reach: Reach<'t>,
-}
-
-impl<'t> Client<'t> {
-    fn new(text: &'t [u8], pattern: &ClientPattern<'t>) -> Self {
-        Client {
-            text,
-            has_user: pattern.user.is_some(),
-            reach: Reach::of(pattern.host),
-        }
-    }
-
-    fn covers(&self, inner: &Client<'_>) -> bool {
-        if self.has_user {
-            self.text == inner.text
-        } else {
-            self.reach.covers(&inner.reach)
-        }
-    }
 }
 
 impl<'t> Earlier<'t> {
@@ -396,14 +367,6 @@ fn daemon_key(text: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-fn lower(text: &[u8]) -> Cow<'_, [u8]> {
-    if text.iter().any(u8::is_ascii_uppercase) {
-        Cow::Owned(text.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(text)
-    }
-}
-
 fn daemon_covers(outer: &DaemonPattern<'_>, inner: &DaemonPattern<'_>) -> bool {
     let service = match (outer.service, inner.service) {
         (Service::Name(StringPattern::All), _) => true,
@@ -424,227 +387,6 @@ fn daemons_apart(a: &DaemonPattern<'_>, b: &DaemonPattern<'_>) -> bool {
         (Service::Name(a), Service::Name(b)) => strings_apart(a, b),
         (Service::Port(a), Service::Port(b)) => a != b,
         _ => false,
-    }
-}
-
-/// The clients of earlier rules for one daemon.
-#[derive(Default)]
-struct Clients<'t> {
-    all: Option<u32>,
-    v4: Blocks<u32>,
-    v6: Blocks<u128>,
-    names: HashMap<Cow<'t, [u8]>, u32>,
-    suffixes: HashMap<Cow<'t, [u8]>, u32>,
-    others: HashMap<Cow<'t, [u8]>, u32>,
-    patterns: Vec<(StringPattern<'t>, u32)>,
-}
-
-impl<'t> Clients<'t> {
-    fn add(&mut self, client: &Client<'t>, rule: u32) {
-        if client.has_user {
-            self.others.entry(Cow::Borrowed(client.text)).or_insert(rule);
-            return;
-        }
-        match client.reach {
-            Reach::Nothing => {}
-            Reach::All => self.all = self.all.or(Some(rule)),
-            Reach::V4(net, length) => self.v4.add(net, length, rule),
-            Reach::V6(net, length) => self.v6.add(net, length, rule),
-            Reach::Name(StringPattern::Exact(name)) => {
-                self.names.entry(lower(name)).or_insert(rule);
-            }
-            Reach::Name(StringPattern::Suffix(suffix)) => {
-                self.suffixes.entry(lower(suffix)).or_insert(rule);
-            }
-            Reach::Name(pattern) => {
-                if self.patterns.len() < MOST_TRIED {
-                    self.patterns.push((pattern, rule));
-                }
-            }
-            Reach::Other(_) => {
-                self.others.entry(other_key(client.text)).or_insert(rule);
-            }
-        }
-    }
-
-    fn cover(&self, client: &Client<'_>) -> Option<Cover> {
-        let alone = |rule: u32| Cover {
-            rule,
-            together: false,
-        };
-        if let Some(rule) = self.all {
-            return Some(alone(rule));
-        }
-        if client.has_user
-            && let Some(rule) = self.others.get(client.text)
-        {
-            return Some(alone(*rule));
-        }
-        match client.reach {
-            Reach::V4(net, length) => self.v4.cover(net, length),
-            Reach::V6(net, length) => self.v6.cover(net, length),
-            Reach::Name(name) => self.name(name).map(alone),
-            Reach::Other(HostPattern::Text {
-                pattern: StringPattern::Bracketed(inner),
-                ..
-            }) => {
-                let by_text = self
-                    .others
-                    .get(other_key(client.text).as_ref())
-                    .map(|rule| alone(*rule));
-                let bits = crate::address::Ipv6::parse(inner).map(|v6| v6.bits);
-                by_text.or_else(|| self.v6.cover(bits?, 128))
-            }
-            Reach::Other(_) if !client.has_user => self
-                .others
-                .get(other_key(client.text).as_ref())
-                .map(|rule| alone(*rule)),
-            _ => None,
-        }
-    }
-
-    fn name(&self, inner: StringPattern<'_>) -> Option<u32> {
-        let (text, is_exact) = match inner {
-            StringPattern::Exact(text) => (text, true),
-            StringPattern::Suffix(text) => (text, false),
-            _ => (&b""[..], false),
-        };
-        if !text.is_empty() {
-            let text = lower(text);
-            if is_exact && let Some(rule) = self.names.get(text.as_ref()) {
-                return Some(*rule);
-            }
-            // A suffix covers itself and longer ones, but no name that is only itself.
-            let from = usize::from(is_exact);
-            let found = (from..text.len())
-                .filter(|at| text[*at] == b'.')
-                .find_map(|at| self.suffixes.get(&text[at..]));
-            if let Some(rule) = found {
-                return Some(*rule);
-            }
-        }
-        self.patterns
-            .iter()
-            .find(|(outer, _)| string_covers(*outer, inner))
-            .map(|(_, rule)| *rule)
-    }
-}
-
-/// Netgroups and files are told apart by the case of their letters.
-fn other_key(text: &[u8]) -> Cow<'_, [u8]> {
-    if matches!(text.first(), Some(b'@' | b'/')) {
-        Cow::Borrowed(text)
-    } else {
-        lower(text)
-    }
-}
-
-/// Address blocks that can be halved.
-trait Bits: Copy + Eq + Hash {
-    fn masked(self, length: u32) -> Self;
-    fn sibling(self, length: u32) -> Self;
-}
-
-impl Bits for u32 {
-    fn masked(self, length: u32) -> Self {
-        masked_v4(self, length)
-    }
-
-    fn sibling(self, length: u32) -> Self {
-        self ^ (1 << (32 - length))
-    }
-}
-
-impl Bits for u128 {
-    fn masked(self, length: u32) -> Self {
-        masked_v6(self, length)
-    }
-
-    fn sibling(self, length: u32) -> Self {
-        self ^ (1 << (128 - length))
-    }
-}
-
-/// A set of address blocks. Two halves of a block make the block, so what rules cover together is known.
-struct Blocks<B> {
-    lengths: [u64; 3],
-    blocks: HashMap<(B, u32), Cover, BuildHasherDefault<BlockHasher>>,
-}
-
-/// A quick hash for addresses, of which a large table looks up millions. Not made against tables written
-/// to be slow to check: whoever writes those can as well make them longer.
-#[derive(Default)]
-struct BlockHasher(u64);
-
-impl Hasher for BlockHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u32(&mut self, n: u32) {
-        self.write_u64(u64::from(n));
-    }
-
-    fn write_u128(&mut self, n: u128) {
-        self.write_u64((n >> 64) as u64);
-        self.write_u64(n as u64);
-    }
-
-    fn write_u64(&mut self, n: u64) {
-        // Both halves of the product: the upper bits choose the slot, the lower ones tell its tenants apart.
-        let product = u128::from(self.0 ^ n ^ 0x9e37_79b9_7f4a_7c15) * 0xa076_1d64_78bd_642f;
-        self.0 = (product as u64) ^ ((product >> 64) as u64);
-    }
-}
-
-impl<B> Default for Blocks<B> {
-    fn default() -> Self {
-        Blocks {
-            lengths: [0; 3],
-            blocks: HashMap::default(),
-        }
-    }
-}
-
-impl<B: Bits> Blocks<B> {
-    fn add(&mut self, mut net: B, mut length: u32, rule: u32) {
-        let mut together = false;
-        loop {
-            if self.blocks.contains_key(&(net, length)) {
-                return;
-            }
-            self.lengths[length as usize / 64] |= 1 << (length % 64);
-            self.blocks.insert((net, length), Cover { rule, together });
-            if length == 0 || !self.blocks.contains_key(&(net.sibling(length), length)) {
-                return;
-            }
-            length -= 1;
-            net = net.masked(length);
-            together = true;
-        }
-    }
-
-    fn cover(&self, net: B, length: u32) -> Option<Cover> {
-        for (word, bits) in self.lengths.iter().enumerate() {
-            let mut bits = *bits;
-            while bits != 0 {
-                let shorter = u32::try_from(word).unwrap_or(0) * 64 + bits.trailing_zeros();
-                if shorter > length {
-                    return None;
-                }
-                if let Some(cover) = self.blocks.get(&(net.masked(shorter), shorter)) {
-                    return Some(*cover);
-                }
-                bits &= bits - 1;
-            }
-        }
-        None
     }
 }
 
