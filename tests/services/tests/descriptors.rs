@@ -1,10 +1,12 @@
 //! What tcpd does with descriptors that are no ordinary connection, beside the reference.
 
+use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use services_tests::Guard;
 use support::{Log, Machine, alone};
@@ -118,6 +120,23 @@ fn a_service_that_is_not_there() {
                 "<27>error: cannot execute /srv/service: No such file or directory"
             ]
         );
+    });
+}
+
+/// docs/deviations.md, 9: the reference stays for five seconds.
+#[test]
+fn a_refused_client_is_gone_at_once() {
+    alone(|machine| {
+        let log = set_up(machine);
+        machine.put("/etc/hosts.deny", "ALL: ALL\n");
+        // It may have to be built first.
+        Guard::Ours.program();
+        let (mut client, server) = connection();
+        let start = Instant::now();
+        let (_, lines) = guard(Guard::Ours, &log, server.into());
+        assert_eq!(client.read(&mut [0]).expect("the end"), 0);
+        assert!(start.elapsed() < Duration::from_secs(4));
+        assert_eq!(lines, ["<28>refused connect from 127.0.0.1 (127.0.0.1)"]);
     });
 }
 
