@@ -191,7 +191,13 @@ impl<'l> TableLines<'l> {
                 Content::NoSeparator => lines::no_separator(&mut cx),
                 Content::Rule(rule) => lints(&mut cx, &rule),
             }
-            let new = &linted.found[before..];
+            let new = &mut linted.found[before..];
+            if self.blocks.contains(number) {
+                // Whoever wrote it will look for it as it is.
+                for fix in new.iter_mut().filter_map(|f| f.fix.as_mut()) {
+                    fix.is_safe = false;
+                }
+            }
             let bytes = || self.document.entries[number].bytes.clone();
             if new.iter().any(|f| ipv6::CODES.contains(&f.code)) {
                 linted.misread.push(bytes());

@@ -99,3 +99,20 @@ fn safe_fixes_leave_nothing_of_their_kind() {
         );
     }
 }
+
+#[test]
+fn what_other_programs_wrote_is_not_mended_unasked() {
+    let deny =
+        "#---- BlockHosts Additions\nALL: 2001:db8::1 : deny\n#---- BlockHosts Additions\nALL: ::1 : deny\n";
+    let deny = Document::new("hosts.deny", deny);
+    let tables = Tables {
+        allow: None,
+        deny: Some(&deny),
+    };
+    let safe: Vec<_> = check(tables)
+        .into_iter()
+        .filter(|f| f.code.id == "W201")
+        .map(|f| (f.span.line, f.fix.is_some_and(|fix| fix.is_safe)))
+        .collect();
+    assert_eq!(safe, [(2, false), (4, true)]);
+}
