@@ -98,6 +98,9 @@ fn fixed(archive: &Path, exports: &[String], work: &Path, to: &Path) -> Result<(
         "--weaken-symbol=allow_severity",
         "--weaken-symbol=deny_severity",
         "--strip-debug",
+        // Rust's own library carries its code a second time, for a linker that is not this one.
+        "--remove-section=.llvmbc",
+        "--remove-section=.llvmcmd",
     ]);
     run(hide.arg(&object))?;
     let _ = fs::remove_file(to);
