@@ -116,3 +116,96 @@ fn what_other_programs_wrote_is_not_mended_unasked() {
         .collect();
     assert_eq!(safe, [(2, false), (4, true)]);
 }
+
+/// The lines of rules said never to decide, in the allow and in the deny table.
+fn shadowed(allow: &str, deny: &str) -> (Vec<u32>, Vec<u32>) {
+    let (allow, deny) = (Document::new("a", allow), Document::new("d", deny));
+    let tables = Tables {
+        allow: Some(&allow),
+        deny: Some(&deny),
+    };
+    let found = check(tables);
+    let lines = |table| {
+        found
+            .iter()
+            .filter(|f| f.table == table && matches!(f.code.id, "W401" | "W402"))
+            .map(|f| f.span.line)
+            .collect()
+    };
+    (lines(TableKind::Allow), lines(TableKind::Deny))
+}
+
+#[test]
+fn rules_that_earlier_ones_hide_are_found() {
+    for (allow, deny, expected) in [
+        ("a: 10.\na: 10.1.2.3\n", "", (vec![2], vec![])),
+        ("a: 10.\n", "a: 10.1.2.3\na: 11.\n", (vec![], vec![1])),
+        // Two halves, from two rules.
+        (
+            "a: 10.0.0.0/25\na: 10.0.0.128/25\na: 10.0.0.0/24\na: 10.0.0.\n",
+            "",
+            (vec![3, 4], vec![]),
+        ),
+        (
+            "a: [2001:db8::]/33 [2001:db8:8000::]/33\na: [2001:db8::]/32\n",
+            "",
+            (vec![2], vec![]),
+        ),
+        // One word by each of two rules.
+        (
+            "a: .x.org\nALL: 10.\na: h.x.org, 10.1.1.1\n",
+            "",
+            (vec![3], vec![]),
+        ),
+        ("a, b: 10.\nc: 11.\n", "a b: 10.1.\nb c: 11.\n", (vec![], vec![1])),
+        ("a*: ALL\nab: 10.\n", "", (vec![2], vec![])),
+        (
+            "ALL: ALL EXCEPT 10.0.0.1\na: 11.\na: 10.\n",
+            "",
+            (vec![2], vec![]),
+        ),
+        ("ALL EXCEPT b: 10.\na: 10.1.\nb: 10.1.\n", "", (vec![2], vec![])),
+        (
+            "a: ALL EXCEPT @g\nA : all EXCEPT @g\na: ALL EXCEPT @G\n",
+            "",
+            (vec![2], vec![]),
+        ),
+        ("a: ALL : twist x\na: 10. : allow\n", "", (vec![2], vec![])),
+        ("a: /f\na: /f\na: /F\n", "", (vec![2], vec![])),
+        // In the allow table a command that fails skips the rest; in the deny table it skips nothing.
+        (
+            "a: ALL: aclexec x\na: 10.\n",
+            "a: ALL: aclexec x\na: 10.\n",
+            (vec![2], vec![]),
+        ),
+        (
+            "a: 10.\na: ALL: aclexec x\nb: 10.\n",
+            "a: 10.1.\nb: 10.1.\n",
+            (vec![], vec![1]),
+        ),
+        (
+            "a@10.0.0.1: 10.\na: 10.\na@10.0.0.2: 10.\n",
+            "",
+            (vec![3], vec![]),
+        ),
+        ("a: 10.0.0.1", "a: 10.0.0.1\n", (vec![], vec![])),
+    ] {
+        assert_eq!(shadowed(allow, deny), expected, "{allow:?} {deny:?}");
+    }
+}
+
+#[test]
+fn large_tables_are_checked_line_by_line_all_the_same() {
+    let mut text = String::new();
+    for n in 0..10_000 {
+        let _ = std::fmt::Write::write_fmt(&mut text, format_args!("sshd: 10.{}.{}.1\n", n / 250, n % 250));
+    }
+    text.push_str("sshd: 10.1.1.1\nssh: 10.300.1.1\n");
+    let document = Document::new("hosts.allow", text);
+    let tables = Tables {
+        allow: Some(&document),
+        deny: None,
+    };
+    let found: Vec<_> = check(tables).iter().map(|f| (f.code.id, f.span.line)).collect();
+    assert_eq!(found, [("W402", 10_001), ("W123", 10_002), ("W213", 10_002)]);
+}
