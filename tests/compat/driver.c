@@ -182,6 +182,8 @@ int setsockopt(int fd, int level, int name, const void *value, socklen_t size)
 int setenv(const char *name, const char *value, int overwrite)
 {
     (void) overwrite;
+    if (*name == 0 || strchr(name, '=') != NULL)
+        return -1; /* as it does */
     event("setenv", name);
     event("value", value);
     return 0;
@@ -274,7 +276,7 @@ static void decide(void)
     client.sin_family = server.sin_family = AF_INET;
     client.sin_port = htons(1042);
     server.sin_port = htons(atoi(field[SERVER_PORT]));
-    if (pipe(banner) != 0 || fcntl(banner[0], F_SETFL, O_NONBLOCK) != 0)
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, banner) != 0 || fcntl(banner[0], F_SETFL, O_NONBLOCK) != 0)
         exit(3);
     snprintf(allow, sizeof allow, "%s/hosts.allow", directory);
     snprintf(deny, sizeof deny, "%s/hosts.deny", directory);

@@ -6,7 +6,7 @@
 //!
 //! # Safety
 //! The exported functions trust what C functions trust: pointers to valid structures, strings that end in
-//! NUL. A panic never crosses into C: it is a denial and a log line ([`entry`]).
+//! NUL. A panic never crosses into C: it is a denial and a log line (`entry`).
 
 mod access;
 mod entry;
