@@ -30,9 +30,10 @@ impl StructHost {
     /// `request` points to a request and outlives the host.
     pub unsafe fn new(request: *mut RequestInfo) -> Self {
         // SAFETY: a number shared with the program.
+        let is_dry = unsafe { (&raw const dry_run).read() } != 0;
         StructHost {
             request,
-            dry_run: unsafe { (&raw const dry_run).read() } != 0,
+            dry_run: is_dry,
         }
     }
 

@@ -57,9 +57,9 @@ impl Epoll {
             u64: token,
         };
         // SAFETY: one event, which the call reads.
-        check(
-            unsafe { libc::epoll_ctl(self.0.as_raw_fd(), operation, fd.as_raw_fd(), &raw mut event) }.into(),
-        )?;
+        let status =
+            unsafe { libc::epoll_ctl(self.0.as_raw_fd(), operation, fd.as_raw_fd(), &raw mut event) };
+        check(status.into())?;
         Ok(())
     }
 

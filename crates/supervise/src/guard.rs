@@ -90,6 +90,7 @@ impl Queue {
 }
 
 /// What came of an attempt to accept.
+#[allow(clippy::large_enum_variant, reason = "it is taken apart at once")]
 enum Taken {
     Connection(Accepted),
     Nothing,
