@@ -12,7 +12,7 @@ fn servers(machine: &Machine) -> (Host<'_>, Daemon) {
     let host = Host::on(machine);
     host.put(
         "/etc/inetd.conf",
-        "127.0.0.1:finger stream tcp nowait root /usr/sbin/in.fingerd in.fingerd -w\n\
+        "127.0.0.1:finger stream tcp nowait root /usr/sbin/in.fingerd in.fingerd\n\
          127.0.0.2:finger stream tcp nowait root /bin/cat cat /srv/hostile\n\
          127.0.0.3:finger stream tcp nowait root /usr/bin/yes yes\n",
     );
