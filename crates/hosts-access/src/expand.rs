@@ -1,7 +1,7 @@
 //! % expansion of option values and banners (hosts_access(5), % EXPANSIONS).
 
 use crate::diagnostic::Kind;
-use crate::request::{PARANOID, Request, Side, UNKNOWN};
+use crate::request::{Request, Side, is_known_name, is_unknown};
 
 /// Expands `%` sequences of `text`. Expanded text is made safe for a shell: every character outside
 /// `A–Z a–z 0–9 ! @ % - _ = + : , . /` becomes `_`. The literal part of `text` is left as it is.
@@ -54,7 +54,7 @@ fn push_port(out: &mut Vec<u8>, port: Option<u16>) {
 /// `%h`: the name, if it was looked up and is known; else the address. Starts no name lookup.
 pub fn host_info(request: &mut Request<'_>, side: Side) -> Vec<u8> {
     match request.looked_up_name(side) {
-        Some(name) if name != UNKNOWN && name != PARANOID => name.to_vec(),
+        Some(name) if is_known_name(name) => name.to_vec(),
         _ => request.address(side).to_vec(),
     }
 }
@@ -64,7 +64,7 @@ pub fn host_info(request: &mut Request<'_>, side: Side) -> Vec<u8> {
 pub fn client_info(request: &mut Request<'_>) -> Vec<u8> {
     let host = host_info(request, Side::Client);
     match request.looked_up_user() {
-        Some(user) if user != UNKNOWN => [user, b"@", &host].concat(),
+        Some(user) if !is_unknown(user) => [user, b"@", &host].concat(),
         _ => host,
     }
 }
@@ -72,7 +72,7 @@ pub fn client_info(request: &mut Request<'_>) -> Vec<u8> {
 /// `%s`: `daemon@host`, `daemon@address`, or the daemon alone.
 pub fn server_info(request: &mut Request<'_>) -> Vec<u8> {
     let host = host_info(request, Side::Server);
-    if host == UNKNOWN {
+    if is_unknown(&host) {
         request.daemon().to_vec()
     } else {
         [request.daemon(), b"@", &host].concat()

@@ -4,7 +4,7 @@
 //! come here.
 
 use crate::address::{Ipv6, dotted_quad, reduce_mapped};
-use crate::request::{PARANOID, Request, Side, UNKNOWN};
+use crate::request::{Request, Side, is_known_name, is_unknown};
 use crate::syntax::cidr_mask;
 use crate::syntax::list::list_matches;
 use crate::syntax::pattern::{ClientPattern, DaemonPattern, HostPattern, Service, StringPattern};
@@ -75,10 +75,10 @@ pub(crate) fn host_matches(
     match pattern {
         HostPattern::Netgroup(group) => request.in_netgroup(side, group),
         HostPattern::File(path) => with.file_matches(request, side, path, depth),
-        HostPattern::Known => is_known(request.name(side)) && request.address(side) != UNKNOWN,
+        HostPattern::Known => is_known_name(request.name(side)) && !is_unknown(request.address(side)),
         HostPattern::Local => {
             let name = request.name(side);
-            is_known(name) && !name.contains(&b'.')
+            is_known_name(name) && !name.contains(&b'.')
         }
         HostPattern::Net { net, mask } => {
             Network::parse(net, mask).is_some_and(|n| n.contains(request, side))
@@ -88,10 +88,6 @@ pub(crate) fn host_matches(
                 || (tries_name && string_matches(pattern, request.name(side)))
         }
     }
-}
-
-fn is_known(name: &[u8]) -> bool {
-    name != UNKNOWN && name != PARANOID
 }
 
 /// A `net/mask` token that can match something.
@@ -148,7 +144,7 @@ pub(crate) fn string_matches(pattern: StringPattern<'_>, string: &[u8]) -> bool 
             string.len() > suffix.len() && string[string.len() - suffix.len()..].eq_ignore_ascii_case(suffix)
         }
         StringPattern::All => true,
-        StringPattern::Known => !string.eq_ignore_ascii_case(UNKNOWN),
+        StringPattern::Known => !is_unknown(string),
         StringPattern::Prefix(prefix) => string
             .get(..prefix.len())
             .is_some_and(|head| head.eq_ignore_ascii_case(prefix)),

@@ -12,6 +12,16 @@ pub const UNKNOWN: &[u8] = b"unknown";
 /// The string the name of a client is when its name and address disagree.
 pub const PARANOID: &[u8] = b"paranoid";
 
+/// Is this what an unknown name, address or user is, in upper or lower case?
+pub fn is_unknown(text: &[u8]) -> bool {
+    text.eq_ignore_ascii_case(UNKNOWN)
+}
+
+/// Is this a name that can be believed, neither [`UNKNOWN`] nor [`PARANOID`]?
+pub fn is_known_name(name: &[u8]) -> bool {
+    !is_unknown(name) && !name.eq_ignore_ascii_case(PARANOID)
+}
+
 /// One end of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Side {

@@ -13,6 +13,7 @@ use hosts_access::{Decision, Effect, Policy, Severity, TableKind, Tables, Verdic
 use system::commands;
 
 use crate::entry::guard;
+use crate::eval::{eval_client, eval_hostaddr};
 use crate::host::StructHost;
 use crate::log;
 use crate::request::{wrap_request_clear, wrap_request_put};
@@ -163,19 +164,19 @@ unsafe fn twist(request: *mut RequestInfo, command: &[u8], client: &[u8]) {
         }
     }
     // SAFETY: as the caller promises; the severity is a number shared with the program.
-    let (fd, sink, severity) = unsafe { ((*request).fd, (*request).sink, (&raw const deny_severity).read()) };
+    let (fd, severity) = unsafe { ((*request).fd, (&raw const deny_severity).read()) };
     let line = [b"twist ", client, b" to ", command].concat();
     log::write(Severity(severity.unsigned_abs()), &line);
-    if let Some(sink) = sink {
-        // SAFETY: the request's own method.
-        unsafe { sink(fd) };
-    }
     // SAFETY: the program keeps the connection open.
     let error = match unsafe { crate::socket::borrowed(fd) } {
         Some(connection) => commands::twist(command, connection),
         None => std::io::Error::from_raw_os_error(libc::EBADF),
     };
-    log::warn(format!("twist_option: /bin/sh: {}", hosts_access::decide::reason(&error)).as_bytes());
+    let what = match error.raw_os_error() {
+        Some(libc::EBADF | libc::EMFILE) => "dup",
+        _ => "/bin/sh",
+    };
+    log::warn(format!("twist_option: {what}: {}", hosts_access::decide::reason(&error)).as_bytes());
     // SAFETY: as the caller promises; the function may be the program's own.
     unsafe { wrap_call_clean_exit(request) };
 }
@@ -188,15 +189,16 @@ unsafe fn twist(request: *mut RequestInfo, command: &[u8], client: &[u8]) {
 pub unsafe extern "C" fn refuse(request: *mut RequestInfo) {
     guard((), || {
         // SAFETY: as the caller promises; the severity is a number shared with the program.
-        let (client, severity) = unsafe {
+        let (client, address, severity) = unsafe {
             (
-                c_bytes(crate::eval::eval_client(request)),
+                c_bytes(eval_client(request)),
+                c_bytes(eval_hostaddr(&raw mut (*request).client[0])),
                 (&raw const deny_severity).read(),
             )
         };
         log::write(
             Severity(severity.unsigned_abs()),
-            &[b"refused connect from ", client].concat(),
+            &[b"refused connect from ", client, b" (", address, b")"].concat(),
         );
     });
     // SAFETY: as the caller promises; the function may be the program's own.

@@ -4,7 +4,8 @@
 use std::cell::RefCell;
 use std::ffi::c_char;
 
-use hosts_access::{PARANOID, UNKNOWN};
+use hosts_access::UNKNOWN;
+use hosts_access::request::{is_known_name, is_unknown};
 
 use crate::entry::guard;
 use crate::strings::{bytes, c_bytes, put};
@@ -74,7 +75,7 @@ pub unsafe extern "C" fn eval_hostinfo(host: *mut HostInfo) -> *mut c_char {
     // SAFETY: as the caller promises.
     unsafe {
         let name = bytes(&(*host).name);
-        if name.is_empty() || name == UNKNOWN || name == PARANOID {
+        if name.is_empty() || !is_known_name(name) {
             eval_hostaddr(host)
         } else {
             (&raw mut (*host).name).cast()
@@ -92,7 +93,7 @@ pub unsafe extern "C" fn eval_client(request: *mut RequestInfo) -> *mut c_char {
     unsafe {
         let host = eval_hostinfo(&raw mut (*request).client[0]);
         let user = bytes(&(*request).user);
-        if user.is_empty() || user == UNKNOWN {
+        if user.is_empty() || is_unknown(user) {
             host
         } else {
             joined(user, c_bytes(host))
@@ -109,7 +110,7 @@ pub unsafe extern "C" fn eval_server(request: *mut RequestInfo) -> *mut c_char {
     // SAFETY: as the caller promises.
     unsafe {
         let host = c_bytes(eval_hostinfo(&raw mut (*request).server[0]));
-        if host == UNKNOWN {
+        if is_unknown(host) {
             (&raw mut (*request).daemon).cast()
         } else {
             joined(bytes(&(*request).daemon), host)

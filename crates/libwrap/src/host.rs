@@ -4,7 +4,7 @@
 use std::ffi::c_int;
 use std::io;
 
-use hosts_access::{Diagnostic, Effect, Host, Outcome, Place, Request, Side};
+use hosts_access::{Diagnostic, Effect, Host, Outcome, Place, Request, Side, UNKNOWN};
 use system::endpoints::Endpoints;
 use system::host::SocketHost;
 use system::{connection, netdb};
@@ -13,7 +13,7 @@ use crate::access::{c_string, daemon};
 use crate::eval::{eval_hostaddr, eval_hostname, eval_user};
 use crate::log;
 use crate::socket::{self, sock_hostname, whole_name};
-use crate::strings::{bytes, c_bytes};
+use crate::strings::{bytes, c_bytes, put};
 use crate::structs::{
     Context, HostInfo, RequestInfo, dry_run, hosts_access_verbose, hosts_allow_table, hosts_deny_table,
     resident, rfc931_timeout, tcpd_context, wrap_call_shell_cmd,
@@ -126,7 +126,8 @@ impl Host for StructHost {
             });
             // The structure has room for 127 bytes of a name; rules are matched with the whole of it.
             if own && (*end).name[0] == 0 {
-                whole_name(end)
+                put(&mut (*end).name, UNKNOWN);
+                whole_name(end).unwrap_or(UNKNOWN.to_vec())
             } else {
                 c_bytes(eval_hostname(end)).to_vec()
             }
@@ -149,12 +150,10 @@ impl Host for StructHost {
     }
 
     fn banner(&mut self, directory: &[u8], daemon: &[u8], at: Option<&Place>) -> Option<Vec<u8>> {
-        if self.dry_run {
-            return None;
-        }
-        connection::banner(directory, daemon, &mut |problem| {
+        let text = connection::banner(directory, daemon, &mut |problem| {
             in_context(at, || log::warn(&problem))
-        })
+        });
+        text.filter(|_| !self.dry_run)
     }
 
     fn perform(&mut self, effect: &Effect, at: Option<&Place>) -> Outcome {

@@ -33,6 +33,15 @@ pub unsafe fn address(address: *const libc::sockaddr) -> Option<SocketAddr> {
     unsafe { sockaddr::read(address, length as libc::socklen_t) }
 }
 
+/// Is this the address of a local socket?
+///
+/// # Safety
+/// As [`address`].
+unsafe fn is_local(address: *const libc::sockaddr) -> bool {
+    // SAFETY: every socket address has its family.
+    !address.is_null() && c_int::from(unsafe { (*address).sa_family }) == libc::AF_UNIX
+}
+
 /// A descriptor that a program handed over; nothing where it is none.
 ///
 /// # Safety
@@ -60,11 +69,13 @@ pub unsafe extern "C" fn sock_host(request: *mut RequestInfo) {
         request.hostname = Some(sock_hostname);
         request.hostaddr = Some(sock_hostaddr);
         let Some(connection) = connection else {
+            request.sink = Some(sink);
             log::warn(b"can't get client address: Bad file descriptor");
             return;
         };
         let found = Endpoints::of(connection, &mut |text| log::warn(&text));
-        if found.datagram {
+        // Whoever has no peer may be a datagram service: what it is sent waits, or comes yet.
+        if found.datagram || found.client == Endpoint::Unknown {
             request.sink = Some(sink);
         }
         ENDS.with(|ends| {
@@ -75,20 +86,24 @@ pub unsafe extern "C" fn sock_host(request: *mut RequestInfo) {
             .into_iter()
             .zip(ends);
             for ((endpoint, info), place) in ends {
-                if let Endpoint::Internet(address) = endpoint {
-                    let raw = sockaddr::Raw::from(address);
-                    // SAFETY: a socket address fits into the storage, which this thread alone writes to.
-                    unsafe {
-                        let bytes = raw.as_ptr().cast::<u8>();
-                        place
-                            .get()
-                            .cast::<u8>()
-                            .copy_from_nonoverlapping(bytes, raw.length() as usize);
+                // SAFETY: the storage is this thread's, and has room for a socket address of any family.
+                unsafe {
+                    match endpoint {
+                        Endpoint::Internet(address) => {
+                            let raw = sockaddr::Raw::from(address);
+                            let bytes = raw.as_ptr().cast::<u8>();
+                            let to = place.get().cast::<u8>();
+                            to.copy_from_nonoverlapping(bytes, raw.length() as usize);
+                        }
+                        // It has no number: the family is all there is to it.
+                        Endpoint::Local => {
+                            place.get().write_bytes(0, 1);
+                            (*place.get()).ss_family = libc::AF_UNIX as libc::sa_family_t;
+                        }
+                        Endpoint::Unknown => continue,
                     }
-                    info[0].sin = place.get().cast();
-                } else if let Endpoint::Local = endpoint {
-                    put(&mut info[0].addr, &endpoint.text());
                 }
+                info[0].sin = place.get().cast();
             }
         });
     });
@@ -115,9 +130,14 @@ pub unsafe extern "C" fn sock_hostaddr(host: *mut HostInfo) {
         // SAFETY: as the caller promises.
         let host = unsafe { &mut *host };
         // SAFETY: programs set `sin` to an address of the length its family has.
-        if let Some(address) = unsafe { address(host.sin) } {
-            put(&mut host.addr, &Endpoint::Internet(address).text());
-        }
+        let end = unsafe {
+            match address(host.sin) {
+                Some(address) => Endpoint::Internet(address),
+                None if is_local(host.sin) => Endpoint::Local,
+                None => return,
+            }
+        };
+        put(&mut host.addr, &end.text());
     });
 }
 
@@ -131,21 +151,18 @@ pub unsafe extern "C" fn sock_hostname(host: *mut HostInfo) {
     unsafe { whole_name(host) };
 }
 
-/// The same, returning the name whole.
+/// The same, returning the name whole. Nothing, and nothing is put, where there is no address to look up.
 ///
 /// # Safety
 /// As [`sock_hostaddr`].
-pub unsafe fn whole_name(host: *mut HostInfo) -> Vec<u8> {
-    guard(UNKNOWN.to_vec(), || {
+pub unsafe fn whole_name(host: *mut HostInfo) -> Option<Vec<u8>> {
+    guard(None, || {
+        // SAFETY: as the caller promises; programs set `sin` to an address of the length its family has.
+        let address = unsafe { address((*host).sin) }?;
+        let name = names::verified_name(&address, &mut |doubt| log::warn(&doubt));
         // SAFETY: as the caller promises.
-        let host = unsafe { &mut *host };
-        // SAFETY: programs set `sin` to an address of the length its family has.
-        let name = match unsafe { address(host.sin) } {
-            Some(address) => names::verified_name(&address, &mut |doubt| log::warn(&doubt)),
-            None => UNKNOWN.to_vec(),
-        };
-        put(&mut host.name, &name);
-        name
+        put(unsafe { &mut (*host).name }, &name);
+        Some(name)
     })
 }
 

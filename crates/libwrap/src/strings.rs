@@ -73,14 +73,14 @@ pub unsafe extern "C" fn dot_quad_addr(text: *const c_char) -> c_ulong {
     c_ulong::from(dotted_quad(unsafe { c_bytes(text) }).map_or(libc::INADDR_NONE, u32::to_be))
 }
 
-/// The mask of a prefix length in network order, or `INADDR_NONE`.
+/// The mask of a prefix length in network order; 0 for what is no length from 1 to 32.
 ///
 /// # Safety
 /// `text` is null or a C string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cidr_mask_addr(text: *const c_char) -> c_ulong {
     // SAFETY: as the caller promises.
-    c_ulong::from(cidr_mask(unsafe { c_bytes(text) }).map_or(libc::INADDR_NONE, u32::to_be))
+    c_ulong::from(cidr_mask(unsafe { c_bytes(text) }).map_or(0, u32::to_be))
 }
 
 /// Copies `from` to `to`, with `%m` replaced by the text of the present error.
