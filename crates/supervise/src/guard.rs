@@ -132,8 +132,8 @@ pub(crate) struct Guard {
     /// How many undecided and granted connections are held at most.
     room: usize,
     held: usize,
-    /// When to try listeners again for which there was no room.
-    retry: Option<Instant>,
+    /// There was no room for a connection of some listener.
+    is_full: bool,
     complained: bool,
 }
 
@@ -160,7 +160,7 @@ impl Guard {
             children: HashMap::new(),
             room,
             held: 0,
-            retry: None,
+            is_full: false,
             complained: false,
         })
     }
@@ -204,7 +204,8 @@ impl Guard {
         let now = Instant::now();
         let patience = (self.held > self.lookups.undecided()).then_some(now + Duration::from_secs(1));
         let deadline = self.deadlines.first().map(|(time, ..)| *time);
-        match [deadline, patience, self.retry].into_iter().flatten().min() {
+        let retry = self.is_full.then_some(now + HELD);
+        match [deadline, patience, retry].into_iter().flatten().min() {
             // Rounded up, so that the last fraction is not spent spinning.
             Some(time) => {
                 i32::try_from(time.saturating_duration_since(now).as_millis() + 1).unwrap_or(i32::MAX)
@@ -346,7 +347,7 @@ impl Guard {
                 Taken::Nothing => break,
                 Taken::Full => {
                     self.queue(cookie).full = true;
-                    self.retry = Some(Instant::now() + HELD);
+                    self.is_full = true;
                     break;
                 }
                 Taken::Later => {
@@ -618,14 +619,14 @@ impl Guard {
                 }
             }
         }
-        if self.retry.is_some() && self.held < self.room {
-            self.retry = None;
-            self.unblock();
-        }
     }
 
     /// There may be room again for listeners that had none.
     fn unblock(&mut self) {
+        if !self.is_full || self.held >= self.room {
+            return;
+        }
+        self.is_full = false;
         let full: Vec<u64> = self
             .listeners
             .iter()
@@ -635,8 +636,11 @@ impl Guard {
             let queue = self.queue(cookie);
             queue.full = false;
             if queue.waiting.is_empty() {
-                // Who heard that there is nothing must hear that there is something.
-                self.connect(cookie, None);
+                // Who heard that there is nothing must hear that there is something, even where an earlier
+                // message is still in the backlog.
+                if !self.wakes.are_enough(cookie) {
+                    self.connect(cookie, None);
+                }
             } else {
                 self.go_on(cookie);
             }
@@ -649,6 +653,7 @@ impl Guard {
             return;
         };
         if queue.waiting.is_empty()
+            && !self.wakes.is_under_way(cookie)
             && let Some(ready) = queue.ready.front()
             && let Ok(beside) = ready.connection.fd.try_clone()
         {
@@ -656,21 +661,20 @@ impl Guard {
         }
     }
 
-    /// Makes a connection to the listener, unless one is under way.
+    /// Makes a connection to the listener.
     fn connect(&mut self, cookie: u64, beside: Option<OwnedFd>) {
         let Some(address) = self.listeners.get(&cookie).and_then(|queue| queue.address) else {
             return;
         };
-        if self.wakes.is_under_way(cookie) {
-            return;
-        }
         let beside = beside.as_ref().map_or(self.notifications.as_fd(), OwnedFd::as_fd);
         let sent = self.wakes.send(cookie, address, beside).and_then(|socket| {
             let events = libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLONESHOT;
             self.epoll.add(socket.as_fd(), events, WAKE | cookie)
         });
         if let Err(error) = sent {
-            self.wakes.forget(cookie);
+            if error.kind() == io::ErrorKind::ConnectionRefused {
+                return self.nobody_listens(cookie);
+            }
             let reason = hosts_access::decide::reason(&error);
             let line = format!("warning: cannot connect to {address} to wake the program: {reason}");
             self.rules.log.line(syslog::ERR, line.as_bytes());
@@ -680,15 +684,17 @@ impl Guard {
     /// Something became of our own connection to a listener before it was accepted.
     fn woken(&mut self, cookie: u64) {
         if self.wakes.failed(cookie) {
-            // Nobody listens any more.
-            let queue = self.queue(cookie);
-            let gone = queue.ready.len();
-            queue.ready.clear();
-            self.held -= gone;
+            self.nobody_listens(cookie);
         } else {
             // Another program accepted it.
             self.wake(cookie);
         }
+    }
+
+    /// The listener is closed, and with it goes what waited to be accepted.
+    fn nobody_listens(&mut self, cookie: u64) {
+        let gone = std::mem::take(&mut self.queue(cookie).ready);
+        self.held -= gone.len();
     }
 
     /// Ends calls whose time is over, and connections that nobody came for.
@@ -720,10 +726,7 @@ impl Guard {
             }
             self.held -= expired;
         }
-        if self.retry.is_some_and(|time| time <= now) {
-            self.retry = None;
-            self.unblock();
-        }
+        self.unblock();
     }
 
     /// Says once that the guard cannot do its work.

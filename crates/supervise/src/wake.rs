@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use crate::accept::local_address;
-use crate::call::{check, option, owned};
+use crate::call::{check, is_readable, option, owned};
 
 /// Opens the network namespace of a socket; from `linux/sockios.h`.
 const SIOCGSKNS: libc::Ioctl = 0x894c;
@@ -21,8 +21,11 @@ const SIOCGSKNS: libc::Ioctl = 0x894c;
 pub(crate) struct Wakes {
     /// By both ends, as the listener sees them.
     by_ends: HashMap<(SocketAddr, SocketAddr), u64>,
-    by_listener: HashMap<u64, Wake>,
+    by_listener: HashMap<u64, Vec<Wake>>,
 }
+
+/// How many may wait in one backlog.
+const AT_ONCE: usize = 8;
 
 #[derive(Debug)]
 struct Wake {
@@ -34,6 +37,13 @@ impl Wakes {
     /// Is one under way to this listener?
     pub(crate) fn is_under_way(&self, listener: u64) -> bool {
         self.by_listener.contains_key(&listener)
+    }
+
+    /// Are so many under way that another one would be too many?
+    pub(crate) fn are_enough(&self, listener: u64) -> bool {
+        self.by_listener
+            .get(&listener)
+            .is_some_and(|wakes| wakes.len() >= AT_ONCE)
     }
 
     /// Connects to a listener at an address it is reached by, in the network that `beside` is a socket of.
@@ -57,18 +67,14 @@ impl Wakes {
         // A listener with TCP_DEFER_ACCEPT shows no connection before data has come; others do not mind.
         // SAFETY: one byte.
         unsafe { libc::send(socket.as_raw_fd(), [0u8].as_ptr().cast(), 1, libc::MSG_NOSIGNAL) };
-        self.forget(listener);
         self.by_ends.insert((from, to), listener);
         let wake = Wake {
             socket,
             ends: (from, to),
         };
-        Ok(&self
-            .by_listener
-            .entry(listener)
-            .insert_entry(wake)
-            .into_mut()
-            .socket)
+        let wakes = self.by_listener.entry(listener).or_default();
+        wakes.push(wake);
+        Ok(&wakes[wakes.len() - 1].socket)
     }
 
     /// Is this accepted connection one of the guard's own? Then it is done with; the answer is the listener
@@ -77,26 +83,41 @@ impl Wakes {
         if self.by_ends.is_empty() {
             return None;
         }
-        let listener = *self.by_ends.get(&(canonical(client), canonical(server)))?;
-        self.forget(listener);
+        let ends = (canonical(client), canonical(server));
+        let listener = self.by_ends.remove(&ends)?;
+        self.keep(listener, |wake| wake.ends != ends);
         Some(listener)
     }
 
-    /// Something happened to the guard's own connection before it was accepted: did it fail, as it does where
-    /// the listener is gone?
+    /// Something happened to connections of the guard's own before they were accepted; they are given up. Did
+    /// one fail, as it does where the listener is gone?
     pub(crate) fn failed(&mut self, listener: u64) -> bool {
-        let Some(wake) = self.by_listener.get(&listener) else {
-            return false;
-        };
-        let error = option::<libc::c_int>(wake.socket.as_fd(), libc::SOL_SOCKET, libc::SO_ERROR);
-        self.forget(listener);
-        matches!(error, Ok(libc::ECONNREFUSED))
+        let mut failed = false;
+        self.keep(listener, |wake| {
+            if !is_readable(wake.socket.as_fd()) {
+                return true;
+            }
+            let error = option::<libc::c_int>(wake.socket.as_fd(), libc::SOL_SOCKET, libc::SO_ERROR);
+            failed |= error.is_ok_and(|error| error != 0);
+            false
+        });
+        failed
     }
 
-    /// Gives up the connection to a listener.
-    pub(crate) fn forget(&mut self, listener: u64) {
-        if let Some(wake) = self.by_listener.remove(&listener) {
-            self.by_ends.remove(&wake.ends);
+    /// Keeps those that fulfil the condition.
+    fn keep(&mut self, listener: u64, mut condition: impl FnMut(&Wake) -> bool) {
+        let Some(wakes) = self.by_listener.get_mut(&listener) else {
+            return;
+        };
+        wakes.retain(|wake| {
+            let keep = condition(wake);
+            if !keep {
+                self.by_ends.remove(&wake.ends);
+            }
+            keep
+        });
+        if wakes.is_empty() {
+            self.by_listener.remove(&listener);
         }
     }
 }

@@ -4,7 +4,9 @@
 
 #![forbid(unsafe_code)]
 
+mod attach;
 mod check;
+mod detach;
 mod edit;
 mod explain;
 mod fmt;
@@ -14,6 +16,7 @@ mod rules;
 mod run;
 mod session;
 mod text_diff;
+mod unit;
 
 use std::process::ExitCode;
 
@@ -29,7 +32,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Attach(attach::Args),
     Check(check::Args),
+    Detach(detach::Args),
     Edit(edit::Args),
     Explain(explain::Args),
     Fmt(fmt::Args),
@@ -38,6 +43,8 @@ enum Command {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Attach(args) => attach::run(&args),
+        Command::Detach(args) => detach::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Edit(args) => edit::run(&args),
         Command::Explain(args) => explain::run(&args),

@@ -1,6 +1,8 @@
 //! What the tests of `tcpwrap run` share: guarded programs, and clients that come from an address of their
 //! choice.
 
+pub mod dns;
+
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};

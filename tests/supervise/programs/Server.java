@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+import java.io.IOException;
+import java.net.ServerSocket;
+import java.net.Socket;
+
+/** Says hello, with a thread for each connection. */
+public class Server {
+    public static void main(String[] arguments) throws IOException {
+        try (ServerSocket listener = new ServerSocket(7000, 50)) {
+            while (true) {
+                Socket connection = listener.accept();
+                new Thread(() -> greet(connection)).start();
+            }
+        }
+    }
+
+    private static void greet(Socket connection) {
+        try (connection) {
+            connection.getOutputStream().write("hello\n".getBytes());
+            connection.getInputStream().read();
+        } catch (IOException gone) {
+            // The client's choice.
+        }
+    }
+}

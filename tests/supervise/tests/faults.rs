@@ -1,0 +1,364 @@
+//! What goes wrong around the guard: names that come late or never, tables that vanish, clients that
+//! leave, descriptors that run out. And options, which need no fault.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use supervise_tests::{FRIEND, Guarded, STRANGER, connect, descriptors, dns, guards, no_guard_left, talk};
+use support::{Daemon, wait_until};
+
+const PORT: u16 = 7000;
+
+/// Starts `programs/server.c`, and waits until it listens.
+fn server(guarded: &Guarded<'_>, options: &[&str], how: &str) -> Daemon {
+    let program = guarded.c_program("server", &[]);
+    let port = PORT.to_string();
+    let daemon = Daemon::start(guarded.run_with(options, program).args([how, &port]));
+    guarded.machine.wait_for_port(&format!("192.0.2.1:{port}"));
+    daemon
+}
+
+const JSON: &[&str] = &["--log", "json"];
+
+fn greeted(from: &str) -> bool {
+    talk(from, PORT, b"").is_some_and(|answer| answer == b"hello\n")
+}
+
+/// The first line the server sends, whenever it comes.
+fn hello(stream: &TcpStream) -> String {
+    let mut line = String::new();
+    let _ = BufReader::new(stream).read_line(&mut line);
+    line
+}
+
+fn stop(mut daemon: Daemon) {
+    daemon.signal("TERM");
+    daemon.ended();
+    no_guard_left();
+}
+
+/// A name that takes 300 ms delays its own client, and nobody else.
+fn late_names(guarded: &Guarded<'_>, how: &str) {
+    guarded.rules(&format!("ALL: {FRIEND}\nALL: host2.example\n"), "ALL: ALL\n");
+    let daemon = server(guarded, JSON, how);
+    // Nothing has been asked yet; this one is decided by its address.
+    assert!(greeted(FRIEND), "{how}");
+    let start = Instant::now();
+    let late = connect(STRANGER, PORT).expect("a handshake");
+    let mut before = 0;
+    while start.elapsed() < Duration::from_millis(200) {
+        assert!(greeted(FRIEND), "{how}");
+        before += 1;
+    }
+    assert_eq!(hello(&late), "hello\n", "{how}");
+    assert!(
+        start.elapsed() > Duration::from_millis(550),
+        "two answers at 300 ms"
+    );
+    assert!(before > 20, "{how}: only {before} served meanwhile");
+    drop(late);
+    // Known for a while now.
+    let start = Instant::now();
+    assert!(greeted(STRANGER), "{how}");
+    assert!(start.elapsed() < Duration::from_millis(250), "{how}");
+    // A third, refused by its name: 192.0.2.3 is not in the rules.
+    assert_eq!(talk("192.0.2.3", PORT, b""), None, "{how}");
+    assert!(greeted(FRIEND), "{how}");
+    let output = daemon.output();
+    assert!(output.contains("\"client_name\":\"host2.example\""), "{output}");
+    assert!(output.contains("\"name_lookup_ms\":6"), "{output}");
+    stop(daemon);
+}
+
+#[test]
+fn late_names_delay_their_own_clients_only() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        machine.address("192.0.2.3/24");
+        dns::serve(machine, Some(Duration::from_millis(300)));
+        for how in ["threads", "processes", "levels", "edges", "poll", "fork"] {
+            // Names are remembered by each guard for itself.
+            late_names(&guarded, how);
+        }
+    });
+}
+
+#[test]
+fn a_name_server_that_never_answers_holds_up_nobody_else() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        dns::serve(machine, None);
+        guarded.rules(&format!("ALL: {FRIEND}\nALL: .example\n"), "ALL: ALL\n");
+        for how in ["edges", "threads"] {
+            let daemon = server(&guarded, JSON, how);
+            let stuck: Vec<_> = (0..50)
+                .map(|_| connect(STRANGER, PORT).expect("a handshake"))
+                .collect();
+            let start = Instant::now();
+            for _ in 0..1000 {
+                assert!(greeted(FRIEND), "{how}");
+            }
+            assert!(
+                start.elapsed() < Duration::from_secs(15),
+                "{how}: {:?}",
+                start.elapsed()
+            );
+            for stream in &stuck {
+                stream.set_nonblocking(true).expect("a socket");
+                let error = (&*stream).read(&mut [0]).expect_err("nothing yet");
+                assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "{how}");
+            }
+            stop(daemon);
+        }
+    });
+}
+
+#[test]
+fn more_undecided_connections_than_there_is_room_for() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        dns::serve(machine, Some(Duration::from_millis(700)));
+        guarded.rules("ALL: .example\n", "ALL: ALL\n");
+        for how in ["edges", "levels", "fork"] {
+            let program = guarded.c_program("server", &[]);
+            // With 64 descriptors the guard holds 16 connections.
+            let mut command = Command::new("sh");
+            let wrapped = guarded.run_with(JSON, program);
+            command.args(["-c", "ulimit -n 64; exec \"$@\"", "-"]);
+            command.arg(wrapped.get_program()).args(wrapped.get_args());
+            let daemon = Daemon::start(command.args([how, &PORT.to_string()]));
+            machine.wait_for_port(&format!("192.0.2.1:{PORT}"));
+            let clients: Vec<_> = (0..40)
+                .map(|n| {
+                    let from = if n % 2 == 0 { FRIEND } else { STRANGER };
+                    connect(from, PORT).expect("a handshake")
+                })
+                .collect();
+            for client in clients {
+                assert_eq!(hello(&client), "hello\n", "{how}: {}", daemon.output());
+            }
+            stop(daemon);
+        }
+    });
+}
+
+#[test]
+fn tables_that_vanish_or_break() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        let daemon = server(&guarded, JSON, "edges");
+        assert!(greeted(FRIEND) && !greeted(STRANGER));
+        // No tables, no rules: that is what the language says.
+        fs::rename("/srv/rules", "/srv/away").expect("ours");
+        assert!(greeted(STRANGER));
+        fs::rename("/srv/away", "/srv/rules").expect("ours");
+        assert!(greeted(FRIEND) && !greeted(STRANGER));
+        // A deny table without its last newline is in error from there on.
+        guarded.rules("ALL: 192.0.2.1\n", "nobody: 10.0.0.1");
+        for _ in 0..5 {
+            assert!(greeted(FRIEND) && !greeted(STRANGER));
+        }
+        let said = || {
+            daemon
+                .output()
+                .matches("missing newline or line too long")
+                .count()
+        };
+        assert_eq!(said(), 1, "{}", daemon.output());
+        // A directory cannot be read as a table: nobody but those it does not concern.
+        fs::remove_file("/srv/rules/hosts.deny").expect("ours");
+        fs::create_dir("/srv/rules/hosts.deny").expect("ours");
+        for _ in 0..5 {
+            assert!(greeted(FRIEND) && !greeted(STRANGER));
+        }
+        let cannot = daemon.output().matches("cannot open").count()
+            + daemon.output().matches("Is a directory").count();
+        assert!((1..=2).contains(&cannot), "{}", daemon.output());
+        stop(daemon);
+    });
+}
+
+#[test]
+fn options_about_the_process_are_reported_and_deny() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        guarded.rules("server, ftpd: ALL: umask 022\n", "");
+        let program = guarded.c_program("server", &[]);
+        let done = guarded
+            .run(&program)
+            .args(["edges", "7000"])
+            .output()
+            .expect("it runs");
+        assert_eq!(done.status.code(), Some(125));
+        let text = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(
+            text.contains("/srv/rules/hosts.allow, line 1: option \"umask\""),
+            "{text}"
+        );
+        no_guard_left();
+
+        guarded.allow(FRIEND);
+        let daemon = server(&guarded, JSON, "edges");
+        guarded.rules(
+            "ftpd: ALL: nice\n\nserver: 192.0.2.2: setenv A b\nALL: 192.0.2.1\n",
+            "",
+        );
+        assert!(greeted(FRIEND));
+        daemon.wait_for("hosts.allow, line 3: option \\\"setenv\\\"");
+        assert!(!greeted(STRANGER));
+        assert!(!daemon.output().contains("line 1"), "{}", daemon.output());
+        stop(daemon);
+    });
+}
+
+#[test]
+fn every_other_option_works() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        let log = machine.log();
+        machine.put("/srv/banners/server", "welcome %a\n");
+        machine.put("/etc/hosts", "127.0.0.1 localhost\n192.0.2.2 stranger.example\n");
+        for how in ["edges", "threads", "poll"] {
+            log.clear();
+            guarded.rules(
+                "server@192.0.2.1: 192.0.2.2: twist echo twisted by %d for %n; cat\n\
+                 7000: 192.0.2.1: banners /srv/banners: spawn echo %a %p > /srv/spawned: keepalive: linger 5: severity mail.notice\n",
+                "ALL: ALL\n",
+            );
+            let mut daemon = server(&guarded, &[], how);
+            // The one that waited for the port.
+            log.wait_for("connect from 192.0.2.1");
+            let friend = connect(FRIEND, PORT).expect("a handshake");
+            let mut lines = BufReader::new(&friend).lines();
+            assert_eq!(lines.next().expect("a line").expect("text"), "welcome 192.0.2.1");
+            assert_eq!(lines.next().expect("a line").expect("text"), "hello");
+            let entry = log.wait_for("connect from 192.0.2.1 (192.0.2.1)");
+            assert_eq!((entry.facility(), entry.level()), (2 << 3, 5));
+            let spawned = wait_until("the spawned command", || {
+                fs::read_to_string("/srv/spawned").ok().filter(|s| !s.is_empty())
+            });
+            if how != "processes" {
+                assert_eq!(spawned, format!("192.0.2.1 {}\n", daemon.id()));
+            }
+            drop(friend);
+            let mut stranger = connect(STRANGER, PORT).expect("a handshake");
+            assert_eq!(hello(&stranger), "twisted by server for stranger.example\n");
+            log.wait_for("twist stranger.example to echo twisted by server for stranger.example; cat");
+            stranger.write_all(b"and back\n").expect("it reads");
+            assert_eq!(hello(&stranger), "and back\n");
+            let [guard] = guards()[..] else {
+                panic!("one guard");
+            };
+            let children =
+                || fs::read_to_string(format!("/proc/{guard}/task/{guard}/children")).unwrap_or_default();
+            drop(stranger);
+            wait_until("the end of the twisted command", || {
+                children().is_empty().then_some(())
+            });
+            guarded.rules("server: ALL: aclexec test %a = 192.0.2.1\n", "ALL: ALL\n");
+            assert!(greeted(FRIEND) && !greeted(STRANGER), "{how}");
+            log.wait_for("refused connect from");
+            assert!(daemon.is_running());
+            stop(daemon);
+        }
+    });
+}
+
+/// Clients that reset before they are accepted, close one side, or behave. As many end as come.
+fn storm(seconds: u64) {
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let threads: Vec<_> = (0..4)
+        .map(|thread| {
+            std::thread::spawn(move || {
+                let mut n = thread;
+                while Instant::now() < end {
+                    n += 1;
+                    let Ok(stream) = connect(FRIEND, PORT) else {
+                        continue;
+                    };
+                    match n % 5 {
+                        0 => {
+                            let socket = socket2::Socket::from(stream);
+                            socket.set_linger(Some(Duration::ZERO)).expect("a socket");
+                        }
+                        1 => drop(stream.shutdown(std::net::Shutdown::Write)),
+                        2 => drop(connect(STRANGER, PORT)),
+                        _ => assert_eq!(hello(&stream), "hello\n"),
+                    }
+                }
+                n - thread
+            })
+        })
+        .collect();
+    let count: u64 = threads
+        .into_iter()
+        .map(|thread| thread.join().expect("no panic"))
+        .sum();
+    assert!(count > 500, "{count}");
+    println!("{count} connections in {seconds} s");
+}
+
+fn memory(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it lives");
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .expect("a line");
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|n| n.parse().ok())
+        .expect("a number")
+}
+
+/// With `TCPWRAP_SOAK` set to a number of seconds, for that long.
+#[test]
+fn a_storm_leaves_nothing_behind() {
+    // Longer than a test on a machine of its own may take: this one takes care of itself.
+    let seconds = std::env::var("TCPWRAP_SOAK")
+        .ok()
+        .and_then(|s| s.parse().ok())
+        .unwrap_or(8);
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        guarded.allow("192.0.2.1: keepalive");
+        let daemon = server(&guarded, &["--log", "text"], "edges");
+        let [guard] = guards()[..] else {
+            panic!("one guard");
+        };
+        storm(2);
+        let before = (descriptors(guard), memory(guard));
+        storm(seconds);
+        assert!(greeted(FRIEND) && !greeted(STRANGER));
+        let after = (descriptors(guard), memory(guard));
+        println!("descriptors and kB before {before:?} after {after:?}");
+        wait_until("descriptors to be closed", || {
+            (descriptors(guard) <= before.0 + 1).then_some(())
+        });
+        assert!(after.1 < before.1 + 2048, "kB before {before:?} after {after:?}");
+        wait_until("the server to close its own", || {
+            (descriptors(daemon.id()) < 10).then_some(())
+        });
+        stop(daemon);
+    });
+}
+
+#[test]
+fn many_connections_that_go_before_they_are_accepted() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        guarded.rules("ALL: ALL\n", "");
+        let program = guarded.c_program("aborts", &[]);
+        let bare = supervise_tests::run(&mut Command::new(&program)).stdout;
+        let watched = supervise_tests::run(
+            guarded
+                .run_with(&["--log", "text"], &program)
+                .stderr(std::process::Stdio::null()),
+        )
+        .stdout;
+        assert_eq!(String::from_utf8_lossy(&watched), String::from_utf8_lossy(&bare));
+        assert!(bare.starts_with(b"accepted 50000 "));
+    });
+}
