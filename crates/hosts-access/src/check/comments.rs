@@ -90,6 +90,7 @@ pub(super) fn indented(cx: &mut Context<'_, '_>, _rule: &Rule<'_>) -> bool {
 
 /// Finds a `#` that was meant to start a comment; gives where it stands in the line.
 pub(super) fn inline(cx: &mut Context<'_, '_>, rule: &Rule<'_>) -> Option<usize> {
+    memchr::memchr(b'#', cx.line)?;
     let at = in_lists(rule).or_else(|| in_options(cx.line, rule))?;
     let end = cx.whole().end;
     let comment = at..end;

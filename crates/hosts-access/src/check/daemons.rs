@@ -1,5 +1,7 @@
 //! Daemon lists: names no process goes by (hosts_access(5), SERVER ENDPOINT PATTERNS).
 
+use std::borrow::Cow;
+
 use super::code::{Code, Level, allow};
 use super::finding::Fix;
 use super::{Context, quoted};
@@ -157,6 +159,10 @@ const DAEMONS: &[&str] = &[
 ];
 
 pub(super) fn is_certainly_daemon(word: &[u8]) -> bool {
+    // Addresses are what is asked about most.
+    if !word.first().is_some_and(u8::is_ascii_alphabetic) {
+        return false;
+    }
     DAEMONS.iter().any(|d| d.as_bytes().eq_ignore_ascii_case(word))
 }
 
@@ -211,8 +217,12 @@ pub(super) fn lint(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) {
 }
 
 fn exact(cx: &mut Context<'_, '_>, name: &[u8], span: &std::ops::Range<usize>) {
-    let lower = name.to_ascii_lowercase();
-    let word = lower.as_slice();
+    let lower = if name.iter().any(u8::is_ascii_uppercase) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
+    };
+    let word = lower.as_ref();
     if matches!(word, b"local" | b"unknown" | b"paranoid") || word.first() == Some(&b'@') {
         let message = format!(
             "{} is a pattern for hosts; no daemon has this name, so it matches nothing",

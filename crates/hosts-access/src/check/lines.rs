@@ -318,6 +318,7 @@ pub(super) fn junk(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) -> boo
 
 /// The first bracket without a partner.
 fn unbalanced(text: &[u8]) -> Option<usize> {
+    memchr::memchr2(b'[', b']', text)?;
     let mut open = None;
     let mut depth = 0usize;
     for (at, byte) in text.iter().enumerate() {

@@ -250,8 +250,11 @@ fn misspelt(word: &[u8]) -> Option<Meant> {
     if !(2..=10).contains(&word.len()) || !word.iter().all(u8::is_ascii_alphabetic) {
         return None;
     }
-    let upper = word.to_ascii_uppercase();
-    let upper = std::str::from_utf8(&upper).ok()?;
+    let mut upper = [0; 10];
+    let upper = &mut upper[..word.len()];
+    upper.copy_from_slice(word);
+    upper.make_ascii_uppercase();
+    let upper = std::str::from_utf8(upper).ok()?;
     match upper {
         "EXPECT" | "EXCLUDE" | "EXCLUDING" | "EXCEPTING" | "NOT" | "BUT" | "WITHOUT" => {
             return Some(Meant::Word("EXCEPT"));

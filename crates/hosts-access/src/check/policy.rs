@@ -1,7 +1,7 @@
 //! What the two tables say together: who gets in where no rule matches (hosts_access(5), ACCESS CONTROL
 //! FILES).
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use super::code::{Code, Example, Level, allow};
 use super::finding::Span;
@@ -81,7 +81,7 @@ pub(super) struct Whole {
     /// A rule refuses clients of every daemon, or of daemons given by a pattern.
     denies_many: bool,
     /// Daemons by name that some rule refuses clients of.
-    denied: HashMap<Vec<u8>, ()>,
+    denied: HashSet<Vec<u8>>,
     /// Where daemons by name are granted to some clients only.
     granted: Vec<(Vec<u8>, Span)>,
     has_default: bool,
@@ -168,8 +168,8 @@ impl Whole {
         for token in &rule.daemons.parts[0] {
             match token.pattern.service {
                 Service::Name(StringPattern::Exact(name)) => {
-                    if self.denied.len() < MOST_DAEMONS && !self.denied.contains_key(name) {
-                        self.denied.insert(name.to_ascii_lowercase(), ());
+                    if self.denied.len() < MOST_DAEMONS && !self.denied.contains(name) {
+                        self.denied.insert(name.to_ascii_lowercase());
                     }
                 }
                 _ => self.denies_many = true,
@@ -199,7 +199,7 @@ impl Whole {
         let open = self
             .granted
             .iter()
-            .find(|(daemon, _)| !self.denies_many && !self.denied.contains_key(daemon));
+            .find(|(daemon, _)| !self.denies_many && !self.denied.contains(daemon));
         if let Some((daemon, span)) = open {
             let message = format!(
                 "no rule refuses anyone {}, so everyone gets in, not only these clients",

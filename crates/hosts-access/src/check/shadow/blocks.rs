@@ -1,9 +1,10 @@
 //! Sets of address blocks, and the rules that put them there.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::hash::Hash;
 
 use super::super::reach::{masked_v4, masked_v6};
+use super::quick::Quick;
 
 /// What covers a request: a rule, alone or as the last of several that do so together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,39 +44,7 @@ impl Bits for u128 {
 /// A set of address blocks. Two halves of a block make the block, so what rules cover together is known.
 pub(super) struct Blocks<B> {
     lengths: [u64; 3],
-    blocks: HashMap<(B, u32), Cover, BuildHasherDefault<BlockHasher>>,
-}
-
-/// A quick hash for addresses, of which a large table looks up millions. Not made against tables written
-/// to be slow to check: whoever writes those can as well make them longer.
-#[derive(Default)]
-struct BlockHasher(u64);
-
-impl Hasher for BlockHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u32(&mut self, n: u32) {
-        self.write_u64(u64::from(n));
-    }
-
-    fn write_u128(&mut self, n: u128) {
-        self.write_u64((n >> 64) as u64);
-        self.write_u64(n as u64);
-    }
-
-    fn write_u64(&mut self, n: u64) {
-        // Both halves of the product: the upper bits choose the slot, the lower ones tell its tenants apart.
-        let product = u128::from(self.0 ^ n ^ 0x9e37_79b9_7f4a_7c15) * 0xa076_1d64_78bd_642f;
-        self.0 = (product as u64) ^ ((product >> 64) as u64);
-    }
+    blocks: HashMap<(B, u32), Cover, Quick>,
 }
 
 impl<B> Default for Blocks<B> {

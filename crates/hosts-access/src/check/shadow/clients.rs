@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::super::reach::{Reach, string_covers, v6};
 use super::MOST_TRIED;
 use super::blocks::{Blocks, Cover};
+use super::quick::Quick;
 use crate::syntax::pattern::{ClientPattern, HostPattern, StringPattern};
 
 /// A client token, with what its host part reaches.
@@ -40,9 +41,9 @@ pub(super) struct Clients<'t> {
     all: Option<u32>,
     v4: Blocks<u32>,
     v6: Blocks<u128>,
-    names: HashMap<Cow<'t, [u8]>, u32>,
-    suffixes: HashMap<Cow<'t, [u8]>, u32>,
-    others: HashMap<Cow<'t, [u8]>, u32>,
+    names: HashMap<Cow<'t, [u8]>, u32, Quick>,
+    suffixes: HashMap<Cow<'t, [u8]>, u32, Quick>,
+    others: HashMap<Cow<'t, [u8]>, u32, Quick>,
     patterns: Vec<(StringPattern<'t>, u32)>,
 }
 

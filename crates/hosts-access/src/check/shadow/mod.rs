@@ -7,6 +7,7 @@
 
 mod blocks;
 mod clients;
+mod quick;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ use crate::syntax::option::Keyword;
 use crate::syntax::pattern::{DaemonPattern, Service, StringPattern};
 use blocks::Cover;
 use clients::{Client, Clients, lower};
+use quick::Quick;
 
 pub(super) static SHADOWED: Code = Code {
     id: "W401",
@@ -82,7 +84,7 @@ pub(super) struct Earlier<'t> {
 #[derive(Default)]
 struct Index<'t> {
     all: Clients<'t>,
-    daemons: HashMap<Cow<'t, [u8]>, Clients<'t>>,
+    daemons: HashMap<Cow<'t, [u8]>, Clients<'t>, Quick>,
     patterns: Vec<(StringPattern<'t>, Clients<'t>)>,
     excepting: Vec<Excepting<'t>>,
     with_except: HashMap<Vec<u8>, u32>,
