@@ -6,6 +6,7 @@
 use std::ffi::{CString, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 use hosts_access::expand::client_info;
@@ -30,14 +31,13 @@ use crate::structs::{
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hosts_access(request: *mut RequestInfo) -> c_int {
     guard(0, || {
-        // SAFETY: the interface has the program and the library share these; copies are taken.
-        let (tables, is_resident) = unsafe {
-            let calls = (&raw const resident).read();
-            if calls <= 0 {
-                (&raw mut resident).write(calls + 1);
-            }
-            (tables(), calls >= 0)
-        };
+        let calls = resident.load(Relaxed);
+        if calls <= 0 {
+            resident.store(calls + 1, Relaxed);
+        }
+        let is_resident = calls >= 0;
+        // SAFETY: the program does not change its tables' paths meanwhile.
+        let tables = unsafe { tables() };
         // SAFETY: as the caller promises.
         let mut host = unsafe { StructHost::new(request) };
         // SAFETY: as the caller promises.
@@ -83,13 +83,10 @@ pub unsafe extern "C" fn hosts_ctl(
 /// The program does not change the paths meanwhile.
 unsafe fn tables() -> Tables {
     // SAFETY: they point to C strings, as the caller promises.
-    let path = |text: *const *const c_char| unsafe {
-        Path::new(std::ffi::OsStr::from_bytes(c_bytes(text.read()))).to_path_buf()
+    let path = |text: &AtomicPtr<c_char>| unsafe {
+        Path::new(std::ffi::OsStr::from_bytes(c_bytes(text.load(Relaxed)))).to_path_buf()
     };
-    Tables::new(
-        path(&raw const hosts_allow_table),
-        path(&raw const hosts_deny_table),
-    )
+    Tables::new(path(&hosts_allow_table), path(&hosts_deny_table))
 }
 
 /// The policy kept for these tables. Nothing where another thread is at the list, or was when this process
@@ -128,11 +125,8 @@ fn briefly<T>(lock: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
 /// As [`hosts_access`].
 pub unsafe fn conclude(request: *mut RequestInfo, decision: &Decision, client: &[u8]) -> c_int {
     if let Some(Severity(severity)) = decision.severity {
-        // SAFETY: the program and the library share these numbers.
-        unsafe {
-            (&raw mut allow_severity).write(severity as c_int);
-            (&raw mut deny_severity).write(severity as c_int);
-        }
+        allow_severity.store(severity as c_int, Relaxed);
+        deny_severity.store(severity as c_int, Relaxed);
     }
     match (decision.verdict, decision.effects.last()) {
         (Verdict::Granted, _) => 1,
@@ -156,15 +150,13 @@ pub unsafe fn conclude(request: *mut RequestInfo, decision: &Decision, client: &
 /// # Safety
 /// As [`hosts_access`].
 unsafe fn twist(request: *mut RequestInfo, command: &[u8], client: &[u8]) {
-    // SAFETY: a number shared with the program.
-    unsafe {
-        if (&raw const dry_run).read() != 0 {
-            (&raw mut dry_run).write(0);
-            return;
-        }
+    if dry_run.load(Relaxed) != 0 {
+        dry_run.store(0, Relaxed);
+        return;
     }
-    // SAFETY: as the caller promises; the severity is a number shared with the program.
-    let (fd, severity) = unsafe { ((*request).fd, (&raw const deny_severity).read()) };
+    // SAFETY: as the caller promises.
+    let fd = unsafe { (*request).fd };
+    let severity = deny_severity.load(Relaxed);
     let line = [b"twist ", client, b" to ", command].concat();
     log::write(Severity(severity.unsigned_abs()), &line);
     // SAFETY: the program keeps the connection open.
@@ -188,14 +180,14 @@ unsafe fn twist(request: *mut RequestInfo, command: &[u8], client: &[u8]) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn refuse(request: *mut RequestInfo) {
     guard((), || {
-        // SAFETY: as the caller promises; the severity is a number shared with the program.
-        let (client, address, severity) = unsafe {
+        // SAFETY: as the caller promises.
+        let (client, address) = unsafe {
             (
                 c_bytes(eval_client(request)),
                 c_bytes(eval_hostaddr(&raw mut (*request).client[0])),
-                (&raw const deny_severity).read(),
             )
         };
+        let severity = deny_severity.load(Relaxed);
         log::write(
             Severity(severity.unsigned_abs()),
             &[b"refused connect from ", client, b" (", address, b")"].concat(),

@@ -3,6 +3,7 @@
 
 use std::ffi::c_int;
 use std::io;
+use std::sync::atomic::Ordering::Relaxed;
 
 use hosts_access::{Diagnostic, Effect, Host, Outcome, Place, Request, Side, UNKNOWN};
 use system::endpoints::Endpoints;
@@ -11,12 +12,11 @@ use system::{connection, netdb};
 
 use crate::access::{c_string, daemon};
 use crate::eval::{eval_hostaddr, eval_hostname, eval_user};
-use crate::log;
+use crate::log::{self, in_context};
 use crate::socket::{self, sock_hostname, whole_name};
 use crate::strings::{bytes, c_bytes, put};
 use crate::structs::{
-    Context, HostInfo, RequestInfo, dry_run, hosts_access_verbose, hosts_allow_table, hosts_deny_table,
-    resident, rfc931_timeout, tcpd_context, wrap_call_shell_cmd,
+    HostInfo, RequestInfo, dry_run, hosts_access_verbose, resident, rfc931_timeout, wrap_call_shell_cmd,
 };
 
 /// Answers from a C request.
@@ -29,11 +29,9 @@ impl StructHost {
     /// # Safety
     /// `request` points to a request and outlives the host.
     pub unsafe fn new(request: *mut RequestInfo) -> Self {
-        // SAFETY: a number shared with the program.
-        let is_dry = unsafe { (&raw const dry_run).read() } != 0;
         StructHost {
             request,
-            dry_run: is_dry,
+            dry_run: dry_run.load(Relaxed) != 0,
         }
     }
 
@@ -59,18 +57,13 @@ impl StructHost {
 /// # Safety
 /// `from` is the request of `host`.
 pub unsafe fn request<'h>(host: &'h mut StructHost, from: *mut RequestInfo) -> Request<'h> {
-    // SAFETY: as the caller promises; the numbers are shared with the program.
-    let (from, verbose, calls) = unsafe {
-        (
-            &*from,
-            (&raw const hosts_access_verbose).read(),
-            (&raw const resident).read(),
-        )
-    };
+    // SAFETY: as the caller promises.
+    let from = unsafe { &*from };
+    let calls = resident.load(Relaxed);
     let dry = host.dry_run;
     let mut request = Request::new(host, daemon(from))
         .process(bytes(&from.pid))
-        .verbose(verbose)
+        .verbose(hosts_access_verbose.load(Relaxed))
         // A dry run tells of a twist, resident or not.
         .resident(calls > 0 && !dry);
     for (side, end) in [(Side::Client, &from.client[0]), (Side::Server, &from.server[0])] {
@@ -85,29 +78,6 @@ pub unsafe fn request<'h>(host: &'h mut StructHost, from: *mut RequestInfo) -> R
         request = request.known_user(bytes(&from.user));
     }
     request
-}
-
-/// While the program's or the library's methods run, `tcpd_context` names the rule, for their log lines.
-fn in_context<R>(at: Option<&Place>, run: impl FnOnce() -> R) -> R {
-    let Some(at) = at else { return run() };
-    // SAFETY: the program and the library share these; the paths are C strings.
-    unsafe {
-        let allow = (&raw const hosts_allow_table).read();
-        let is_allow = c_bytes(allow) == at.file.as_os_str().as_encoded_bytes();
-        let file = if is_allow {
-            allow
-        } else {
-            (&raw const hosts_deny_table).read()
-        };
-        let before = (&raw const tcpd_context).read();
-        (&raw mut tcpd_context).write(Context {
-            file,
-            line: c_int::try_from(at.line).unwrap_or(c_int::MAX),
-        });
-        let result = run();
-        (&raw mut tcpd_context).write(before);
-        result
-    }
 }
 
 impl Host for StructHost {
@@ -160,8 +130,7 @@ impl Host for StructHost {
         let quoted = |what: &str, name: &[u8]| [what.as_bytes(), b"\"", name, b"\""].concat();
         match effect {
             Effect::IdentTimeout(seconds) => {
-                // SAFETY: a number shared with the program.
-                unsafe { (&raw mut rfc931_timeout).write(c_int::try_from(*seconds).unwrap_or(c_int::MAX)) };
+                rfc931_timeout.store(c_int::try_from(*seconds).unwrap_or(c_int::MAX), Relaxed);
                 return Outcome::Done;
             }
             Effect::Twist(_) => return Outcome::Done,

@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_int};
 
 use hosts_access::expand::{client_info, expand};
 use hosts_access::options::{self, End, Ran};
-use hosts_access::{Decision, Effect, Place, Verdict};
+use hosts_access::{Decision, Effect, Verdict};
 use system::connection;
 use system::endpoints::Endpoint;
 
@@ -14,7 +14,7 @@ use crate::host::{self, StructHost};
 use crate::log;
 use crate::socket;
 use crate::strings::c_bytes;
-use crate::structs::{RequestInfo, tcpd_context};
+use crate::structs::RequestInfo;
 
 /// Runs options: 0 when all ran, 1 or -1 for a verdict that `process_options` jumps with.
 ///
@@ -23,21 +23,10 @@ use crate::structs::{RequestInfo, tcpd_context};
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wrap_process_options(text: *const c_char, request: *mut RequestInfo) -> c_int {
     guard(-1, || {
-        // SAFETY: as the caller promises; the context is shared with the program.
-        let (text, mut host, context) = unsafe {
-            (
-                c_bytes(text),
-                StructHost::new(request),
-                (&raw const tcpd_context).read(),
-            )
-        };
-        // SAFETY: a context's file is null or a C string.
-        let place = (!context.file.is_null()).then(|| unsafe {
-            let file = String::from_utf8_lossy(c_bytes(context.file)).into_owned();
-            Place::new(file, context.line.unsigned_abs())
-        });
         // SAFETY: as the caller promises.
-        let mut asked = unsafe { host::request(&mut host, request) }.at(place);
+        let (text, mut host) = unsafe { (c_bytes(text), StructHost::new(request)) };
+        // SAFETY: as the caller promises.
+        let mut asked = unsafe { host::request(&mut host, request) }.at(log::shared_place());
         let mut ran = Ran::default();
         let end = options::run(text, &mut asked, &mut ran);
         let client = client_info(&mut asked);

@@ -4,6 +4,7 @@ use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_int};
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use hosts_access::UNKNOWN;
@@ -174,17 +175,12 @@ pub unsafe fn whole_name(host: *mut HostInfo) -> Option<Vec<u8>> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rfc931(client: *mut libc::sockaddr, server: *mut libc::sockaddr, user: *mut c_char) {
     guard((), || {
-        // SAFETY: as the caller promises; the timeout is a number that the program may set.
-        let (client, server, user, timeout) = unsafe {
+        // SAFETY: as the caller promises.
+        let (client, server, user) = unsafe {
             let user = std::slice::from_raw_parts_mut(user, STRING_LENGTH);
-            (
-                address(client),
-                address(server),
-                user,
-                (&raw const rfc931_timeout).read(),
-            )
+            (address(client), address(server), user)
         };
-        let timeout = Duration::from_secs(u64::try_from(timeout).unwrap_or(0));
+        let timeout = Duration::from_secs(u64::try_from(rfc931_timeout.load(Relaxed)).unwrap_or(0));
         let found = client.zip(server).and_then(|(client, server)| {
             ident::user(&client, &server, timeout, &mut |text| log::warn(&text))
         });

@@ -1,6 +1,7 @@
 //! The structures that programs and the library share, laid out as `tcpd.h` has them.
 
 use std::ffi::{c_char, c_int, c_void};
+use std::sync::atomic::{AtomicI32, AtomicPtr};
 
 /// Bytes of a string in the structures, the final NUL included.
 pub const STRING_LENGTH: usize = 128;
@@ -54,9 +55,9 @@ pub struct RequestInfo {
 #[repr(C)]
 pub struct Context {
     /// The table being read, or null.
-    pub file: *const c_char,
+    pub file: AtomicPtr<c_char>,
     /// The rule's line.
-    pub line: c_int,
+    pub line: AtomicI32,
 }
 
 /// Where C's rules put the fields: after the bytes before, at a multiple of their alignment.
@@ -75,17 +76,22 @@ const _: () = {
     assert!(size_of::<RequestInfo>() == client + 2 * size_of::<HostInfo>() + 5 * WORD);
 };
 
+// What the program and the library share: the interface makes them plain variables of the process. The library
+// reads and writes them as atomics, so that its own threads do not tear them.
+#[allow(non_upper_case_globals)]
 unsafe extern "C" {
-    pub static mut hosts_allow_table: *const c_char;
-    pub static mut hosts_deny_table: *const c_char;
-    pub static mut hosts_access_verbose: c_int;
-    pub static mut rfc931_timeout: c_int;
-    pub static mut resident: c_int;
-    pub static mut dry_run: c_int;
-    pub static mut allow_severity: c_int;
-    pub static mut deny_severity: c_int;
-    pub static mut tcpd_context: Context;
+    pub safe static hosts_allow_table: AtomicPtr<c_char>;
+    pub safe static hosts_deny_table: AtomicPtr<c_char>;
+    pub safe static hosts_access_verbose: AtomicI32;
+    pub safe static rfc931_timeout: AtomicI32;
+    pub safe static resident: AtomicI32;
+    pub safe static dry_run: AtomicI32;
+    pub safe static allow_severity: AtomicI32;
+    pub safe static deny_severity: AtomicI32;
+    pub safe static tcpd_context: Context;
+}
 
+unsafe extern "C" {
     pub fn wrap_syslog(level: c_int, text: *const c_char);
     pub fn wrap_call_shell_cmd(command: *mut c_char);
     pub fn wrap_call_clean_exit(request: *mut RequestInfo);
