@@ -81,7 +81,8 @@ fn shared(archive: &Path, exports: &[String], work: &Path, to: &Path) -> Result<
     ]);
     link.arg(format!("-Wl,--version-script={}", script.display()));
     link.args(exports.iter().map(|name| format!("-Wl,-u,{name}")));
-    run(link.arg("-o").arg(to).arg(archive).args(["-lgcc_s", "-lc"]))
+    // The unwinder goes into the library: one library less to load, in every process that loads this one.
+    run(link.arg("-o").arg(to).arg(archive).arg("-static-libgcc"))
 }
 
 /// One object with all the library needs, of which only the exports are seen.
