@@ -65,7 +65,8 @@ impl Unit {
             .flat_map(|place| names().map(move |name| self.root.join(place).join(name)))
             .find_map(|path| fs::read_to_string(path).ok());
         let Some(main) = main else {
-            return Err(format!("there is no {} in {}", self.name, PLACES.join(", ")));
+            let places = PLACES.map(|place| self.root.join(place).display().to_string());
+            return Err(format!("there is no {} in {}", self.name, places.join(", ")));
         };
         let mut drop_ins = std::collections::BTreeMap::new();
         for directory in PLACES
