@@ -676,15 +676,18 @@ fn places(said: &[u8], counts: impl Fn(&str) -> bool, late: u32) -> BTreeSet<Str
     problems.collect()
 }
 
-/// What the reference warns of without need: it asks the name service for wildcards and knows no ports.
+/// What the reference warns of without need: it asks the name service for wildcards, and knows neither ports
+/// nor daemons that run by themselves, of which this machine may have some.
 fn deserved(problem: &str) -> bool {
     let (subject, _) = problem.split_once(": ").unwrap_or((problem, ""));
     let wildcard = subject.contains(['*', '?']);
     let port = subject.parse::<u16>().is_ok();
+    let runs_by_itself = problem.ends_with("no such process name in /etc/inetd.conf")
+        && system::services::program(subject.as_bytes()).is_some();
     // Deviation 1: it tries to become the user or group of a rule.
     let becomes = subject.starts_with("setgid(") || subject.starts_with("setuid(");
     // A CR before the newline belongs to no token.
-    !(wildcard || port || becomes || subject.ends_with('\r'))
+    !(wildcard || port || runs_by_itself || becomes || subject.ends_with('\r'))
 }
 
 #[test]
