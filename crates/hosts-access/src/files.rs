@@ -84,6 +84,14 @@ impl HostFile {
         }
     }
 
+    /// Its text; empty where it is missing or cannot be read.
+    pub(crate) fn into_text(self) -> Vec<u8> {
+        match self.contents {
+            Contents::Text(text) => text,
+            Contents::Missing | Contents::Unreadable(_) => Vec::new(),
+        }
+    }
+
     fn text(&self) -> &[u8] {
         match &self.contents {
             Contents::Text(text) => text,

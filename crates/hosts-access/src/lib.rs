@@ -12,6 +12,7 @@
 
 pub mod address;
 pub mod check;
+pub mod compare;
 pub mod decide;
 pub mod decision;
 pub mod diagnostic;

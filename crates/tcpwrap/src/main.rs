@@ -7,6 +7,7 @@
 mod attach;
 mod check;
 mod detach;
+mod diff;
 mod edit;
 mod explain;
 mod fmt;
@@ -35,6 +36,7 @@ enum Command {
     Attach(attach::Args),
     Check(check::Args),
     Detach(detach::Args),
+    Diff(diff::Args),
     Edit(edit::Args),
     Explain(explain::Args),
     Fmt(fmt::Args),
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::Attach(args) => attach::run(&args),
         Command::Detach(args) => detach::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Edit(args) => edit::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Fmt(args) => fmt::run(&args),
