@@ -1,0 +1,89 @@
+//! Programs in C and C++ build with our header and library, shared and static, and are answered.
+
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+use std::process::Command;
+
+use daemons_tests::{Whose, said, source};
+
+/// Builds `decide.c` and runs it on one allowed and one denied client.
+fn decides(compiler: &str, arguments: &[&str], link: impl Fn(&mut Command)) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| directory.path().join(name);
+    std::fs::write(path("allow"), "sshd: 192.0.2.0/24: severity mail.notice\n").expect("a table");
+    std::fs::write(path("deny"), "ALL: ALL\n").expect("a table");
+    let mut build = Command::new(compiler);
+    build
+        .args(["-Wall", "-Wextra", "-Werror", "-O2"])
+        .args(arguments)
+        .arg("-I")
+        .arg(Whose::Ours.include())
+        .arg(source("decide.c"))
+        // Whatever the source's name ends in, what follows is no source.
+        .args(["-x", "none", "-o"])
+        .arg(path("decide"));
+    link(&mut build);
+    said(&mut build);
+    let ask = |address: &str| {
+        said(
+            Whose::Ours
+                .command(path("decide"))
+                .args([path("allow"), path("deny")])
+                .args(["sshd", "host.example.org", address]),
+        )
+    };
+    // mail.notice is 2 << 3 | 5, and authentication info, the program's own, 6.
+    assert_eq!(
+        ask("192.0.2.7"),
+        "1 1 host.example.org sshd host.example.org 21\n"
+    );
+    assert_eq!(
+        ask("198.51.100.7"),
+        "0 0 host.example.org sshd host.example.org 6\n"
+    );
+}
+
+fn shared(build: &mut Command) {
+    build.arg("-L").arg(Whose::Ours.directory()).arg("-lwrap");
+}
+
+fn archive(build: &mut Command) {
+    let archive: &Path = &Whose::Ours.directory().join("libwrap.a");
+    build.arg(archive).arg("-lgcc_s");
+}
+
+#[test]
+fn c_shared() {
+    decides("gcc", &["-std=c99"], shared);
+}
+
+#[test]
+fn c_for_six_shared() {
+    decides("gcc", &["-DINET6", "-pedantic"], shared);
+}
+
+#[test]
+fn c_with_the_archive() {
+    decides("gcc", &[], archive);
+}
+
+#[test]
+fn c_wholly_static() {
+    decides("gcc", &["-static"], |build| {
+        build
+            .arg("-L")
+            .arg(Whose::Ours.directory())
+            .args(["-lwrap", "-lgcc_eh"]);
+    });
+}
+
+#[test]
+fn cxx_shared() {
+    decides("g++", &["-x", "c++", "-Wno-write-strings"], shared);
+}
+
+#[test]
+fn cxx_with_the_archive() {
+    decides("g++", &["-x", "c++", "-DINET6"], archive);
+}
