@@ -4,6 +4,10 @@
 
 #![forbid(unsafe_code)]
 
+mod visits;
+
+pub use visits::{Service, visit};
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

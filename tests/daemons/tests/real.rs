@@ -1,0 +1,183 @@
+//! Daemons of Debian's packages, unmodified, on our library: each serves, refuses, logs and obeys edits as on
+//! Debian's.
+//!
+//! What is here and what is not, and why: `README.md`.
+
+#![forbid(unsafe_code)]
+
+use daemons_tests::{Service, visit};
+
+/// A test for each daemon.
+macro_rules! services {
+    ($($name:ident: $service:expr;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                support::alone(|machine| visit(machine, &$service));
+            }
+        )*
+    };
+}
+
+/// Reads what a TCP server says.
+macro_rules! read {
+    ($port:literal) => {
+        concat!("socat -t5 -u TCP:$SERVER:", $port, " -; echo closed")
+    };
+}
+
+services! {
+    sshd: Service {
+        prepare: "mkdir -p /run/sshd; ssh-keygen -q -t ed25519 -N '' -f /srv/host; \
+            ssh-keygen -q -t ed25519 -N '' -f /srv/client; \
+            printf 'HostKey /srv/host\nAuthorizedKeysFile /srv/client.pub\nStrictModes no\nUsePAM no\n' \
+                >/srv/sshd_config",
+        daemon: "/usr/sbin/sshd -D -f /srv/sshd_config",
+        port: 22,
+        client: "ssh -F none -i /srv/client -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
+            -o LogLevel=INFO -o BatchMode=yes root@$SERVER echo served",
+        served: "served",
+        refused: "kex_exchange_identification",
+        logged: "refused connect from",
+    };
+    vsftpd: Service {
+        prepare: "mkdir -p /srv/ftp /run/vsftpd/empty; echo served >/srv/ftp/hello; \
+            printf '%s\n' listen=YES background=NO tcp_wrappers=YES anonymous_enable=YES local_enable=NO \
+                anon_root=/srv/ftp secure_chroot_dir=/run/vsftpd/empty >/srv/vsftpd.conf",
+        daemon: "/usr/sbin/vsftpd /srv/vsftpd.conf",
+        port: 21,
+        client: "curl -sv --no-progress-meter ftp://$SERVER/hello 2>&1 | grep -E '^served|^< 421'",
+        served: "served",
+        refused: "421 Service not available.",
+        logged: "",
+    };
+    stunnel: Service {
+        prepare: "openssl req -x509 -newkey rsa:2048 -nodes -keyout /srv/key -out /srv/cert -subj /CN=x -days 2 \
+                2>/dev/null; \
+            printf '%s\n' foreground=quiet syslog=yes cert=/srv/cert key=/srv/key '[service]' libwrap=yes \
+                accept=0.0.0.0:2001 exec=/bin/echo 'execArgs=echo served' >/srv/stunnel.conf",
+        daemon: "/usr/bin/stunnel4 /srv/stunnel.conf",
+        port: 2001,
+        client: "sleep 2 | openssl s_client -quiet -connect $SERVER:2001 2>/dev/null; echo closed",
+        served: "served",
+        refused: "closed",
+        logged: "REFUSED by libwrap",
+    };
+    socat: Service {
+        prepare: "",
+        daemon: "/usr/bin/socat -d -ly TCP4-LISTEN:2001,reuseaddr,fork,tcpwrap=service SYSTEM:'echo served'",
+        port: 2001,
+        client: read!(2001),
+        served: "served",
+        refused: "closed",
+        logged: "refus",
+    };
+    // Services that it runs itself, it does not guard.
+    openbsd_inetd: Service {
+        prepare: "echo '2001 stream tcp nowait root /bin/echo service served' >/srv/inetd.conf",
+        daemon: "/usr/sbin/inetd -i -l /srv/inetd.conf",
+        port: 2001,
+        client: read!(2001),
+        served: "served",
+        refused: "closed",
+        logged: "refuse",
+    };
+    xinetd: Service {
+        prepare: "printf '%s\n' 'service guarded' '{' 'type = UNLISTED' 'port = 2001' 'socket_type = stream' \
+            'protocol = tcp' 'wait = no' 'user = root' 'server = /bin/echo' 'server_args = served' \
+            'log_type = SYSLOG daemon' 'log_on_failure = HOST' '}' >/srv/xinetd.conf",
+        daemon: "$UNPACKED/usr/sbin/xinetd -dontfork -f /srv/xinetd.conf -pidfile /run/xinetd.pid",
+        port: 2001,
+        client: read!(2001),
+        served: "served",
+        refused: "closed",
+        logged: "libwrap",
+    };
+    rpcbind: Service {
+        prepare: "mkdir -p /run/rpcbind; chown _rpc /run/rpcbind",
+        daemon: "/sbin/rpcbind -f",
+        port: 111,
+        client: "timeout 5 rpcinfo -p $SERVER",
+        served: "portmapper",
+        refused: "Authentication error",
+        logged: "connect from",
+    };
+    tftpd: Service {
+        prepare: "mkdir -p /srv/tftp; echo served >/srv/tftp/hello",
+        daemon: "/usr/sbin/in.tftpd -L --address 0.0.0.0:69 -s /srv/tftp",
+        port: 69,
+        client: "rm -f /srv/got; timeout 2 tftp -m binary $SERVER -c get hello /srv/got; cat /srv/got; echo done",
+        served: "served",
+        refused: "done",
+        logged: "connection refused from",
+    };
+    mosquitto: Service {
+        prepare: "printf '%s\n' 'listener 1883 0.0.0.0' 'allow_anonymous true' 'log_dest syslog' \
+            'log_type all' >/srv/mosquitto.conf",
+        daemon: "/usr/sbin/mosquitto -c /srv/mosquitto.conf",
+        port: 1883,
+        client: "mosquitto_pub -h $SERVER -t topic -m text && echo served || echo refused",
+        served: "served",
+        refused: "refused",
+        logged: "denied access by tcpd",
+    };
+    dovecot: Service {
+        prepare: "printf '%s\n' 'protocols = imap' 'base_dir = /run/dovecot' 'ssl = no' \
+            'import_environment = LD_LIBRARY_PATH' 'login_access_sockets = tcpwrap' \
+            'passdb {' 'driver = static' 'args = nopassword=y' '}' \
+            'service tcpwrap {' 'service_count = 0' 'process_min_avail = 1' 'unix_listener login/tcpwrap {' 'group = dovenull' 'mode = 0660' 'user = dovenull' \
+            '}' '}' >/srv/dovecot.conf",
+        daemon: "/usr/sbin/dovecot -F -c /srv/dovecot.conf",
+        port: 143,
+        client: "(printf 'a logout\r\n'; sleep 1) | socat -t3 - TCP:$SERVER:143; echo closed",
+        served: "* OK",
+        refused: "closed",
+        logged: "access(tcpwrap)",
+    };
+    slapd: Service {
+        prepare: "printf 'include /etc/ldap/schema/core.schema\n' >/srv/slapd.conf",
+        daemon: "/usr/sbin/slapd -d 0 -h ldap://0.0.0.0:389 -f /srv/slapd.conf",
+        port: 389,
+        client: "ldapsearch -x -o nettimeout=3 -H ldap://$SERVER -b '' -s base",
+        served: "numEntries",
+        refused: "ldap_",
+        logged: "",
+    };
+    snmpd: Service {
+        prepare: "printf '%s\n' 'rocommunity public' 'sysName served' >/srv/snmpd.conf",
+        daemon: "/usr/sbin/snmpd -f -Lsd -C -c /srv/snmpd.conf udp:161",
+        port: 161,
+        client: "snmpget -t 1 -r 1 -v2c -c public $SERVER 1.3.6.1.2.1.1.5.0",
+        served: "served",
+        refused: "Timeout",
+        logged: "REFUSED",
+    };
+    // Debian's library keeps refused clients waiting (deviation 9), so this one says no more than that.
+    nrpe: Service {
+        prepare: "printf '%s\n' server_port=5666 nrpe_user=nagios nrpe_group=nagios pid_file=/run/nrpe.pid \
+            'command[hello]=/bin/echo served' >/srv/nrpe.cfg",
+        daemon: "/usr/sbin/nrpe -n -f -c /srv/nrpe.cfg",
+        port: 5666,
+        client: "/usr/lib/nagios/plugins/check_nrpe -n -t 3 -H $SERVER -c hello | \
+            sed 's/^CHECK_NRPE.*/refused/'",
+        served: "served",
+        refused: "refused",
+        logged: "",
+    };
+    perl: Service {
+        prepare: r#"cat >/srv/daemon.pl <<'PERL'
+use IO::Socket::INET; use Authen::Libwrap qw(hosts_ctl);
+my $listener = IO::Socket::INET->new(LocalPort => 2001, Listen => 5, ReuseAddr => 1) or die;
+while (my $client = $listener->accept) {
+    print $client hosts_ctl('perld', $client) ? "served\n" : "refused\n";
+    close $client;
+}
+PERL"#,
+        daemon: "perl /srv/daemon.pl",
+        port: 2001,
+        client: read!(2001),
+        served: "served",
+        refused: "refused",
+        logged: "",
+    };
+}
