@@ -106,6 +106,18 @@ void shell_cmd(char *command)
     event("spawn", command);
 }
 
+static int ran(const char *command)
+{
+    if (getpid() == main_process) {
+        event("twist", command);
+        _exit(0);
+    }
+    event("aclexec", command);
+    if (strncmp(command, "kill", 4) == 0)
+        raise(SIGKILL);
+    _exit(strncmp(command, "true", 4) != 0);
+}
+
 int execl(const char *path, const char *arg, ...)
 {
     va_list arguments;
@@ -116,14 +128,13 @@ int execl(const char *path, const char *arg, ...)
     (void) va_arg(arguments, const char *); /* -c */
     command = va_arg(arguments, const char *);
     va_end(arguments);
-    if (getpid() == main_process) {
-        event("twist", command);
-        _exit(0);
-    }
-    event("aclexec", command);
-    if (strncmp(command, "kill", 4) == 0)
-        raise(SIGKILL);
-    _exit(strncmp(command, "true", 4) != 0);
+    return ran(command);
+}
+
+int execv(const char *path, char *const arguments[])
+{
+    (void) path;
+    return ran(arguments[2]);
 }
 
 static void number(const char *word, long value)
