@@ -1,10 +1,12 @@
 //! Options outside of tables (hosts_access(3)): `process_options`, `percent_x`, `fix_options`.
 
 use std::ffi::{c_char, c_int};
+use std::io;
 
+use hosts_access::decide::reason;
 use hosts_access::expand::{client_info, expand};
 use hosts_access::options::{self, End, Ran};
-use hosts_access::{Decision, Effect, Verdict};
+use hosts_access::{Decision, Effect, Severity, Verdict};
 use system::connection;
 use system::endpoints::Endpoint;
 
@@ -14,7 +16,7 @@ use crate::host::{self, StructHost};
 use crate::log;
 use crate::socket;
 use crate::strings::c_bytes;
-use crate::structs::RequestInfo;
+use crate::structs::{RequestInfo, wrap_call_clean_exit};
 
 /// Runs options: 0 when all ran, 1 or -1 for a verdict that `process_options` jumps with.
 ///
@@ -90,24 +92,39 @@ pub unsafe extern "C" fn percent_x(
     result
 }
 
-/// Refuses a client that chose the route of its packets; other IP options are logged and cleared.
+/// Refuses a client that chose the route of its packets; other IP options are logged and cleared. Ends the
+/// process where the descriptor is no connection.
 ///
 /// # Safety
 /// `request` points to a request.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fix_options(request: *mut RequestInfo) {
-    guard((), || {
+    let is_connection = guard(false, || {
         // SAFETY: as the caller promises; the program keeps the connection open.
-        let (client, connection) = unsafe {
-            (
-                socket::address((*request).client[0].sin),
-                socket::borrowed((*request).fd),
-            )
+        let fd = unsafe { (*request).fd };
+        // Asked of the descriptor, since the structure may not have been filled in yet.
+        let client = match socket::peer(fd) {
+            Ok(client) => client,
+            // A datagram service: nothing has come by a route that answers could take.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => return true,
+            Err(error) => {
+                log::write(
+                    Severity(libc::LOG_ERR.unsigned_abs()),
+                    format!("getpeername: {}", reason(&error)).as_bytes(),
+                );
+                return false;
+            }
         };
-        if let (Some(client), Some(connection)) = (client, connection)
+        // SAFETY: as above.
+        if let (Some(client), Some(connection)) = (client, unsafe { socket::borrowed(fd) })
             && !connection::ip_options_allow(connection, &Endpoint::Internet(client), &log::write)
         {
             connection::shut_down(connection);
         }
+        true
     });
+    if !is_connection {
+        // SAFETY: as the caller promises; the function may be the program's own.
+        unsafe { wrap_call_clean_exit(request) };
+    }
 }

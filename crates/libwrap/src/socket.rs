@@ -34,6 +34,20 @@ pub unsafe fn address(address: *const libc::sockaddr) -> Option<SocketAddr> {
     unsafe { sockaddr::read(address, length as libc::socklen_t) }
 }
 
+/// Who a connection is with, where that is an IPv4 or IPv6 address.
+pub fn peer(fd: c_int) -> std::io::Result<Option<SocketAddr>> {
+    // SAFETY: plain data.
+    let mut storage: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
+    let mut length = size_of_val(&storage) as libc::socklen_t;
+    let place = (&raw mut storage).cast::<libc::sockaddr>();
+    // SAFETY: room for an address, and its size.
+    if unsafe { libc::getpeername(fd, place, &mut length) } == -1 {
+        return Err(std::io::Error::last_os_error());
+    }
+    // SAFETY: zeroes, or what the kernel put there: no shorter than any family is.
+    Ok(unsafe { address(place) })
+}
+
 /// Is this the address of a local socket?
 ///
 /// # Safety
