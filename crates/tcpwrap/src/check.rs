@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use annotate_snippets::Renderer;
 use hosts_access::TableKind;
 use hosts_access::check::{self as lints, Finding, Fix, Options, code};
+use hosts_access::compare::compare;
 
 use crate::install::Original;
 use crate::output;
@@ -136,12 +137,11 @@ fn check(args: &Args) -> Result<ExitCode, String> {
     Ok(ExitCode::from(u8::from(!is_clean)))
 }
 
-/// The tables and what the lints find in them, from warnings on.
-pub fn findings(tables: &hosts_access::Tables) -> Result<(Policy, Vec<Finding>), String> {
-    let policy = input::both(tables, false)?;
+/// What the lints find, from warnings on.
+pub fn findings(policy: &Policy) -> Vec<Finding> {
     let mut found = lints::check(policy.tables());
     found.retain(|finding| finding.level >= lints::Level::Warning);
-    Ok((policy, found))
+    found
 }
 
 fn find(policy: &Policy, args: &Args) -> Vec<Finding> {
@@ -244,6 +244,10 @@ fn fix(policy: &mut Policy, args: &Args) -> Result<(), String> {
             return Err(format!("{}: it keeps changing", document.path.display()));
         }
     }
+    let before = Policy {
+        allow: policy.allow.clone(),
+        deny: policy.deny.clone(),
+    };
     let mut made = 0;
     for _ in 0..MOST_ROUNDS {
         let found = find(policy, args);
@@ -290,6 +294,11 @@ fn fix(policy: &mut Policy, args: &Args) -> Result<(), String> {
     if made > 0 {
         let verb = if args.dry_run { "would mend" } else { "mended" };
         eprintln!("{verb} {made} finding{}", if made == 1 { "" } else { "s" });
+        // A rule that does what it says lets in, or keeps out, whom it did not before.
+        match compare(before.tables(), policy.tables()) {
+            Ok(found) => anstream::eprint!("{}", crate::diff::text::render(&found)),
+            Err(problem) => eprintln!("what that changes cannot be told: {problem}"),
+        }
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `tcpwrap diff`: which requests get another verdict, or have other things run, under other tables.
 
-mod text;
+pub mod text;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

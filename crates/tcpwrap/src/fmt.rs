@@ -4,9 +4,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use hosts_access::TableKind;
+use hosts_access::check::Tables;
+use hosts_access::compare::compare;
 use hosts_access::document::Document;
 use hosts_access::format::{format, same_rules};
-use hosts_access::{TableKind, Tables};
 
 use crate::install::Original;
 use crate::output;
@@ -55,7 +57,7 @@ fn format_all(args: &Args) -> Result<bool, String> {
 }
 
 fn paths(args: &Args) -> Result<Vec<PathBuf>, String> {
-    let both = |tables: &Tables| -> Vec<PathBuf> {
+    let both = |tables: &hosts_access::Tables| -> Vec<PathBuf> {
         [TableKind::Allow, TableKind::Deny]
             .iter()
             .map(|table| tables.path(*table).to_path_buf())
@@ -68,7 +70,7 @@ fn paths(args: &Args) -> Result<Vec<PathBuf>, String> {
     let mut paths = Vec::new();
     for file in &args.files {
         if file.is_dir() {
-            let found = both(&Tables::in_directory(file));
+            let found = both(&hosts_access::Tables::in_directory(file));
             if found.is_empty() {
                 return Err(format!(
                     "{}: neither hosts.allow nor hosts.deny in it",
@@ -123,11 +125,12 @@ fn format_file(args: &Args, path: &Path) -> std::io::Result<bool> {
     Ok(true)
 }
 
-/// The text in the one style, once it is proved to hold the same rules.
+/// The text in the one style, once it is proved to decide every request as before: the rules are compared one
+/// by one, and then what the two tables mean, taken for either of the policy's tables.
 fn formatted(path: &Path, text: &[u8]) -> std::io::Result<Vec<u8>> {
     let old = Document::new(path, text);
     let new = Document::new(path, format(&old));
-    if same_rules(&old, &new) {
+    if new.text == old.text || (same_rules(&old, &new) && same_meaning(&old, &new)) {
         Ok(new.text)
     } else {
         // Not known to happen; the file is worth more than its looks.
@@ -135,6 +138,24 @@ fn formatted(path: &Path, text: &[u8]) -> std::io::Result<Vec<u8>> {
             "formatting would change what it means, so it is left alone; please report this",
         ))
     }
+}
+
+fn same_meaning(old: &Document, new: &Document) -> bool {
+    let as_allow = |document| Tables {
+        allow: Some(document),
+        deny: None,
+    };
+    let as_deny = |document| Tables {
+        allow: None,
+        deny: Some(document),
+    };
+    [(as_allow(old), as_allow(new)), (as_deny(old), as_deny(new))]
+        .into_iter()
+        .all(|(old, new)| match compare(old, new) {
+            Ok(found) => found.differences.is_empty(),
+            // Where there are too many patterns to tell apart, that the rules are the same is proof enough.
+            Err(_) => true,
+        })
 }
 
 /// Shows text that holds what a file holds.

@@ -53,6 +53,12 @@ fn safe_mistakes_are_mended_and_nothing_else_is_touched() {
     let rules = Rules::new(BROKEN, "ALL: ALL\n");
     let output = rules.check(&["--fix"]);
     assert_eq!(rules.text(), MENDED);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.starts_with("mended 1"), "{said}");
+    assert!(
+        said.contains("each confirmed by deciding the request shown"),
+        "{said}"
+    );
     assert_eq!(
         (output.status.code(), String::from_utf8_lossy(&output.stdout)),
         (Some(0), "".into())

@@ -83,6 +83,11 @@ fn a_sound_change_is_put_in_place_on_yes() {
     let label = rustix::fs::setxattr(&table, "user.label", b"kept", flags).is_ok();
     let seen = scene.edit("", "echo 'sshd: 192.0.2.7' >> $1", "y\n");
     has(&seen, "+sshd: 192.0.2.7");
+    has(
+        &seen,
+        "1 difference, each confirmed by deciding the request shown.",
+    );
+    has(&seen, "192.0.2.7");
     has(&seen, "at 10.0.0.5, would be let in by sshd");
     has(&seen, "is in place; the previous version is");
     assert_eq!(seen.status, Some(0));

@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 
 use annotate_snippets::Renderer;
 use hosts_access::check::{Finding, Level};
+use hosts_access::compare::compare;
 use hosts_access::{TableKind, Tables, Verdict};
 
 use super::{Args, Edited};
+use crate::check::input::{self, Policy};
 use crate::check::{findings, render};
 use crate::output::{BAD, DIM, GOOD, NOTE, escape};
 use crate::session::{self, Session};
@@ -31,25 +33,28 @@ pub fn of(args: &Args, old: &Tables, new: &Tables, edited: &[Edited]) -> Result<
         review.text.push_str(&escape(diff.as_bytes()));
     }
     review.text.push('\n');
-    review.check(old, new)?;
+    let before = input::both(old, false)?;
+    let mut after = input::both(new, false)?;
+    // The copies are shown under the names they will have.
+    for (document, table) in [
+        (&mut after.allow, TableKind::Allow),
+        (&mut after.deny, TableKind::Deny),
+    ] {
+        if let Some(document) = document {
+            document.path = old.path(table).clone();
+        }
+    }
+    review.check(&before, &after)?;
+    review.meaning(&before, &after);
     review.session(args, old, new);
     Ok(review)
 }
 
 impl Review {
     /// What the lints say, as far as they did not say it before.
-    fn check(&mut self, old: &Tables, new: &Tables) -> Result<(), String> {
-        let before = findings(old)?.1;
-        let (mut policy, mut found) = findings(new)?;
-        // The copies are shown under the names they will have.
-        for (document, table) in [
-            (&mut policy.allow, TableKind::Allow),
-            (&mut policy.deny, TableKind::Deny),
-        ] {
-            if let Some(document) = document {
-                document.path = old.path(table).clone();
-            }
-        }
+    fn check(&mut self, old: &Policy, new: &Policy) -> Result<(), String> {
+        let before = findings(old);
+        let mut found = findings(new);
         let all = found.len();
         let mut known: Vec<_> = before.iter().map(key).collect();
         found.retain(|finding| match known.iter().position(|k| *k == key(finding)) {
@@ -60,7 +65,7 @@ impl Review {
             None => true,
         });
         let mut text = Vec::new();
-        render::write(&mut text, &policy, &found, &Renderer::styled()).map_err(|error| error.to_string())?;
+        render::write(&mut text, new, &found, &Renderer::styled()).map_err(|error| error.to_string())?;
         self.text.push_str(&String::from_utf8_lossy(&text));
         if all > found.len() {
             let _ = writeln!(
@@ -71,6 +76,16 @@ impl Review {
         }
         self.is_sound &= found.iter().all(|f| f.level < Level::Error);
         Ok(())
+    }
+
+    /// Which requests end differently.
+    fn meaning(&mut self, old: &Policy, new: &Policy) {
+        match compare(old.tables(), new.tables()) {
+            Ok(found) => self.text.push_str(&crate::diff::text::render(&found)),
+            Err(problem) => {
+                let _ = writeln!(self.text, "{NOTE}what changes cannot be told:{NOTE:#} {problem}");
+            }
+        }
     }
 
     /// Whether who edits would still be let in.
