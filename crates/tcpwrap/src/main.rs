@@ -16,6 +16,7 @@ mod output;
 mod rules;
 mod run;
 mod session;
+mod test;
 mod text_diff;
 mod unit;
 
@@ -41,6 +42,7 @@ enum Command {
     Explain(explain::Args),
     Fmt(fmt::Args),
     Run(run::Args),
+    Test(test::Args),
 }
 
 fn main() -> ExitCode {
@@ -53,5 +55,6 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Fmt(args) => fmt::run(&args),
         Command::Run(args) => run::run(args),
+        Command::Test(args) => test::run(&args),
     }
 }

@@ -1,0 +1,191 @@
+//! `tcpwrap test`: policy tests kept beside the rules.
+//!
+//! Each test decides requests with the engine, on a host that answers what the test says and carries
+//! nothing out.
+
+mod file;
+mod report;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use hosts_access::dry::DryHost;
+use hosts_access::{Decision, Effect, Policy, Request, Tables};
+
+use self::file::{Commands, Place, Test, TestFile};
+use self::report::Outcome;
+use crate::output;
+use crate::rules::Rules;
+
+/// The test file that is run where none is named.
+const USUAL: &str = "hosts.test.toml";
+
+/// Test what the rules decide
+///
+/// FILE is a test file; without one, hosts.test.toml in the current directory. The tables are those that
+/// the file names, or hosts.allow and hosts.deny beside it. Nothing is looked up and no command is run.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "EXIT STATUS:\n  0  all tests passed\n  1  some failed\n  2  the tests could not be run"
+)]
+pub struct Args {
+    #[command(flatten)]
+    rules: Rules,
+    /// Test files
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Write the results to FILE as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+}
+
+/// Runs the subcommand.
+pub fn run(args: &Args) -> ExitCode {
+    let outcomes = match outcomes(args) {
+        Ok(outcomes) => outcomes,
+        Err(problem) => return output::fail(&problem),
+    };
+    if let Some(path) = &args.junit
+        && let Err(error) = std::fs::write(path, report::junit(&outcomes))
+    {
+        return output::fail(&format!("{}: {error}", path.display()));
+    }
+    let printed = if args.json {
+        output::json(&report::json(&outcomes))
+    } else {
+        output::print(&report::text(&outcomes))
+    };
+    match printed {
+        Err(failed) => failed,
+        Ok(()) if outcomes.iter().all(|outcome| outcome.failures.is_empty()) => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
+    }
+}
+
+fn outcomes(args: &Args) -> Result<Vec<Outcome>, String> {
+    let usual = [PathBuf::from(USUAL)];
+    let paths = if args.files.is_empty() {
+        &usual[..]
+    } else {
+        &args.files
+    };
+    let named = args
+        .rules
+        .are_named()
+        .then(|| args.rules.existing_tables())
+        .transpose()?;
+    let mut outcomes = Vec::new();
+    for path in paths {
+        let file = file::read(path)?;
+        outcomes.extend(run_file(&file, named.as_ref().unwrap_or(&file.tables)));
+    }
+    if outcomes.is_empty() {
+        return Err(format!("{}: no tests", paths[0].display()));
+    }
+    Ok(outcomes)
+}
+
+/// Runs the tests of a file against tables.
+fn run_file(file: &TestFile, tables: &Tables) -> Vec<Outcome> {
+    let policy = Policy::new(tables.clone());
+    let mut outcomes = Vec::new();
+    for (line, test) in &file.tests {
+        for daemon in test.daemon.all() {
+            for client in test.client.all() {
+                outcomes.push(run_test(&file.path, *line, test, (daemon, client), &policy));
+            }
+        }
+    }
+    outcomes
+}
+
+fn run_test(
+    path: &Path,
+    line: usize,
+    test: &Test,
+    (daemon, client): (&str, &str),
+    policy: &Policy,
+) -> Outcome {
+    let unknown = || "unknown".to_owned();
+    let name = test.name.clone().unwrap_or_else(unknown);
+    let mut host = DryHost::new(client)
+        .named(name.clone())
+        .with_user(test.user.clone().unwrap_or_else(unknown))
+        .with_server(
+            test.server.clone().unwrap_or_else(unknown),
+            test.server_name.clone().unwrap_or_else(unknown),
+            test.port,
+        );
+    for group in &test.netgroups {
+        host = host.in_netgroup(group.clone(), name.clone());
+    }
+    if let Some(commands) = test.commands {
+        host = host.commands_succeed(matches!(commands, Commands::Succeed));
+    }
+    let decision = policy.decide(&mut Request::new(&mut host, daemon));
+    Outcome {
+        file: path.to_owned(),
+        line,
+        about: test.about.clone(),
+        request: format!("{daemon} from {client}"),
+        failures: failures(test, &decision),
+    }
+}
+
+/// In what the decision is not the expected one.
+fn failures(test: &Test, decision: &Decision) -> Vec<String> {
+    let mut failures = Vec::new();
+    let place = Place(decision.rule.as_ref().map(|rule| (rule.table, rule.place.line)));
+    let by = decision.rule.as_ref().map_or_else(
+        || "no rule".to_owned(),
+        |rule| format!("{}, line {}", rule.place.file.display(), rule.place.line),
+    );
+    if decision.verdict != test.expect.verdict() {
+        failures.push(format!(
+            "expected {}, {} by {by}",
+            report::word(test.expect.verdict()),
+            report::word(decision.verdict)
+        ));
+    }
+    if let Some(expected) = test.rule
+        && expected != place
+    {
+        failures.push(format!(
+            "expected {} to decide, {by} did",
+            report::place(expected)
+        ));
+    }
+    let runs: Vec<String> = decision.effects.iter().map(effect).collect();
+    if let Some(expected) = &test.runs
+        && *expected != runs
+    {
+        failures.push(format!("expected to run {expected:?}, ran {runs:?}"));
+    }
+    failures
+}
+
+/// An effect as its option is written.
+fn effect(effect: &Effect) -> String {
+    let with = |keyword: &str, value: &[u8]| format!("{keyword} {}", String::from_utf8_lossy(value));
+    match effect {
+        Effect::Spawn(command) => with("spawn", command),
+        Effect::Aclexec(command) => with("aclexec", command),
+        Effect::Twist(command) => with("twist", command),
+        Effect::Banner { directory, .. } => with("banners", directory),
+        Effect::Keepalive => "keepalive".to_owned(),
+        Effect::Linger(seconds) => format!("linger {seconds}"),
+        Effect::Nice(change) => format!("nice {change}"),
+        Effect::Umask(mask) => format!("umask {mask:03o}"),
+        Effect::Setenv { name, value } => with(&format!("setenv {}", String::from_utf8_lossy(name)), value),
+        Effect::User { user, group: None } => with("user", user),
+        Effect::User {
+            user,
+            group: Some(group),
+        } => with("user", &[user, &b"."[..], group].concat()),
+        Effect::Group(group) => with("group", group),
+        Effect::IdentTimeout(seconds) => format!("rfc931 {seconds}"),
+    }
+}

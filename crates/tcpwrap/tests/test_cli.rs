@@ -1,0 +1,93 @@
+//! `tcpwrap test` as it is called: the examples, failures, and mistakes in test files.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn test(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tcpwrap"));
+    command.arg("test").args(arguments).output().unwrap()
+}
+
+fn file(tests: &str) -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(
+        directory.path().join("hosts.deny"),
+        "sshd: 192.0.2. : spawn log %a\n",
+    )
+    .unwrap();
+    let path = directory.path().join("hosts.test.toml");
+    std::fs::write(&path, tests).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (directory, path)
+}
+
+#[test]
+fn the_examples_pass() {
+    for example in ["mostly-closed", "mostly-open", "booby-trap"] {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../examples")
+            .join(example);
+        let path = directory.join("hosts.test.toml");
+        let output = test(&[path.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
+}
+
+#[test]
+fn a_failure_says_what_decided() {
+    let (_directory, path) = file(
+        "[[test]]\nabout = \"a <b>\"\ndaemon = \"sshd\"\nclient = \"192.0.2.1\"\nexpect = \"granted\"\nruns = []\n",
+    );
+    let junit = format!("{path}.xml");
+    let output = test(&["--junit", &junit, &path]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("expected granted, denied by") && text.contains("hosts.deny, line 1"),
+        "{text}"
+    );
+    assert!(text.contains("ran [\"spawn log 192.0.2.1\"]"), "{text}");
+    let xml = std::fs::read_to_string(junit).unwrap();
+    assert!(
+        xml.contains("failures=\"1\"") && xml.contains("a &lt;b&gt;"),
+        "{xml}"
+    );
+    let output = test(&["--json", &path]);
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&value["failed"], &value["tests"][0]["line"]),
+        (&1.into(), &1.into())
+    );
+}
+
+#[test]
+fn other_tables_can_be_tested() {
+    let (_directory, path) =
+        file("[[test]]\ndaemon = \"sshd\"\nclient = \"192.0.2.1\"\nexpect = \"denied\"\n");
+    assert_eq!(test(&[&path]).status.code(), Some(0));
+    let empty = tempfile::tempdir().unwrap();
+    let rules = empty.path().to_str().unwrap();
+    assert_eq!(test(&["--rules", rules, &path]).status.code(), Some(1));
+}
+
+#[test]
+fn mistakes_are_told_with_their_line() {
+    for (text, line) in [
+        (
+            "[[test]]\ndaemon = \"sshd\"\nclient = \"192.0.2.1\"\nexpect = \"grant\"\n",
+            "line 4",
+        ),
+        (
+            "\n[[test]]\ndaemon = \"sshd\"\nclient = \"example.com\"\nexpect = \"denied\"\n",
+            "line 2",
+        ),
+        ("[[test]]\ndeamon = \"sshd\"\n", "line 2"),
+        ("[[test\n", "line 1"),
+    ] {
+        let (_directory, path) = file(text);
+        let output = test(&[&path]);
+        assert_eq!(output.status.code(), Some(2));
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(line), "{error}");
+    }
+}
