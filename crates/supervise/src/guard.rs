@@ -171,6 +171,7 @@ impl Guard {
     /// The kernel's; the program can then accept nothing any more.
     pub(crate) fn run(&mut self) -> io::Result<()> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 64];
+        self.rules.log.flush();
         loop {
             let timeout = self.timeout();
             for event in self.epoll.wait(&mut events, timeout)? {
@@ -193,6 +194,7 @@ impl Guard {
                 self.go_on(listener);
             }
             self.expire();
+            self.rules.log.flush();
         }
     }
 

@@ -100,6 +100,7 @@ struct Message {
 }
 
 /// What the writing thread gets.
+#[derive(Debug)]
 enum Entry {
     Syslog(Severity, Vec<u8>),
     Stderr(Vec<u8>),
@@ -113,6 +114,8 @@ pub(crate) struct Log {
     /// Nothing once the log is closed.
     sender: Mutex<Option<SyncSender<Entry>>>,
     lost: Arc<AtomicU64>,
+    /// Lines that the writer has not been told of.
+    pending: Mutex<Vec<Entry>>,
     /// Diagnostics of the tables as they are now that have been logged.
     said: Mutex<HashSet<Vec<u8>>>,
 }
@@ -136,6 +139,7 @@ impl Log {
             daemon: daemon.to_vec(),
             sender: Mutex::new(Some(sender)),
             lost: Arc::clone(&lost),
+            pending: Mutex::default(),
             said: Mutex::default(),
         };
         let writer = std::thread::Builder::new()
@@ -145,14 +149,32 @@ impl Log {
     }
 
     fn send(&self, entry: Entry) {
-        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Err(TrySendError::Full(_))) = sender.as_ref().map(|sender| sender.try_send(entry)) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if pending.len() < QUEUE {
+            pending.push(entry);
+        } else {
             self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Gives the writer what has been logged. Done when calls have been answered, since it takes time to wake
+    /// a thread.
+    pub(crate) fn flush(&self) {
+        let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        if pending.is_empty() {
+            return;
+        }
+        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        for entry in pending {
+            if let Some(Err(TrySendError::Full(_))) = sender.as_ref().map(|sender| sender.try_send(entry)) {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 
     /// Ends the log: the thread that writes ends when it has written what waits.
     pub(crate) fn close(&self) {
+        self.flush();
         self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 

@@ -313,10 +313,11 @@ fn memory(process: u32) -> u64 {
         .expect("a number")
 }
 
-/// With `TCPWRAP_SOAK` set to a number of seconds, for that long.
+/// With `TCPWRAP_SOAK` set to a number of seconds, for that long; a test may take two minutes, so longer ones
+/// are started by hand: `TCPWRAP_TEST_ALONE=a_storm_leaves_nothing_behind unshare --mount --net --pid --fork
+/// --kill-child --mount-proc TEST-PROGRAM a_storm_leaves_nothing_behind --exact --nocapture`, status 42.
 #[test]
 fn a_storm_leaves_nothing_behind() {
-    // Longer than a test on a machine of its own may take: this one takes care of itself.
     let seconds = std::env::var("TCPWRAP_SOAK")
         .ok()
         .and_then(|s| s.parse().ok())
