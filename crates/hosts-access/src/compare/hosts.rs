@@ -203,12 +203,12 @@ impl Hosts {
             self.ranges = [Family::V4.all(), Family::V6.all()];
             return;
         }
-        if let Some(v6) = v6_beginning(&wildcard) {
-            if let Some(v4) = Spelling::wildcard(text, &wildcard).v4_ranges() {
-                self.ranges[0].extend(v4);
-                self.ranges[1].extend(v6);
-                return;
-            }
+        if let Some(v6) = v6_beginning(&wildcard)
+            && let Some(v4) = Spelling::wildcard(text, &wildcard).v4_ranges()
+        {
+            self.ranges[0].extend(v4);
+            self.ranges[1].extend(v6);
+            return;
         }
         shared.spelling(self, text, || Spelling::wildcard(text, &wildcard));
     }

@@ -116,11 +116,10 @@ impl Outcomes {
     /// The number of a step.
     pub(super) fn step(&mut self, step: Step) -> u32 {
         let next = self.steps.len() as u32;
-        let number = *self.step_numbers.entry(step).or_insert_with_key(|step| {
+        *self.step_numbers.entry(step).or_insert_with_key(|step| {
             self.steps.push(step.clone());
             next
-        });
-        number
+        })
     }
 
     /// May one of this step's commands fail?

@@ -14,6 +14,9 @@ use super::ranges::{Ranges, normal};
 /// So many ranges may a pattern be.
 const MOST_RANGES: usize = 1 << 12;
 
+/// The states after each of the 256 octets, by the state before them and their place.
+type Octets = HashMap<(u32, usize), Rc<Vec<u32>>>;
+
 /// A pattern on the text of an address, or a mask that leaves out bits in front.
 #[derive(Debug)]
 pub(super) struct Spelling {
@@ -21,7 +24,7 @@ pub(super) struct Spelling {
     pub(super) text: Vec<u8>,
     test: Test,
     /// The states after each octet, by state and place.
-    octets: RefCell<HashMap<(u32, usize), Rc<Vec<u32>>>>,
+    octets: RefCell<Octets>,
 }
 
 #[derive(Debug)]
@@ -311,6 +314,10 @@ impl<'s> Together<'s> {
         if self.spellings.is_empty() {
             return Some(vec![Vec::new()]);
         }
+        let is_mask = |spelling: &&Spelling| matches!(spelling.test, Test::Mask { .. });
+        if family == Family::V6 && self.spellings.iter().all(is_mask) {
+            return Some(vec![vec![false; self.spellings.len()]]);
+        }
         let key = (family, self.spellings.iter().map(|s| s.text.clone()).collect());
         if let Some(ways) = kept.get(&key) {
             return Some(ways.clone());
@@ -498,7 +505,7 @@ impl<'a, 's, W: FnMut(&[bool]) -> bool> Search<'a, 's, W> {
         };
         let word = digit / 4;
         let mut states = states;
-        if digit % 4 == 0 {
+        if digit.is_multiple_of(4) {
             match run {
                 // Written `::`: here one colon, and the other before the word after the run or, where there
                 // is none, here too.

@@ -138,20 +138,20 @@ fn list(random: &mut Random, tokens: &[&str]) -> String {
     list
 }
 
-fn rule(random: &mut Random) -> String {
+fn rule(random: &mut Random, hosts: &[&str]) -> String {
     let daemons = list(random, DAEMONS);
-    let clients = list(random, HOSTS);
+    let clients = list(random, hosts);
     format!("{daemons}: {clients} {}\n", random.of(OPTIONS))
 }
 
-fn edited(random: &mut Random, lines: &[String]) -> Vec<String> {
+fn edited(random: &mut Random, hosts: &[&str], lines: &[String]) -> Vec<String> {
     let mut lines = lines.to_vec();
     for _ in 0..=random.below(2) {
         let at = random.below(lines.len() + 1);
         match random.below(4) {
-            0 => lines.insert(at, rule(random)),
+            0 => lines.insert(at, rule(random, hosts)),
             1 if at < lines.len() => drop(lines.remove(at)),
-            2 if at < lines.len() => lines[at] = rule(random),
+            2 if at < lines.len() => lines[at] = rule(random, hosts),
             3 if lines.len() > 1 => {
                 let last = lines.len() - 1;
                 lines.swap(at.min(last), last);
@@ -410,14 +410,21 @@ fn no_difference_is_missed_and_none_is_false() {
     let cases = std::env::var("COMPARE_CASES")
         .ok()
         .and_then(|n| n.parse().ok())
-        .unwrap_or(30);
+        .unwrap_or(200);
+    // Conditions on the text of IPv6 addresses take long to follow where nothing is optimised.
+    let plain: Vec<&str> = HOSTS
+        .iter()
+        .filter(|t| !["*b*", "*a*", "*.2", ".1"].contains(t))
+        .copied()
+        .collect();
     for case in 0..cases {
+        let hosts = if case % 100 == 0 { HOSTS } else { &plain };
         let count = (random.below(4) + 1, random.below(4));
-        let allow: Vec<String> = (0..count.0).map(|_| rule(&mut random)).collect();
-        let deny: Vec<String> = (0..count.1).map(|_| rule(&mut random)).collect();
-        let new_allow = edited(&mut random, &allow);
+        let allow: Vec<String> = (0..count.0).map(|_| rule(&mut random, hosts)).collect();
+        let deny: Vec<String> = (0..count.1).map(|_| rule(&mut random, hosts)).collect();
+        let new_allow = edited(&mut random, hosts, &allow);
         let mut new_deny = if random.below(2) == 0 {
-            edited(&mut random, &deny)
+            edited(&mut random, hosts, &deny)
         } else {
             deny.clone()
         };
