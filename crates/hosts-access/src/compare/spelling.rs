@@ -593,13 +593,12 @@ mod tests {
         let values = [0x1u128, 0xa, 0x1a, 0xffff, 0x10, 0x100];
         let mut samples = Vec::new();
         for layout in 0..256u128 {
-            for seed in [layout % 5] {
-                let word = |at: u128| {
-                    let value = values[((seed * 7 + at * (seed + 1)) % 6) as usize];
-                    if layout >> at & 1 == 1 { 0 } else { value }
-                };
-                samples.push((0..8).fold(0, |address, at| address << 16 | word(at)));
-            }
+            let seed = layout % 5;
+            let word = |at: u128| {
+                let value = values[((seed * 7 + at * (seed + 1)) % 6) as usize];
+                if layout >> at & 1 == 1 { 0 } else { value }
+            };
+            samples.push((0..8).fold(0, |address, at| address << 16 | word(at)));
         }
         samples.retain(|a| a >> 32 != 0xffff);
         samples
