@@ -438,3 +438,85 @@ impl<F: Files, T: Trace> Matching for Evaluation<F, T> {
         self.trace.token(token, matched);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dry::DryHost;
+    use crate::effect::{Effect, Outcome};
+    use crate::request::Host;
+
+    fn decide(tables: &Tables) -> Decision {
+        let decision = tables.decide(&mut Request::new(&mut DryHost::new("192.0.2.1"), "sshd"));
+        let policy = crate::Policy::new(tables.clone());
+        assert_eq!(
+            decision,
+            policy.decide(&mut Request::new(&mut DryHost::new("192.0.2.1"), "sshd"))
+        );
+        decision
+    }
+
+    #[test]
+    fn a_directory_is_no_empty_table() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = directory.path().join("missing");
+        let denied = decide(&Tables::new(&missing, directory.path()));
+        assert_eq!(
+            (denied.verdict, denied.reason),
+            (Verdict::Denied, Reason::TableError)
+        );
+        assert_eq!(
+            decide(&Tables::new(directory.path(), &missing)).verdict,
+            Verdict::Granted
+        );
+    }
+
+    /// Fails the first command and no other.
+    struct FirstFails(DryHost, bool);
+
+    impl Host for FirstFails {
+        fn address(&mut self, side: Side, at: Option<&Place>) -> Vec<u8> {
+            self.0.address(side, at)
+        }
+        fn name(&mut self, side: Side, address: &[u8], at: Option<&Place>) -> Vec<u8> {
+            self.0.name(side, address, at)
+        }
+        fn port(&mut self, side: Side) -> Option<u16> {
+            self.0.port(side)
+        }
+        fn user(&mut self, at: Option<&Place>) -> Vec<u8> {
+            self.0.user(at)
+        }
+        fn netgroup(&mut self, group: &[u8], host: &[u8]) -> bool {
+            self.0.netgroup(group, host)
+        }
+        fn banner(&mut self, directory: &[u8], daemon: &[u8], at: Option<&Place>) -> Option<Vec<u8>> {
+            self.0.banner(directory, daemon, at)
+        }
+        fn perform(&mut self, _effect: &Effect, _at: Option<&Place>) -> Outcome {
+            match std::mem::replace(&mut self.1, true) {
+                true => Outcome::Done,
+                false => Outcome::Failed,
+            }
+        }
+        fn log(&mut self, diagnostic: &crate::Diagnostic) {
+            self.0.log(diagnostic);
+        }
+    }
+
+    #[test]
+    fn one_failed_command_of_a_rule_is_enough() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(
+            directory.path().join("hosts.allow"),
+            "ALL: ALL: aclexec a: aclexec b\n",
+        )
+        .unwrap();
+        let mut host = FirstFails(DryHost::new("192.0.2.1"), false);
+        let decision = Tables::in_directory(directory.path()).decide(&mut Request::new(&mut host, "sshd"));
+        assert_eq!(
+            (decision.verdict, decision.reason),
+            (Verdict::Denied, Reason::AclexecFailed)
+        );
+    }
+}

@@ -2,6 +2,8 @@
 //!
 //! Values are already % expanded. Carrying an effect out is the [`Host`](crate::Host)'s work.
 
+use crate::syntax::option::Keyword;
+
 /// One thing to do to the connection, to this process, or by a shell command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
@@ -46,6 +48,52 @@ pub enum Effect {
     Group(Vec<u8>),
     /// Wait this many seconds for an ident reply from now on (the `rfc931` option).
     IdentTimeout(u32),
+}
+
+impl Effect {
+    /// The option that asks for it.
+    pub fn option(&self) -> Keyword {
+        match self {
+            Effect::Spawn(_) => Keyword::Spawn,
+            Effect::Aclexec(_) => Keyword::Aclexec,
+            Effect::Twist(_) => Keyword::Twist,
+            Effect::Banner { .. } => Keyword::Banners,
+            Effect::Keepalive => Keyword::Keepalive,
+            Effect::Linger(_) => Keyword::Linger,
+            Effect::Nice(_) => Keyword::Nice,
+            Effect::Umask(_) => Keyword::Umask,
+            Effect::Setenv { .. } => Keyword::Setenv,
+            Effect::User { .. } => Keyword::User,
+            Effect::Group(_) => Keyword::Group,
+            Effect::IdentTimeout(_) => Keyword::Rfc931,
+        }
+    }
+
+    /// The value, as a rule would write it.
+    ///
+    /// ```
+    /// use hosts_access::Effect;
+    /// let effect = Effect::User { user: b"nobody".to_vec(), group: Some(b"mail".to_vec()) };
+    /// assert_eq!((effect.option().as_str(), &effect.value()[..]), ("user", &b"nobody.mail"[..]));
+    /// ```
+    pub fn value(&self) -> Vec<u8> {
+        match self {
+            Effect::Spawn(text) | Effect::Aclexec(text) | Effect::Twist(text) | Effect::Group(text) => {
+                text.clone()
+            }
+            Effect::Banner { directory, .. } => directory.clone(),
+            Effect::Keepalive => Vec::new(),
+            Effect::Linger(number) | Effect::IdentTimeout(number) => number.to_string().into(),
+            Effect::Nice(number) => number.to_string().into(),
+            Effect::Umask(mask) => format!("{mask:03o}").into(),
+            Effect::Setenv { name, value } => [name, &b" "[..], value].concat(),
+            Effect::User { user, group: None } => user.clone(),
+            Effect::User {
+                user,
+                group: Some(group),
+            } => [user, &b"."[..], group].concat(),
+        }
+    }
 }
 
 /// What became of an effect.

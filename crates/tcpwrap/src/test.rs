@@ -169,23 +169,6 @@ fn failures(test: &Test, decision: &Decision) -> Vec<String> {
 
 /// An effect as its option is written.
 fn effect(effect: &Effect) -> String {
-    let with = |keyword: &str, value: &[u8]| format!("{keyword} {}", String::from_utf8_lossy(value));
-    match effect {
-        Effect::Spawn(command) => with("spawn", command),
-        Effect::Aclexec(command) => with("aclexec", command),
-        Effect::Twist(command) => with("twist", command),
-        Effect::Banner { directory, .. } => with("banners", directory),
-        Effect::Keepalive => "keepalive".to_owned(),
-        Effect::Linger(seconds) => format!("linger {seconds}"),
-        Effect::Nice(change) => format!("nice {change}"),
-        Effect::Umask(mask) => format!("umask {mask:03o}"),
-        Effect::Setenv { name, value } => with(&format!("setenv {}", String::from_utf8_lossy(name)), value),
-        Effect::User { user, group: None } => with("user", user),
-        Effect::User {
-            user,
-            group: Some(group),
-        } => with("user", &[user, &b"."[..], group].concat()),
-        Effect::Group(group) => with("group", group),
-        Effect::IdentTimeout(seconds) => format!("rfc931 {seconds}"),
-    }
+    let text = [effect.option().as_str().as_bytes(), b" ", &effect.value()].concat();
+    String::from_utf8_lossy(text.trim_ascii_end()).into_owned()
 }

@@ -236,25 +236,9 @@ impl Token {
 
 impl Action {
     fn new(effect: &Effect) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (option, value) = match effect {
-            Effect::Spawn(command) => ("spawn", text(command)),
-            Effect::Aclexec(command) => ("aclexec", text(command)),
-            Effect::Twist(command) => ("twist", text(command)),
-            Effect::Banner { directory, .. } => ("banners", text(directory)),
-            Effect::Keepalive => ("keepalive", String::new()),
-            Effect::Linger(seconds) => ("linger", seconds.to_string()),
-            Effect::Nice(number) => ("nice", number.to_string()),
-            Effect::Umask(mask) => ("umask", format!("{mask:03o}")),
-            Effect::Setenv { name, value } => ("setenv", format!("{} {}", text(name), text(value))),
-            Effect::User { user, group: None } => ("user", text(user)),
-            Effect::User {
-                user,
-                group: Some(group),
-            } => ("user", format!("{}.{}", text(user), text(group))),
-            Effect::Group(group) => ("group", text(group)),
-            Effect::IdentTimeout(seconds) => ("rfc931", seconds.to_string()),
-        };
-        Action { option, value }
+        Action {
+            option: effect.option().as_str(),
+            value: String::from_utf8_lossy(&effect.value()).into_owned(),
+        }
     }
 }
