@@ -88,6 +88,15 @@ fn outcomes(args: &Args) -> Result<Vec<Outcome>, String> {
     Ok(outcomes)
 }
 
+/// Runs the tests that are kept beside a table, if there are any, against other tables: copies of it, say.
+pub fn beside(table: &Path, tables: &Tables) -> Result<Vec<Outcome>, String> {
+    let path = table.with_file_name(USUAL);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    Ok(run_file(&file::read(&path)?, tables))
+}
+
 /// Runs the tests of a file against tables.
 fn run_file(file: &TestFile, tables: &Tables) -> Vec<Outcome> {
     let policy = Policy::new(tables.clone());

@@ -232,3 +232,16 @@ fn the_end_of_input_and_an_interrupt_leave_everything() {
         assert!(!Path::new(copy.trim()).exists());
     }
 }
+
+#[test]
+fn policy_tests_beside_the_tables_are_run_on_the_copy() {
+    let scene = Scene::new(ALLOW, DENY);
+    let tests = "[[test]]\ndaemon = \"sshd\"\nclient = \"10.0.0.1\"\nexpect = \"granted\"\n";
+    std::fs::write(scene.path("hosts.test.toml"), tests).unwrap();
+    let seen = scene.edit("", "echo 'sshd: 192.0.2.7' > $1", "x\n");
+    has(&seen, "expected granted, denied");
+    has(&seen, "policy tests: 0 passed, 1 failed");
+    assert_eq!(scene.text("hosts.allow"), ALLOW);
+    let seen = scene.edit("", "echo 'sshd: 192.0.2.7' >> $1", "y\n");
+    has(&seen, "policy tests: 1 passed, 0 failed");
+}

@@ -12,7 +12,7 @@ use crate::check::input::{self, Policy};
 use crate::check::{findings, render};
 use crate::output::{BAD, DIM, GOOD, NOTE, escape};
 use crate::session::{self, Session};
-use crate::text_diff;
+use crate::{test, text_diff};
 
 /// What was found.
 pub struct Review {
@@ -46,6 +46,7 @@ pub fn of(args: &Args, old: &Tables, new: &Tables, edited: &[Edited]) -> Result<
     }
     review.check(&before, &after)?;
     review.meaning(&before, &after);
+    review.tests(old, new);
     review.session(args, old, new);
     Ok(review)
 }
@@ -86,6 +87,35 @@ impl Review {
                 let _ = writeln!(self.text, "{NOTE}what changes cannot be told:{NOTE:#} {problem}");
             }
         }
+    }
+
+    /// Which of the policy tests beside the tables would fail.
+    fn tests(&mut self, old: &Tables, new: &Tables) {
+        let outcomes = match test::beside(old.path(TableKind::Allow), new) {
+            Ok(outcomes) => outcomes,
+            Err(problem) => {
+                let problem = escape(problem.as_bytes());
+                let _ = writeln!(self.text, "{BAD}the policy tests cannot be run:{BAD:#} {problem}");
+                self.is_sound = false;
+                return;
+            }
+        };
+        let mut failed = 0;
+        for outcome in outcomes.iter().filter(|outcome| !outcome.failures.is_empty()) {
+            failed += 1;
+            let line = format!(
+                "{} (line {}): {}",
+                outcome.request,
+                outcome.line,
+                outcome.failures.join("; ")
+            );
+            let _ = writeln!(self.text, "{BAD}test fails:{BAD:#} {}", escape(line.as_bytes()));
+        }
+        if !outcomes.is_empty() {
+            let passed = outcomes.len() - failed;
+            let _ = writeln!(self.text, "policy tests: {passed} passed, {failed} failed");
+        }
+        self.is_sound &= failed == 0;
     }
 
     /// Whether who edits would still be let in.
