@@ -10,10 +10,4 @@ draw() {
 }
 draw check tcpwrap check --rules examples/mistakes
 draw explain tcpwrap explain --rules examples/mistakes sshd 203.0.113.9
-# An edit that lets in more than it seems to.
-new=$(mktemp -d)
-trap 'rm -r "$new"' EXIT
-cp examples/mostly-closed/hosts.* "$new"
-sed -i 's|192.0.2.16/28|192.0.2.0/27|' "$new/hosts.allow"
-docs/tools/term2svg.py docs/img/diff.svg --columns 96 --show 'tcpwrap diff examples/mostly-closed /tmp/new' -- \
-    tcpwrap diff examples/mostly-closed "$new"
+draw diff tcpwrap diff examples/mostly-closed examples/widened
