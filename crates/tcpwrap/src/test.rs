@@ -179,5 +179,5 @@ fn failures(test: &Test, decision: &Decision) -> Vec<String> {
 /// An effect as its option is written.
 fn effect(effect: &Effect) -> String {
     let text = [effect.option().as_str().as_bytes(), b" ", &effect.value()].concat();
-    String::from_utf8_lossy(text.trim_ascii_end()).into_owned()
+    output::utf8(text.trim_ascii_end())
 }

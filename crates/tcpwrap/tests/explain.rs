@@ -1,7 +1,10 @@
 //! `tcpwrap explain`, run as a person would.
 
+use std::ffi::OsStr;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn explain(directory: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_tcpwrap"))
@@ -144,4 +147,89 @@ fn a_directory_that_is_not_there_is_no_empty_table() {
     let output = explain(Path::new("/nonexistent/rules"), &["sshd", "192.0.2.7"]);
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(text(&output), "");
+}
+
+/// With arguments that need be no text; the exit status says the verdict.
+fn with_bytes(directory: &Path, args: &[&[u8]]) -> Output {
+    let args = args.iter().map(|arg| OsStr::from_bytes(arg));
+    Command::new(env!("CARGO_BIN_EXE_tcpwrap"))
+        .args(["explain", "--exit-code", "--rules"])
+        .arg(directory)
+        .args(args)
+        .output()
+        .expect("tcpwrap runs")
+}
+
+#[test]
+fn names_need_not_be_utf_8() {
+    let directory = rules("", "ALL: ALL\n");
+    let table: &[u8] = b"d\xe9mon: 192.0.2. EXCEPT j\xfcrgen@192.0.2.9\n";
+    std::fs::write(directory.path().join("hosts.allow"), table).expect("hosts.allow");
+    let output = with_bytes(directory.path(), &[b"d\xe9mon", b"192.0.2.7"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let shown = text(&output);
+    assert!(
+        shown.starts_with("d\\xe9mon from 192.0.2.7: granted\n"),
+        "{shown}"
+    );
+    // The pointer stands below the token, however the bytes before it are shown.
+    assert!(
+        shown.contains("1 | d\\xe9mon: 192.0.2. EXCEPT j\\xfcrgen@192.0.2.9\n    |           ^^^^^^^^ every"),
+        "{shown}"
+    );
+    let output = with_bytes(directory.path(), &[b"d\xe9mon", b"j\xfcrgen@192.0.2.9"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let output = with_bytes(
+        directory.path(),
+        &[b"--json", b"--user", b"j\xfcrgen", b"d\xe9mon", b"192.0.2.9"],
+    );
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let reports: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(reports[0]["daemon"], "d\\xe9mon");
+    let matrix = directory.path().join("matrix");
+    std::fs::write(&matrix, b"d\xe9mon 192.0.2.7\r\nd\xe8mon 192.0.2.7").expect("matrix");
+    let output = with_bytes(directory.path(), &[b"--matrix", matrix.as_os_str().as_bytes()]);
+    assert_eq!(
+        text(&output),
+        "client      d\\xe9mon   d\\xe8mon\n192.0.2.7    granted     denied\n"
+    );
+}
+
+#[test]
+fn a_matrix_may_come_from_standard_input() {
+    let rules = rules("", "ALL: 192.0.2.7\n");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tcpwrap"))
+        .args(["explain", "--matrix", "-", "--rules"])
+        .arg(rules.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("tcpwrap runs");
+    child
+        .stdin
+        .take()
+        .expect("a pipe")
+        .write_all(b"sshd 192.0.2.7\n")
+        .expect("written");
+    let output = child.wait_with_output().expect("an end");
+    assert_eq!(text(&output), "client          sshd\n192.0.2.7     denied\n");
+}
+
+#[test]
+fn what_is_wrong_with_a_matrix_is_told_by_line() {
+    let rules = rules("", "");
+    let file = rules.path().join("matrix");
+    for (content, problem) in [
+        (
+            "# who\nsshd\n",
+            ", line 2: expected `DAEMON CLIENT`, found `sshd`",
+        ),
+        ("# none\n", ": no requests in it"),
+    ] {
+        std::fs::write(&file, content).expect("matrix");
+        let output = explain(rules.path(), &["--matrix", &file.to_string_lossy()]);
+        assert_eq!(output.status.code(), Some(2));
+        let expected = format!("tcpwrap: {}{problem}\n", file.display());
+        assert_eq!(String::from_utf8_lossy(&output.stderr), expected);
+    }
 }

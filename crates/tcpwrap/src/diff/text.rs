@@ -8,7 +8,7 @@ use hosts_access::compare::{
 use hosts_access::{TableKind, Verdict};
 use serde_json::{Value, json};
 
-use crate::output::{BAD, DIM, GOOD, NOTE, escape};
+use crate::output::{BAD, DIM, GOOD, NOTE, escape, utf8};
 
 /// So many of a kind are shown; the JSON output holds all of them.
 const MOST_SHOWN: usize = 12;
@@ -73,7 +73,7 @@ fn one(difference: &Difference) -> String {
     }
     for (group, holds) in &clients.netgroups {
         let is = if *holds { "in" } else { "not in" };
-        field("group:", format!("{is} @{}", String::from_utf8_lossy(group)));
+        field("group:", format!("{is} @{}", utf8(group)));
     }
     let witness = &difference.witness;
     let _ = writeln!(
@@ -84,7 +84,7 @@ fn one(difference: &Difference) -> String {
     for (label, decided) in ["old:", "new:"].iter().zip(&witness.decided) {
         let text = match &decided.rule {
             Some((table, _, line)) => {
-                let text = String::from_utf8_lossy(&decided.text);
+                let text = utf8(&decided.text);
                 format!("{} line {line}: {}", table_name(*table), text.trim())
             }
             None if decided.verdict == Verdict::Granted => "no rule matches".to_owned(),
@@ -124,7 +124,7 @@ fn step(step: &Step) -> String {
         text.push_str(if at == 0 { ", with " } else { ", " });
         text.push_str(run.keyword.as_str());
         if !run.value.is_empty() {
-            let _ = write!(text, " `{}`", String::from_utf8_lossy(&run.value));
+            let _ = write!(text, " `{}`", utf8(&run.value));
         }
     }
     if let Some(severity) = step.severity {
@@ -149,9 +149,9 @@ fn listed(mut items: Vec<String>, of: &str) -> String {
 
 fn strings(strings: &[Strings], of: &str) -> String {
     let texts = strings.iter().map(|s| match s {
-        Strings::Exactly(text) => String::from_utf8_lossy(text).into_owned(),
+        Strings::Exactly(text) => utf8(text),
         Strings::Matching(patterns) => {
-            let patterns: Vec<_> = patterns.iter().map(|p| String::from_utf8_lossy(p)).collect();
+            let patterns: Vec<_> = patterns.iter().map(|p| utf8(p)).collect();
             format!("other {}", patterns.join(" and "))
         }
         Strings::Other => format!("any other {of}"),
@@ -172,7 +172,7 @@ fn addresses(addresses: &Addresses) -> String {
         for (at, (pattern, holds)) in part.spelled.iter().enumerate() {
             let joint = if at == 0 { " that" } else { " and" };
             let is = if *holds { "match" } else { "do not match" };
-            let _ = write!(text, "{joint} {is} {}", String::from_utf8_lossy(pattern));
+            let _ = write!(text, "{joint} {is} {}", utf8(pattern));
         }
         texts.push(text);
     }
@@ -202,13 +202,13 @@ fn service_text(service: &Service) -> String {
     }
     for (group, holds) in &service.netgroups {
         let is = if *holds { "in" } else { "not in" };
-        let _ = write!(text, "; server {is} @{}", String::from_utf8_lossy(group));
+        let _ = write!(text, "; server {is} @{}", utf8(group));
     }
     text
 }
 
 fn request(witness: &Witness) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let text = utf8;
     let mut out = format!("{} from {}", text(&witness.daemon), text(&witness.address));
     let _ = write!(
         out,
@@ -236,10 +236,10 @@ fn request(witness: &Witness) -> String {
 fn unknown_text(unknown: &Unknown) -> String {
     match unknown {
         Unknown::Command(command) => {
-            format!("whether aclexec `{}` succeeds", String::from_utf8_lossy(command))
+            format!("whether aclexec `{}` succeeds", utf8(command))
         }
         Unknown::Netgroup(group) => {
-            format!("which hosts are in netgroup @{}", String::from_utf8_lossy(group))
+            format!("which hosts are in netgroup @{}", utf8(group))
         }
         Unknown::Scope => "network interfaces: addresses were compared without their %scope".to_owned(),
     }
@@ -254,18 +254,14 @@ pub fn json(comparison: &Comparison) -> Value {
     })
 }
 
-fn text_of(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
 fn strings_json(strings: &Option<Vec<Strings>>) -> Value {
     let Some(strings) = strings else {
         return Value::Null;
     };
     let one = |s: &Strings| match s {
-        Strings::Exactly(text) => json!({"exactly": text_of(text)}),
+        Strings::Exactly(text) => json!({"exactly": utf8(text)}),
         Strings::Matching(patterns) => {
-            json!({"matching": patterns.iter().map(|p| text_of(p)).collect::<Vec<_>>()})
+            json!({"matching": patterns.iter().map(|p| utf8(p)).collect::<Vec<_>>()})
         }
         Strings::Other => json!("other"),
         Strings::OtherDotted => json!("other with a dot"),
@@ -279,7 +275,7 @@ fn addresses_json(addresses: &Addresses) -> Value {
         let spelled = part.spelled.iter();
         json!({
             "blocks": part.blocks.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "spelled": spelled.map(|(p, holds)| json!({"pattern": text_of(p), "matches": holds})).collect::<Vec<_>>(),
+            "spelled": spelled.map(|(p, holds)| json!({"pattern": utf8(p), "matches": holds})).collect::<Vec<_>>(),
         })
     };
     json!({
@@ -292,7 +288,7 @@ fn addresses_json(addresses: &Addresses) -> Value {
 fn groups_json(groups: &[(Vec<u8>, bool)]) -> Value {
     let groups = groups.iter();
     groups
-        .map(|(group, holds)| json!({"netgroup": text_of(group), "member": holds}))
+        .map(|(group, holds)| json!({"netgroup": utf8(group), "member": holds}))
         .collect()
 }
 
@@ -301,7 +297,7 @@ fn outcome_json(outcome: &Outcome) -> Value {
         let runs = step.runs.iter();
         json!({
             "verdict": word(step.verdict),
-            "runs": runs.map(|r| json!({"option": r.keyword.as_str(), "value": text_of(&r.value)})).collect::<Vec<_>>(),
+            "runs": runs.map(|r| json!({"option": r.keyword.as_str(), "value": utf8(&r.value)})).collect::<Vec<_>>(),
             "severity": step.severity.map(|s| s.0),
             "may_fail": step.may_fail,
         })
@@ -332,7 +328,7 @@ fn difference_json(difference: &Difference) -> Value {
             "verdict": word(decided.verdict),
             "file": decided.rule.as_ref().map(|(_, path, _)| path.display().to_string()),
             "line": decided.rule.as_ref().map(|(.., line)| line),
-            "text": text_of(&decided.text),
+            "text": utf8(&decided.text),
         })
     };
     json!({
@@ -344,15 +340,15 @@ fn difference_json(difference: &Difference) -> Value {
         "old": outcome_json(&difference.old),
         "new": outcome_json(&difference.new),
         "witness": {
-            "daemon": text_of(&witness.daemon),
+            "daemon": utf8(&witness.daemon),
             "port": witness.port,
-            "server_address": text_of(&witness.server_address),
-            "server_name": text_of(&witness.server_name),
-            "server_netgroups": witness.server_groups.iter().map(|g| text_of(g)).collect::<Vec<_>>(),
-            "address": text_of(&witness.address),
-            "name": text_of(&witness.name),
-            "user": text_of(&witness.user),
-            "netgroups": witness.groups.iter().map(|g| text_of(g)).collect::<Vec<_>>(),
+            "server_address": utf8(&witness.server_address),
+            "server_name": utf8(&witness.server_name),
+            "server_netgroups": witness.server_groups.iter().map(|g| utf8(g)).collect::<Vec<_>>(),
+            "address": utf8(&witness.address),
+            "name": utf8(&witness.name),
+            "user": utf8(&witness.user),
+            "netgroups": witness.groups.iter().map(|g| utf8(g)).collect::<Vec<_>>(),
             "old": witness.decided.first().map(decided),
             "new": witness.decided.get(1).map(decided),
         },

@@ -12,6 +12,7 @@ use system::names::verified_name;
 use system::netdb;
 
 use super::requests::{Asked, NameSource};
+use crate::output::{Text, utf8};
 
 /// A lookup that was needed.
 #[derive(Debug, Clone, Serialize)]
@@ -19,7 +20,7 @@ pub struct Lookup {
     /// What was looked up: `client name`, `server name` or `client user`.
     pub what: &'static str,
     /// What was found.
-    pub found: String,
+    pub found: Text,
     /// How long it took, in milliseconds; nothing where the answer was given beforehand.
     pub milliseconds: Option<f64>,
 }
@@ -47,8 +48,8 @@ impl<'r> ExplainHost<'r> {
 impl Host for ExplainHost<'_> {
     fn address(&mut self, side: Side, _at: Option<&Place>) -> Vec<u8> {
         match side {
-            Side::Client => self.request.address.clone().into_bytes(),
-            Side::Server => self.request.server_address.clone().into_bytes(),
+            Side::Client => self.request.address.clone(),
+            Side::Server => self.request.server_address.clone(),
         }
     }
 
@@ -66,17 +67,16 @@ impl Host for ExplainHost<'_> {
                     || UNKNOWN.to_vec(),
                     |address| {
                         verified_name(&address, &mut |text| {
-                            log.push(format!("warning: {}", String::from_utf8_lossy(&text)));
+                            log.push(format!("warning: {}", utf8(&text)));
                         })
                     },
                 );
                 (name, Some(start.elapsed().as_secs_f64() * 1e3))
             }
         };
-        let found = String::from_utf8_lossy(&name).into_owned();
         self.lookups.push(Lookup {
             what,
-            found,
+            found: Text(name.clone()),
             milliseconds,
         });
         name
@@ -90,13 +90,13 @@ impl Host for ExplainHost<'_> {
     }
 
     fn user(&mut self, _at: Option<&Place>) -> Vec<u8> {
-        let user = self.request.user.clone().unwrap_or_else(|| "unknown".into());
+        let user = self.request.user.clone().unwrap_or_else(|| UNKNOWN.to_vec());
         self.lookups.push(Lookup {
             what: "client user",
-            found: user.clone(),
+            found: Text(user.clone()),
             milliseconds: None,
         });
-        user.into_bytes()
+        user
     }
 
     fn netgroup(&mut self, group: &[u8], host: &[u8]) -> bool {

@@ -1,5 +1,7 @@
 //! The answer as data, which the JSON output shows as it is.
 
+use std::os::unix::ffi::OsStrExt;
+
 use hosts_access::document::Document;
 use hosts_access::explain::{ListKind, RuleTrace, TokenTrace};
 use hosts_access::{Decision, Effect, Reason, Request, TableKind, Tables, Verdict};
@@ -8,18 +10,19 @@ use serde::Serialize;
 use super::host::{ExplainHost, Lookup};
 use super::meaning::meaning;
 use super::requests::Asked;
+use crate::output::Text;
 
 /// The answer to one request.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// The daemon's name.
-    pub daemon: String,
+    pub daemon: Text,
     /// The client as it was written.
-    pub client: String,
+    pub client: Text,
     /// Its address.
-    pub address: String,
+    pub address: Text,
     /// Its name, if a rule needed it.
-    pub name: Option<String>,
+    pub name: Option<Text>,
     /// `granted`, `denied` or `delegated`.
     pub verdict: &'static str,
     /// Why, in a sentence.
@@ -48,13 +51,13 @@ pub struct Rule {
     /// `allow` or `deny`: the table it stands in.
     pub table: &'static str,
     /// The table's path.
-    pub file: String,
+    pub file: Text,
     /// Its first physical line.
     pub first_line: u32,
     /// Its last, by which log lines name it.
     pub line: u32,
     /// Its text, continuation lines joined.
-    pub text: String,
+    pub text: Text,
     /// Both its lists matched.
     pub matched: bool,
     /// The tokens tried, in order.
@@ -67,7 +70,7 @@ pub struct Token {
     /// `daemons` or `clients`: the list it belongs to.
     pub list: &'static str,
     /// Its text.
-    pub text: String,
+    pub text: Text,
     /// What it means.
     pub meaning: String,
     /// It matched.
@@ -86,7 +89,7 @@ pub struct Action {
     /// The option's keyword.
     pub option: &'static str,
     /// Its value, % expanded.
-    pub value: String,
+    pub value: Text,
 }
 
 /// The word for a verdict.
@@ -101,7 +104,7 @@ pub fn word(verdict: Verdict) -> &'static str {
 /// Explains one request.
 pub fn report(tables: &Tables, asked: &Asked, trace: bool, all_rules: bool) -> Report {
     let mut host = ExplainHost::new(asked);
-    let explanation = tables.explain(&mut Request::new(&mut host, asked.daemon.as_str()));
+    let explanation = tables.explain(&mut Request::new(&mut host, asked.daemon.as_slice()));
     let decision = explanation.decision;
     let (lookups, log) = (host.lookups, host.log);
     let deciding = decision.rule.as_ref().and_then(|deciding| {
@@ -111,9 +114,9 @@ pub fn report(tables: &Tables, asked: &Asked, trace: bool, all_rules: bool) -> R
             .find(|rule| rule.place == deciding.place && rule.table == deciding.table)
     });
     Report {
-        daemon: asked.daemon.clone(),
-        client: asked.client.clone(),
-        address: asked.address.clone(),
+        daemon: Text(asked.daemon.clone()),
+        client: Text(asked.client.clone()),
+        address: Text(asked.address.clone()),
         name: lookups
             .iter()
             .find(|l| l.what == "client name")
@@ -129,7 +132,7 @@ pub fn report(tables: &Tables, asked: &Asked, trace: bool, all_rules: bool) -> R
         all_rules: all_rules.then(|| {
             // Asked anew, since a rule further down may need what the decision did not.
             let mut host = ExplainHost::new(asked);
-            let mut request = Request::new(&mut host, asked.daemon.as_str());
+            let mut request = Request::new(&mut host, asked.daemon.as_slice());
             tables
                 .matching_rules(&mut request)
                 .iter()
@@ -173,10 +176,10 @@ impl Rule {
                 TableKind::Allow => "allow",
                 TableKind::Deny => "deny",
             },
-            file: trace.place.file.display().to_string(),
+            file: Text(trace.place.file.as_os_str().as_bytes().to_vec()),
             first_line: trace.first_line,
             line: trace.place.line,
-            text: String::from_utf8_lossy(trace.text.strip_suffix(b"\n").unwrap_or(&trace.text)).into_owned(),
+            text: Text(trace.text.strip_suffix(b"\n").unwrap_or(&trace.text).to_vec()),
             matched: trace.matched,
             tokens: trace
                 .tokens
@@ -224,7 +227,7 @@ impl Token {
                 ListKind::Daemons => "daemons",
                 ListKind::Clients => "clients",
             },
-            text: String::from_utf8_lossy(rule.token(token)).into_owned(),
+            text: Text(rule.token(token).to_vec()),
             meaning: meaning(token.list, rule.token(token)),
             matched: token.matched,
             line,
@@ -238,7 +241,7 @@ impl Action {
     fn new(effect: &Effect) -> Self {
         Action {
             option: effect.option().as_str(),
-            value: String::from_utf8_lossy(&effect.value()).into_owned(),
+            value: Text(effect.value()),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anstyle::Style;
 
 use super::report::{Report, Rule, Token};
-use crate::output::{BAD, DIM, GOOD, NOTE, escape};
+use crate::output::{BAD, DIM, GOOD, NOTE, Text, escape};
 
 /// All reports, one below the other.
 pub fn reports(reports: &[Report]) -> String {
@@ -21,50 +21,52 @@ pub fn reports(reports: &[Report]) -> String {
 
 /// A line for each client, a column for each daemon.
 pub fn matrix(reports: &[Report]) -> String {
-    let mut daemons: Vec<&str> = Vec::new();
-    let mut clients: Vec<(&str, &str)> = Vec::new();
+    let mut daemons: Vec<&Text> = Vec::new();
+    let mut clients: Vec<(&Text, &Text)> = Vec::new();
     for report in reports {
-        let client = (report.client.as_str(), report.address.as_str());
-        if !daemons.contains(&report.daemon.as_str()) {
+        let client = (&report.client, &report.address);
+        if !daemons.contains(&&report.daemon) {
             daemons.push(&report.daemon);
         }
         if !clients.contains(&client) {
             clients.push(client);
         }
     }
-    let label = |(client, address): (&str, &str)| {
-        if client == address {
-            escape(client.as_bytes())
-        } else {
-            escape(format!("{client} ({address})").as_bytes())
-        }
-    };
     let width = clients
         .iter()
-        .map(|c| label(*c).chars().count())
+        .map(|(client, address)| named(client, address).chars().count())
         .max()
         .unwrap_or(0)
         .max("client".len());
     let mut out = String::new();
     let _ = write!(out, "{DIM}{:width$}{DIM:#}", "client");
     for daemon in &daemons {
-        let _ = write!(out, "  {DIM}{:>9}{DIM:#}", escape(daemon.as_bytes()));
+        let _ = write!(out, "  {DIM}{:>9}{DIM:#}", escape(&daemon.0));
     }
     out.push('\n');
     for client in clients {
-        let _ = write!(out, "{:width$}", label(client));
+        let _ = write!(out, "{:width$}", named(client.0, client.1));
         for daemon in &daemons {
             let verdict = reports
                 .iter()
-                .find(|r| r.daemon == *daemon && (r.client.as_str(), r.address.as_str()) == client)
+                .find(|r| r.daemon == **daemon && (&r.client, &r.address) == client)
                 .map_or("-", |r| r.verdict);
             let style = style(verdict);
-            let column = daemon.chars().count().max(9);
+            let column = escape(&daemon.0).chars().count().max(9);
             let _ = write!(out, "  {style}{verdict:>column$}{style:#}");
         }
         out.push('\n');
     }
     out
+}
+
+/// The client as it was written, and its address where that is something else.
+fn named(client: &Text, address: &Text) -> String {
+    let address = escape(&address.0);
+    match escape(&client.0) {
+        client if client == address => client,
+        client => format!("{client} ({address})"),
+    }
 }
 
 fn style(verdict: &str) -> Style {
@@ -77,15 +79,11 @@ fn style(verdict: &str) -> Style {
 
 fn one(report: &Report, out: &mut String) {
     let verdict = style(report.verdict);
-    let mut client = report.address.clone();
-    if report.client != report.address {
-        client = format!("{} ({client})", report.client);
-    }
     let _ = writeln!(
         out,
         "{} from {}: {verdict}{}{verdict:#}",
-        escape(report.daemon.as_bytes()),
-        escape(client.as_bytes()),
+        escape(&report.daemon.0),
+        named(&report.client, &report.address),
         report.verdict
     );
     let _ = writeln!(out, "  {}", report.reason);
@@ -104,16 +102,11 @@ fn one(report: &Report, out: &mut String) {
             out,
             "  needed    {}: {} {DIM}({time}){DIM:#}",
             lookup.what,
-            escape(lookup.found.as_bytes())
+            escape(&lookup.found.0)
         );
     }
     for action in &report.effects {
-        let _ = writeln!(
-            out,
-            "  would do  {} {}",
-            action.option,
-            escape(action.value.as_bytes())
-        );
+        let _ = writeln!(out, "  would do  {} {}", action.option, escape(&action.value.0));
     }
     if let Some(severity) = report.severity {
         let _ = writeln!(
@@ -166,12 +159,12 @@ fn lines(rule: &Rule) -> String {
 }
 
 fn show_head(rule: &Rule, out: &mut String) {
-    let place = format!("{}:{}:", rule.file, lines(rule));
     let _ = writeln!(
         out,
-        "    {DIM}{}{DIM:#} {}",
-        escape(place.as_bytes()),
-        flat(rule.text.as_bytes())
+        "    {DIM}{}:{}:{DIM:#} {}",
+        escape(&rule.file.0),
+        lines(rule),
+        flat(&rule.text.0)
     );
 }
 
@@ -180,7 +173,7 @@ fn show_token(token: &Token, out: &mut String) {
     let _ = writeln!(
         out,
         "      {style}{mark:>3}{style:#}  {}  {DIM}{}{DIM:#}",
-        escape(token.text.as_bytes()),
+        escape(&token.text.0),
         token.meaning
     );
 }
@@ -193,16 +186,16 @@ fn show_rule(rule: &Rule, out: &mut String) {
         out,
         "  {DIM}{:width$}-->{DIM:#} {}:{number}",
         "",
-        escape(rule.file.as_bytes())
+        escape(&rule.file.0)
     );
-    let text = flat(rule.text.as_bytes());
+    let text = flat(&rule.text.0);
     let _ = writeln!(out, "  {DIM}{number} |{DIM:#} {text}");
     let matched = |list: &'static str| rule.tokens.iter().find(move |t| t.matched && t.list == list);
     if let Some(token) = matched("clients").or_else(|| matched("daemons")) {
-        let before = flat(&rule.text.as_bytes()[..token.offset.min(rule.text.len())])
+        let before = flat(&rule.text.0[..token.offset.min(rule.text.0.len())])
             .chars()
             .count();
-        let carets = "^".repeat(flat(token.text.as_bytes()).chars().count().max(1));
+        let carets = "^".repeat(flat(&token.text.0).chars().count().max(1));
         let _ = writeln!(
             out,
             "  {DIM}{:width$} |{DIM:#} {:before$}{NOTE}{carets}{NOTE:#} {}",
