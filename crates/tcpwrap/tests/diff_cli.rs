@@ -75,3 +75,110 @@ fn what_is_not_there_cannot_be_compared() {
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(diff(&[], false).status.code(), Some(2));
 }
+
+/// The blocks of IPv4 addresses for which the verdict changed, with the new verdict.
+fn blocks(arguments: &[&str], directory: &Path) -> Vec<(String, String)> {
+    let output = Command::new(env!("CARGO_BIN_EXE_tcpwrap"))
+        .args(["diff", "--json"])
+        .args(arguments)
+        .current_dir(directory)
+        .output()
+        .unwrap();
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    let found = value["differences"].as_array().unwrap().iter().map(|difference| {
+        let block = &difference["addresses"]["parts"][0]["blocks"][0];
+        let verdict = &difference["witness"]["new"]["verdict"];
+        (
+            block.as_str().unwrap().to_owned(),
+            verdict.as_str().unwrap().to_owned(),
+        )
+    });
+    let found: Vec<_> = found.collect();
+    assert_eq!(output.status.code(), Some(i32::from(!found.is_empty())));
+    found
+}
+
+#[test]
+fn single_files_take_the_place_of_those_of_a_directory() {
+    let scene = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("old/hosts.allow", "ALL: 10.0.0.0/30\n"),
+        ("old/hosts.deny", "ALL: 10.\n"),
+        ("new/hosts.allow", "ALL: 10.0.0.0/31\n"),
+        ("new/hosts.deny", "ALL: 10.\n"),
+        ("one", "ALL: 10.0.0.0/29\n"),
+        ("more", "ALL: 10. 11.\n"),
+    ] {
+        let path = scene.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let found = |arguments: &str| {
+        let words: Vec<&str> = arguments.split(' ').collect();
+        blocks(&words, scene.path())
+    };
+    let expected = |block: &str, verdict: &str| vec![(block.to_owned(), verdict.to_owned())];
+    // One file of the new pair; the other is that of the directory.
+    assert_eq!(found("old new --new-allow old/hosts.allow"), []);
+    assert_eq!(
+        found("old new --new-allow one"),
+        expected("10.0.0.4/30", "granted")
+    );
+    assert_eq!(found("old old --new-deny more"), expected("11.0.0.0/8", "denied"));
+    // And of the old pair.
+    assert_eq!(found("old new --old-allow new/hosts.allow"), []);
+    assert_eq!(
+        found("old old --old-allow one"),
+        expected("10.0.0.4/30", "denied")
+    );
+    assert_eq!(
+        found("old old --old-deny more"),
+        expected("11.0.0.0/8", "granted")
+    );
+    // Without directories, a file that is not named for the new tables is that of the old.
+    let old = "--old-allow old/hosts.allow --old-deny old/hosts.deny";
+    assert_eq!(
+        found(&format!("{old} --new-allow new/hosts.allow")),
+        expected("10.0.0.2/31", "denied")
+    );
+    assert_eq!(
+        found(&format!("{old} --new-deny more")),
+        expected("11.0.0.0/8", "denied")
+    );
+    let both = format!("{old} --new-allow new/hosts.allow --new-deny new/hosts.deny");
+    assert_eq!(found(&both), expected("10.0.0.2/31", "denied"));
+}
+
+#[test]
+fn files_that_are_not_there_are_no_empty_tables() {
+    let old = tables("", "");
+    for option in ["--old-allow", "--old-deny", "--new-allow", "--new-deny"] {
+        let arguments = [
+            old.path(),
+            old.path(),
+            Path::new(option),
+            Path::new("/nonexistent"),
+        ];
+        let output = diff(&arguments, false);
+        assert_eq!(output.status.code(), Some(2), "{option}");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(told, "tcpwrap: /nonexistent: no such file\n");
+    }
+}
+
+#[test]
+fn hosts_in_files_are_compared_by_what_the_files_hold() {
+    let old = tables("", "ALL: ALL\n");
+    let list = old.path().join("list");
+    std::fs::write(&list, "10.0.0.1\n10.0.0.2\n").unwrap();
+    let allow = format!("sshd: {}\n", list.display());
+    std::fs::write(old.path().join("hosts.allow"), &allow).unwrap();
+    let new = tables("sshd: 10.0.0.1, 10.0.0.2\n", "ALL: ALL\n");
+    assert_eq!(diff(&[old.path(), new.path()], false).status.code(), Some(0));
+    std::fs::write(&list, "10.0.0.1").unwrap();
+    let output = diff(&[old.path(), new.path()], false);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("clients: 10.0.0.2\n"), "{text}");
+}
