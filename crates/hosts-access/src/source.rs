@@ -3,7 +3,7 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -74,6 +74,22 @@ pub enum Contents {
     Unreadable(io::Error),
     /// Its bytes.
     Text(Vec<u8>),
+}
+
+/// What a path is whose reading may never end: a FIFO waits until somebody writes to it, and devices are many
+/// things. A decision that gets to such a table waits with it, as with the reference. Tools should ask first.
+pub fn endless(path: &Path) -> Option<&'static str> {
+    const NULL: &str = "/dev/null";
+    let metadata = std::fs::metadata(path).ok()?;
+    let kind = metadata.file_type();
+    let is_null = || std::fs::metadata(NULL).is_ok_and(|null| null.rdev() == metadata.rdev());
+    if kind.is_fifo() {
+        Some("a FIFO")
+    } else if kind.is_block_device() || kind.is_char_device() && !is_null() {
+        Some("a device")
+    } else {
+        None
+    }
 }
 
 /// Runs `attempt` again while it finds that the file changed under its hands, which it says by

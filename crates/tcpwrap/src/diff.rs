@@ -12,6 +12,7 @@ use hosts_access::document::Document;
 use hosts_access::source::{self, Contents};
 
 use crate::output;
+use crate::rules::ends;
 
 pub use self::text::render;
 
@@ -131,6 +132,7 @@ fn tables(
 
 fn read(tables: &Tables, kind: hosts_access::TableKind) -> Result<Document, String> {
     let path = tables.path(kind);
+    ends(path)?;
     match source::read(path).0 {
         Contents::Missing => Ok(Document::new(path.to_path_buf(), Vec::new())),
         Contents::Unreadable(error) => Err(format!(

@@ -40,7 +40,10 @@ impl Original {
         };
         let metadata = std::fs::metadata(&path)?;
         if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "this is no regular file; put one in its place",
+            ));
         }
         let text = std::fs::read(&path)?;
         Ok(Original {

@@ -1,8 +1,8 @@
 //! The options by which every subcommand is told where the tables are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use hosts_access::{ALLOW_TABLE, DENY_TABLE, Tables};
+use hosts_access::{ALLOW_TABLE, DENY_TABLE, TableKind, Tables, source};
 
 /// Which tables to read: `/etc/hosts.allow` and `/etc/hosts.deny` unless told otherwise.
 #[derive(Debug, clap::Args)]
@@ -33,7 +33,7 @@ impl Rules {
     /// The tables asked for, where what was named is there: a misspelt path must not pass for an empty table.
     ///
     /// # Errors
-    /// A message, where the directory or a file that was named does not exist.
+    /// A message, where the directory or a file that was named does not exist, or is nothing to read.
     pub fn existing_tables(&self) -> Result<Tables, String> {
         if let Some(directory) = &self.rules
             && !directory.is_dir()
@@ -45,11 +45,40 @@ impl Rules {
                 return Err(format!("{}: no such file", file.display()));
             }
         }
-        Ok(self.tables())
+        let tables = self.tables();
+        both_end(&tables)?;
+        Ok(tables)
     }
 
     /// Were they named, rather than left to be the usual ones?
     pub fn are_named(&self) -> bool {
         self.rules.is_some() || self.allow.is_some() || self.deny.is_some()
+    }
+}
+
+/// Both tables of a pair, as [`ends`] has it.
+///
+/// # Errors
+/// See there.
+pub fn both_end(tables: &Tables) -> Result<(), String> {
+    [TableKind::Allow, TableKind::Deny]
+        .into_iter()
+        .try_for_each(|kind| ends(tables.path(kind)))
+}
+
+/// Refuses to read a table that is no file, which might take for ever. What is named in `/dev` or `/proc`, as a
+/// shell's `<(...)` is, is meant so.
+///
+/// # Errors
+/// A message that says what it is, and what to do.
+pub fn ends(path: &Path) -> Result<(), String> {
+    let is_meant = path.starts_with("/dev") || path.starts_with("/proc");
+    match source::endless(path) {
+        Some(what) if !is_meant => Err(format!(
+            "{}: this is {what}, and daemons wait for as long as it takes to read it; put a regular file, or \
+             none, in its place",
+            path.display()
+        )),
+        _ => Ok(()),
     }
 }

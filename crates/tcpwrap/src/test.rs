@@ -15,7 +15,7 @@ use hosts_access::{Decision, Effect, Policy, Request, Tables};
 use self::file::{Commands, Place, Test, TestFile};
 use self::report::Outcome;
 use crate::output;
-use crate::rules::Rules;
+use crate::rules::{Rules, both_end};
 
 /// The test file that is run where none is named.
 const USUAL: &str = "hosts.test.toml";
@@ -80,7 +80,9 @@ fn outcomes(args: &Args) -> Result<Vec<Outcome>, String> {
     let mut outcomes = Vec::new();
     for path in paths {
         let file = file::read(path)?;
-        outcomes.extend(run_file(&file, named.as_ref().unwrap_or(&file.tables)));
+        let tables = named.as_ref().unwrap_or(&file.tables);
+        both_end(tables)?;
+        outcomes.extend(run_file(&file, tables));
     }
     if outcomes.is_empty() {
         return Err(format!("{}: no tests", paths[0].display()));

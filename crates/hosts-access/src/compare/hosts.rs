@@ -3,14 +3,16 @@
 
 use std::collections::HashMap;
 
+use super::Problem;
 use super::family::{Family, MAPPED};
 use super::ranges::{Ranges, normal};
 use super::spelling::Spelling;
 use super::strings::Atom;
 use crate::address::Ipv6;
-use crate::files::{HostFile, words};
+use crate::files::{self, HostFile, words};
 use crate::matching::{MAX_FILE_DEPTH, Network, string_matches};
 use crate::request::UNKNOWN;
+use crate::source;
 use crate::syntax::pattern::{HostPattern, StringPattern};
 
 /// A union of host patterns.
@@ -46,17 +48,21 @@ pub(super) struct Shared<'t> {
 pub(super) type FileTexts = HashMap<Vec<u8>, Vec<u8>>;
 
 /// Reads the file that a pattern names and the files that those name.
-pub(super) fn read_files(path: &[u8], texts: &mut FileTexts) {
+pub(super) fn read_files(path: &[u8], texts: &mut FileTexts) -> Result<(), Problem> {
     let mut wanted = vec![path.to_vec()];
     while let Some(path) = wanted.pop() {
         if texts.contains_key(&path) {
             continue;
+        }
+        if let Some(what) = source::endless(files::path(&path)) {
+            return Err(Problem::Endless(path, what));
         }
         let text = HostFile::read(&path).into_text();
         let named = words(&text).map(|(_, word)| word);
         wanted.extend(named.filter(|w| w.first() == Some(&b'/')).map(<[u8]>::to_vec));
         texts.insert(path, text);
     }
+    Ok(())
 }
 
 impl<'t> Shared<'t> {

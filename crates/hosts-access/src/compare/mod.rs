@@ -55,6 +55,8 @@ pub enum Problem {
     TooManyDaemons,
     /// Patterns on the text of addresses combine in too many ways.
     TooManySpellings,
+    /// A pattern names something whose reading may never end.
+    Endless(Vec<u8>, &'static str),
     /// Deciding the request did not show the difference: the comparison is wrong, and so not given.
     Unconfirmed(String),
 }
@@ -69,6 +71,13 @@ impl fmt::Display for Problem {
             }
             Problem::TooManySpellings => {
                 "the patterns on the text of addresses combine in too many ways to tell apart"
+            }
+            Problem::Endless(path, what) => {
+                let path = path.escape_ascii();
+                return write!(
+                    f,
+                    "{path}, which a pattern names, is {what}: put a regular file in its place"
+                );
             }
             Problem::Unconfirmed(what) => {
                 return write!(
@@ -234,7 +243,7 @@ pub fn compare(old: Tables<'_>, new: Tables<'_>) -> Result<Comparison, Problem> 
     if sides[0].rules == sides[1].rules && sides[0].is_broken == sides[1].is_broken {
         return Ok(none);
     }
-    let files = lists.files();
+    let files = lists.files()?;
     let (axes, asked) = daemons::asked(&lists, &files)?;
     let confirming = Confirming::new([old, new]);
     let mut telling = Telling {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use super::Problem;
 use super::hosts::{FileTexts, read_files};
 use super::outcome::{Outcomes, Step};
 use crate::check::Tables;
@@ -102,7 +103,7 @@ impl<'t> Lists<'t> {
     }
 
     /// The files that patterns name, with those that these name.
-    pub(super) fn files(&self) -> FileTexts {
+    pub(super) fn files(&self) -> Result<FileTexts, Problem> {
         let clients = self
             .clients
             .iter()
@@ -114,10 +115,10 @@ impl<'t> Lists<'t> {
         let mut files = FileTexts::new();
         for host in clients.chain(servers) {
             if let HostPattern::File(path) = host {
-                read_files(path, &mut files);
+                read_files(path, &mut files)?;
             }
         }
-        files
+        Ok(files)
     }
 }
 

@@ -320,7 +320,7 @@ fn check_case(sides: [[Document; 2]; 2], seed: u64) -> usize {
         lists.read(&lines[0], &mut outcomes),
         lists.read(&lines[1], &mut outcomes),
     ];
-    let files = lists.files();
+    let files = lists.files().unwrap();
     let (axes, asked) = daemons::asked(&lists, &files).unwrap();
     let mut kept = Ways::new();
     let swept: Vec<Option<Swept<'_>>> = asked

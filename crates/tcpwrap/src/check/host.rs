@@ -14,7 +14,7 @@ use std::path::Path;
 
 use hosts_access::check::{Code, Finding, Level, Span, host as codes, quoted, words};
 use hosts_access::document::{Content, Document, Entry, Rule, content};
-use hosts_access::source::Ending;
+use hosts_access::source::{self, Contents, Ending};
 use hosts_access::syntax::option::{Keyword, user_and_group};
 use hosts_access::syntax::pattern::{HostPattern, Service, StringPattern};
 use hosts_access::{TableKind, Tables, Verdict};
@@ -277,9 +277,17 @@ impl Host {
         // Each file is judged once, but cycles are looked for on every way into it.
         let is_first = self.files.insert(path.to_vec(), true).is_none();
         let file = Path::new(OsStr::from_bytes(path));
-        let text = match hosts_access::source::read(file).0 {
-            hosts_access::source::Contents::Text(text) => text,
-            hosts_access::source::Contents::Missing => {
+        if let Some(what) = source::endless(file) {
+            let message = format!("{shown} is {what}, and daemons wait for as long as it takes to read it");
+            self.report(&codes::NO_FILE, place, message);
+            if let Some(last) = self.found.last_mut() {
+                last.level(Level::Error);
+            }
+            return;
+        }
+        let text = match source::read(file).0 {
+            Contents::Text(text) => text,
+            Contents::Missing => {
                 self.report(
                     &codes::NO_FILE,
                     place,
@@ -287,7 +295,7 @@ impl Host {
                 );
                 return;
             }
-            hosts_access::source::Contents::Unreadable(error) => {
+            Contents::Unreadable(error) => {
                 let reason = hosts_access::decide::reason(&error);
                 self.report(
                     &codes::NO_FILE,

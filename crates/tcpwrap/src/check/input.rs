@@ -7,6 +7,8 @@ use hosts_access::document::Document;
 use hosts_access::source::{self, Contents};
 use hosts_access::{TableKind, Tables};
 
+use crate::rules::ends;
+
 /// One or both tables of a policy.
 #[derive(Debug, Default)]
 pub struct Policy {
@@ -118,6 +120,7 @@ fn kind_of(path: &Path) -> TableKind {
 }
 
 fn table(path: &Path) -> Result<Option<Document>, String> {
+    ends(path)?;
     match source::read(path).0 {
         Contents::Missing => Ok(None),
         Contents::Unreadable(error) => Err(format!(

@@ -159,8 +159,10 @@ pub fn read(path: &Path) -> Result<TestFile, String> {
         format!("{}, line {line}: {}", path.display(), error.message())
     })?;
     let directory = path.parent().unwrap_or(Path::new(""));
-    let base = directory.join(file.tables.rules.as_deref().unwrap_or(Path::new(".")));
-    let beside = Tables::in_directory(&base);
+    let beside = match &file.tables.rules {
+        Some(rules) => Tables::in_directory(&directory.join(rules)),
+        None => Tables::in_directory(directory),
+    };
     let table = |named: &Option<PathBuf>, kind| match named {
         Some(named) => directory.join(named),
         None => beside.path(kind).to_path_buf(),
