@@ -3,6 +3,7 @@
 //! As visudo does it: a copy is edited, looked at, and put in place whole, or not at all.
 
 mod editor;
+mod pair;
 mod review;
 
 use std::io::{self, Write};
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 
 use hosts_access::{TableKind, Tables};
 
+use self::pair::{Change, Way};
 use crate::install::{self, Original};
 use crate::output;
 use crate::rules::Rules;
@@ -55,6 +57,11 @@ impl Edited {
     fn text(&self) -> Result<Vec<u8>, String> {
         std::fs::read(&self.copy).map_err(|error| format!("{}: {error}", self.copy.display()))
     }
+
+    fn change<'c>(&'c self, text: &'c [u8]) -> Change<'c> {
+        let original = &self.original;
+        Change { original, text }
+    }
 }
 
 /// Runs the subcommand.
@@ -69,13 +76,32 @@ fn edit(args: &Args) -> Result<ExitCode, String> {
     let tables = args.rules.tables();
     let directory = private_directory()?;
     let copies = Tables::in_directory(directory.path());
+    let [allow, deny] = [TableKind::Allow, TableKind::Deny].map(|table| {
+        let path = tables.path(table);
+        Original::read(path).map_err(|error| format!("{}: {error}", path.display()))
+    });
+    let (allow, deny) = (allow?, deny?);
+    let left_over = pair::left_over([&allow, &deny]);
+    let is_left_over = left_over.iter().any(Option::is_some);
     let mut edited = Vec::new();
-    for table in [TableKind::Allow, TableKind::Deny] {
+    for (table, original, left_over) in [
+        (TableKind::Allow, allow, &left_over[0]),
+        (TableKind::Deny, deny, &left_over[1]),
+    ] {
         let (path, copy) = (tables.path(table), copies.path(table));
-        let original = Original::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        std::fs::write(copy, &original.text).map_err(|error| format!("{}: {error}", copy.display()))?;
+        let text = match left_over {
+            Some(left_over) => {
+                let shown = left_over.display();
+                say(&format!(
+                    "{shown} is what an edit that was cut short had still to put in place"
+                ));
+                std::fs::read(left_over).map_err(|error| format!("{shown}: {error}"))?
+            }
+            None => original.text.clone(),
+        };
+        std::fs::write(copy, text).map_err(|error| format!("{}: {error}", copy.display()))?;
         let is_asked_for = args.tables.iter().any(|t| t.kind() == table);
-        if is_asked_for {
+        if is_asked_for || is_left_over {
             let lock = install::lock(path)
                 .map_err(|error| format!("{}: cannot lock it: {error}", path.display()))?;
             let lock = lock.ok_or_else(|| format!("{}: someone else is editing it", path.display()))?;
@@ -90,14 +116,19 @@ fn edit(args: &Args) -> Result<ExitCode, String> {
         }
     }
     let editor = editor::Editor::new(directory.path())?;
+    // What is left over has been agreed to before: it is looked at first, and edited again where that is wished.
+    let mut is_reviewed_at_once = is_left_over;
     loop {
-        let files: Vec<&Path> = edited.iter().map(|e| e.copy.as_path()).collect();
-        editor.run(&files)?;
+        if !std::mem::take(&mut is_reviewed_at_once) {
+            let files: Vec<&Path> = edited.iter().map(|e| e.copy.as_path()).collect();
+            editor.run(&files)?;
+        }
         let changed = edited
             .iter()
             .map(|e| Ok(e.text()? != e.original.text))
             .collect::<Result<Vec<bool>, String>>()?;
         if !changed.contains(&true) {
+            forget(&edited);
             say("nothing has changed");
             return Ok(ExitCode::SUCCESS);
         }
@@ -110,7 +141,8 @@ fn edit(args: &Args) -> Result<ExitCode, String> {
                 return Ok(ExitCode::FAILURE);
             }
             Answer::Install => {
-                put_in_place(&edited)?;
+                let _deferred = editor.defer_signals();
+                put_in_place(&edited, is_left_over)?;
                 return Ok(ExitCode::SUCCESS);
             }
         }
@@ -125,7 +157,8 @@ fn private_directory() -> Result<tempfile::TempDir, String> {
         .map_err(|error| format!("cannot make a directory for the copy: {error}"))
 }
 
-fn put_in_place(edited: &[Edited]) -> Result<(), String> {
+/// Puts the copies in place. What an edit that is gone on with replaces has been kept before.
+fn put_in_place(edited: &[Edited], is_gone_on_with: bool) -> Result<(), String> {
     let texts = edited.iter().map(Edited::text).collect::<Result<Vec<_>, _>>()?;
     // All are looked at before the first is touched.
     for table in edited {
@@ -134,19 +167,78 @@ fn put_in_place(edited: &[Edited]) -> Result<(), String> {
             .unchanged()
             .map_err(|error| format!("{}: {error}", table.path.display()))?;
     }
-    for (table, text) in edited.iter().zip(&texts) {
-        if *text == table.original.text {
-            continue;
+    let changed: Vec<(&Edited, &Vec<u8>)> = edited
+        .iter()
+        .zip(&texts)
+        .filter(|(table, text)| table.original.text != **text)
+        .collect();
+    let failed = |table: &Edited, error: io::Error| format!("{}: {error}", table.path.display());
+    let mut previous = Vec::new();
+    for (table, _) in &changed {
+        previous.push(if is_gone_on_with {
+            None
+        } else {
+            table
+                .original
+                .keep_previous()
+                .map_err(|error| failed(table, error))?
+        });
+    }
+    match changed[..] {
+        [(allow, allow_text), (deny, deny_text)] => {
+            put_both(&allow.change(allow_text), &deny.change(deny_text))?;
         }
-        let failed = |error: io::Error| format!("{}: {error}", table.path.display());
-        let previous = table.original.keep_previous().map_err(failed)?;
-        table.original.replace(text).map_err(failed)?;
+        _ => {
+            for (table, text) in &changed {
+                table
+                    .original
+                    .replace(text)
+                    .map_err(|error| failed(table, error))?;
+            }
+        }
+    }
+    forget(edited);
+    for ((table, _), previous) in changed.iter().zip(previous) {
         let kept = previous.map_or_else(String::new, |path| {
             format!("; the previous version is {}", path.display())
         });
         say(&format!("{} is in place{kept}", table.path.display()));
     }
     Ok(())
+}
+
+/// Replaces both tables, on a way between that lets in nobody else.
+fn put_both(allow: &Change<'_>, deny: &Change<'_>) -> Result<(), String> {
+    let way = pair::way(allow, deny);
+    let mut steps = pair::prepare(allow, deny, way)
+        .map_err(|error| format!("cannot write beside the tables: {error}"))?;
+    for change in [allow, deny] {
+        change.original.unchanged().map_err(|error| {
+            pair::forget([allow.original, deny.original]);
+            error.to_string()
+        })?;
+    }
+    if way == Way::Closed {
+        say("hosts.deny refuses everybody for the moment between, as either order would let in others");
+    }
+    loop {
+        match steps.step() {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) => {
+                return Err(format!(
+                    "the tables are not both in place: {error}; run tcpwrap edit again to go on"
+                ));
+            }
+        }
+    }
+}
+
+/// Takes away what an edit of both tables that was cut short has left over.
+fn forget(edited: &[Edited]) {
+    if let [allow, deny] = edited {
+        pair::forget([&allow.original, &deny.original]);
+    }
 }
 
 /// What to do after a look at the changes.

@@ -64,10 +64,45 @@ impl Original {
     /// Where the file has changed since it was read, or where owner, mode or label cannot be kept; the
     /// file is then as it was.
     pub fn replace(&self, text: &[u8]) -> io::Result<()> {
-        let directory = parent(&self.path);
+        let new = self.written(text)?;
+        self.unchanged()?;
+        new.persist(&self.path).map_err(|error| error.error)?;
+        self.sync_directory()
+    }
+
+    /// Writes `text` into a file beside this one, from where [`Original::put`] puts it in place.
+    ///
+    /// # Errors
+    /// As [`Original::replace`].
+    pub fn stage(&self, text: &[u8], extension: &str) -> io::Result<PathBuf> {
+        let staged = self.beside(extension);
+        let new = self.written(text)?;
+        new.persist(&staged).map_err(|error| error.error)?;
+        self.sync_directory()?;
+        Ok(staged)
+    }
+
+    /// Puts a staged text in the file's place.
+    ///
+    /// # Errors
+    /// Where that fails.
+    pub fn put(&self, staged: &Path) -> io::Result<()> {
+        std::fs::rename(staged, &self.path)?;
+        self.sync_directory()
+    }
+
+    /// The path of a file beside this one, `extension` being put behind its name.
+    pub fn beside(&self, extension: &str) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(extension);
+        PathBuf::from(name)
+    }
+
+    /// A new file in the same directory, with this one's owner, mode and label, which outlasts a crash.
+    fn written(&self, text: &[u8]) -> io::Result<tempfile::NamedTempFile> {
         let mut new = tempfile::Builder::new()
             .prefix(".tcpwrap-")
-            .tempfile_in(directory)?;
+            .tempfile_in(parent(&self.path))?;
         new.write_all(text)?;
         match &self.metadata {
             Some(metadata) => copy_attributes(&File::open(&self.path)?, metadata, new.as_file())?,
@@ -76,10 +111,12 @@ impl Original {
                 .set_permissions(std::fs::Permissions::from_mode(0o644))?,
         }
         new.as_file().sync_all()?;
-        self.unchanged()?;
-        new.persist(&self.path).map_err(|error| error.error)?;
-        // The new name must outlast a crash too.
-        File::open(directory)?.sync_all()
+        Ok(new)
+    }
+
+    /// The new name must outlast a crash too.
+    fn sync_directory(&self) -> io::Result<()> {
+        File::open(parent(&self.path))?.sync_all()
     }
 
     /// Keeps the text as `NAME~` beside the file, with its owner, mode and label.
@@ -87,20 +124,10 @@ impl Original {
     /// # Errors
     /// As [`Original::replace`].
     pub fn keep_previous(&self) -> io::Result<Option<PathBuf>> {
-        let Some(metadata) = &self.metadata else {
+        if !self.exists() {
             return Ok(None);
-        };
-        let mut name = self.path.clone().into_os_string();
-        name.push("~");
-        let backup = PathBuf::from(name);
-        let mut new = tempfile::Builder::new()
-            .prefix(".tcpwrap-")
-            .tempfile_in(parent(&self.path))?;
-        new.write_all(&self.text)?;
-        copy_attributes(&File::open(&self.path)?, metadata, new.as_file())?;
-        new.as_file().sync_all()?;
-        new.persist(&backup).map_err(|error| error.error)?;
-        Ok(Some(backup))
+        }
+        self.stage(&self.text, "~").map(Some)
     }
 
     /// Is the file still as it was read?

@@ -178,6 +178,8 @@ fn the_deny_table_and_both_tables_can_be_edited() {
     assert_eq!(seen.status, Some(0));
     assert_eq!(scene.text("hosts.allow"), "sshd: 10.0.0.\n# open\n");
     assert_eq!(scene.text("hosts.deny"), "ALL: ALL\n# closed\n# shut\n");
+    let tables = ["hosts.allow", "hosts.allow~", "hosts.deny", "hosts.deny~"];
+    left_nothing(&scene, &[&["editor"], &tables[..]].concat());
 }
 
 #[test]
@@ -244,4 +246,39 @@ fn policy_tests_beside_the_tables_are_run_on_the_copy() {
     assert_eq!(scene.text("hosts.allow"), ALLOW);
     let seen = scene.edit("", "echo 'sshd: 192.0.2.7' >> $1", "y\n");
     has(&seen, "policy tests: 1 passed, 0 failed");
+}
+
+#[test]
+fn an_edit_of_both_that_was_cut_short_is_gone_on_with() {
+    // As after a crash between the two: the new allow table is in place, the new deny table is not.
+    let scene = Scene::new("sshd: 192.0.2.7\n", DENY);
+    let left_over = scene.path("hosts.deny.tcpwrap-second");
+    std::fs::write(&left_over, "ALL: ALL EXCEPT 10.9.\n").unwrap();
+    std::fs::write(scene.path("hosts.deny~"), "# before\n").unwrap();
+    let editor = "touch $SCENE/edited";
+    let seen = scene.edit("--client 192.0.2.7", editor, "x\n");
+    has(
+        &seen,
+        "hosts.deny.tcpwrap-second is what an edit that was cut short had still to put in place",
+    );
+    has(&seen, "+ALL: ALL EXCEPT 10.9.");
+    assert!(left_over.exists());
+    let seen = scene.edit("--client 192.0.2.7", editor, "y\n");
+    has(&seen, "hosts.deny is in place");
+    assert!(!scene.path("edited").exists());
+    assert_eq!(scene.text("hosts.deny"), "ALL: ALL EXCEPT 10.9.\n");
+    assert!(!left_over.exists());
+    assert_eq!(scene.text("hosts.deny~"), "# before\n");
+}
+
+#[test]
+fn neither_order_is_sound_and_the_tables_are_closed_in_between() {
+    let scene = Scene::new("sshd: 10.: deny\n", "sshd: 11.\n");
+    let editor = "echo 'sshd: 11.: deny' > $1; echo 'sshd: 10.' > $2";
+    let seen = scene.edit("allow deny --client 192.0.2.7", editor, "y\n");
+    has(&seen, "hosts.deny refuses everybody for the moment between");
+    assert_eq!(scene.text("hosts.allow"), "sshd: 11.: deny\n");
+    assert_eq!(scene.text("hosts.deny"), "sshd: 10.\n");
+    let tables = ["hosts.allow", "hosts.allow~", "hosts.deny", "hosts.deny~"];
+    left_nothing(&scene, &[&["editor"], &tables[..]].concat());
 }

@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -17,6 +17,7 @@ const USUAL: [&str; 4] = ["sensible-editor", "editor", "vi", "nano"];
 pub struct Editor {
     command: Vec<OsString>,
     is_running: Arc<AtomicBool>,
+    deferred: Arc<Mutex<()>>,
 }
 
 impl Editor {
@@ -24,12 +25,14 @@ impl Editor {
     /// the program.
     pub fn new(copies: &Path) -> Result<Self, String> {
         let is_running = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&is_running);
+        let deferred = Arc::new(Mutex::new(()));
+        let (seen, until) = (Arc::clone(&is_running), Arc::clone(&deferred));
         let copies = copies.to_owned();
         let mut signals =
             Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|error| format!("signals: {error}"))?;
         std::thread::spawn(move || {
             for signal in signals.forever() {
+                let _now = until.lock().unwrap_or_else(PoisonError::into_inner);
                 if signal != SIGINT || !seen.load(Ordering::SeqCst) {
                     let _ = std::fs::remove_dir_all(&copies);
                     std::process::exit(128 + signal);
@@ -39,7 +42,14 @@ impl Editor {
         Ok(Editor {
             command: command()?,
             is_running,
+            deferred,
         })
+    }
+
+    /// Puts signals off for as long as the guard is there: a terminal that goes away is no reason to leave one
+    /// table new and the other old.
+    pub fn defer_signals(&self) -> MutexGuard<'_, ()> {
+        self.deferred.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Edits the files, and waits for the end of it.
