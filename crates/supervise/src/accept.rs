@@ -1,51 +1,46 @@
 //! Taking a connection from the program's listening socket, without ever waiting for one.
 //!
-//! Whether a listener blocks is a property it shares with the program, which must not see it change. From a
-//! listener that blocks the guard accepts only when there is something to accept; should somebody outside
-//! take that away in between, a timer's signal gets the guard out of the call.
+//! From a listener that blocks the guard accepts only when there is something to accept; should somebody
+//! outside take that away in between, [`stuck`](crate::stuck) gets it out of the call.
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::time::Duration;
 
 use libc::{c_int, sockaddr, sockaddr_storage, socklen_t};
 
 use crate::call::{check, is_readable, option, owned};
+use crate::stuck::Watchdog;
 
-/// How long the guard may be held in an `accept` that somebody else was faster at.
-const STUCK: Duration = Duration::from_millis(20);
-
-/// What the guard needs to know of a socket that a program accepts from.
-#[derive(Debug, Clone, Copy)]
+/// A socket that a program accepts from, while the guard has a descriptor of it.
+#[derive(Debug)]
 pub(crate) struct Listener {
+    pub fd: OwnedFd,
     /// The socket's number, its own as long as the machine runs.
     pub cookie: u64,
     /// It is listening; a few families accept without.
     pub listens: bool,
-    /// `accept` waits for a connection.
-    pub blocks: bool,
-}
-
-impl Listener {
-    /// # Errors
-    /// What `accept` would say of a descriptor that is no socket.
-    pub(crate) fn of(fd: BorrowedFd<'_>) -> io::Result<Self> {
-        let listens = option::<c_int>(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN)? != 0;
-        // SAFETY: takes numbers only.
-        let flags = check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) }.into())?;
-        Ok(Listener {
-            cookie: cookie(fd)?,
-            listens,
-            blocks: flags as c_int & libc::O_NONBLOCK == 0,
-        })
-    }
+    /// There is something to accept, as was heard a moment ago.
+    pub readable: bool,
 }
 
 /// The number of a socket.
 pub(crate) fn cookie(fd: BorrowedFd<'_>) -> io::Result<u64> {
     option(fd, libc::SOL_SOCKET, libc::SO_COOKIE)
+}
+
+/// Does it listen? Asked only where it is not known to.
+pub(crate) fn listens(fd: BorrowedFd<'_>, known: bool) -> bool {
+    known || option::<c_int>(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN).is_ok_and(|listens| listens != 0)
+}
+
+/// Does `accept` on this socket wait for a connection?
+pub(crate) fn blocks(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: takes numbers only.
+    let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
+    flags & libc::O_NONBLOCK == 0
 }
 
 /// How long `accept` waits on this socket, where that is limited.
@@ -108,12 +103,12 @@ pub(crate) struct Accepted {
 ///
 /// `wants_address` says whether the program asked for the client's address, which some families cannot give.
 pub(crate) fn accept(
-    fd: BorrowedFd<'_>,
-    listener: &Listener,
+    listener: &mut Listener,
     nonblocking: bool,
     wants_address: bool,
-    timer: &Timer,
+    watchdog: &Watchdog,
 ) -> io::Result<Option<Accepted>> {
+    let fd = listener.fd.as_fd();
     let mut peer = Address::room();
     let flags = libc::SOCK_CLOEXEC | if nonblocking { libc::SOCK_NONBLOCK } else { 0 };
     // A listener's clients have addresses; what accepts without listening is asked as the program asks.
@@ -125,18 +120,10 @@ pub(crate) fn accept(
     };
     // SAFETY: room for an address, or none asked for; the descriptor is new.
     let accept = || unsafe { owned(libc::accept4(fd.as_raw_fd(), address, length, flags).into()) };
-    let accepted = if listener.blocks {
-        if listener.listens && !is_readable(fd) {
-            return Ok(None);
-        }
-        timer.arm(STUCK);
-        let accepted = accept();
-        timer.disarm();
-        accepted
-    } else {
-        accept()
-    };
-    let connection = match accepted {
+    if listener.listens && !std::mem::take(&mut listener.readable) && !is_readable(fd) {
+        return Ok(None);
+    }
+    let connection = match watchdog.during(accept) {
         Ok(connection) => connection,
         Err(error)
             if matches!(
@@ -191,49 +178,4 @@ pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, nonblocking: bool) {
     };
     // SAFETY: takes numbers only. A new connection has no other status flags.
     unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags) };
-}
-
-/// Interrupts the thread that made it with a signal, again and again, until disarmed.
-#[derive(Debug)]
-pub(crate) struct Timer(libc::timer_t);
-
-impl Timer {
-    pub(crate) fn new() -> io::Result<Self> {
-        extern "C" fn nothing(_: c_int) {}
-        let signal = libc::SIGRTMAX();
-        // SAFETY: plain data, of which zeroes are valid.
-        let (mut action, mut event): (libc::sigaction, libc::sigevent) = unsafe { std::mem::zeroed() };
-        action.sa_sigaction = nothing as extern "C" fn(c_int) as usize;
-        event.sigev_notify = libc::SIGEV_THREAD_ID;
-        event.sigev_signo = signal;
-        // SAFETY: takes nothing.
-        event.sigev_notify_thread_id = unsafe { libc::gettid() };
-        let mut timer = ptr::null_mut();
-        // SAFETY: a handler that does nothing, without SA_RESTART, as the signal is to interrupt.
-        check(unsafe { libc::sigaction(signal, &action, ptr::null_mut()) }.into())?;
-        // SAFETY: a filled event, and room for the timer.
-        check(unsafe { libc::timer_create(libc::CLOCK_MONOTONIC, &mut event, &mut timer) }.into())?;
-        Ok(Timer(timer))
-    }
-
-    fn set(&self, every: Duration) {
-        let time = libc::timespec {
-            tv_sec: every.as_secs() as libc::time_t,
-            tv_nsec: every.subsec_nanos().into(),
-        };
-        let setting = libc::itimerspec {
-            it_interval: time,
-            it_value: time,
-        };
-        // SAFETY: a timer of ours.
-        unsafe { libc::timer_settime(self.0, 0, &setting, ptr::null_mut()) };
-    }
-
-    fn arm(&self, every: Duration) {
-        self.set(every);
-    }
-
-    fn disarm(&self) {
-        self.set(Duration::ZERO);
-    }
 }

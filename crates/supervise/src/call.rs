@@ -51,24 +51,22 @@ impl Epoll {
         }?))
     }
 
-    fn control(&self, operation: c_int, fd: BorrowedFd<'_>, events: c_int, token: u64) -> io::Result<()> {
+    pub(crate) fn add(&self, fd: BorrowedFd<'_>, events: c_int, token: u64) -> io::Result<()> {
         let mut event = libc::epoll_event {
             events: events as u32,
             u64: token,
         };
         // SAFETY: one event, which the call reads.
-        let status =
-            unsafe { libc::epoll_ctl(self.0.as_raw_fd(), operation, fd.as_raw_fd(), &raw mut event) };
+        let status = unsafe {
+            libc::epoll_ctl(
+                self.0.as_raw_fd(),
+                libc::EPOLL_CTL_ADD,
+                fd.as_raw_fd(),
+                &raw mut event,
+            )
+        };
         check(status.into())?;
         Ok(())
-    }
-
-    pub(crate) fn add(&self, fd: BorrowedFd<'_>, events: c_int, token: u64) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_ADD, fd, events, token)
-    }
-
-    pub(crate) fn change(&self, fd: BorrowedFd<'_>, events: c_int, token: u64) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_MOD, fd, events, token)
     }
 
     /// Waits, for ever where `milliseconds` is -1, and returns the tokens of what is ready.

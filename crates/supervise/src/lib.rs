@@ -16,7 +16,11 @@ mod log;
 mod lookups;
 mod names;
 mod notify;
+mod queue;
 mod rules;
+mod serve;
+mod settle;
+mod stuck;
 mod task;
 mod wake;
 

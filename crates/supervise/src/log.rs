@@ -1,14 +1,13 @@
 //! What the guard says: to the system log in tcpd's words, or to standard error as text or JSON lines.
 //!
-//! A thread of its own writes, so that a log that does not take lines in holds up no connection. The queue
-//! before it is bounded; what does not fit is counted, and the count is logged.
+//! A thread of its own writes, so that a log that does not take lines in holds up no connection. It gathers
+//! lines for a moment before it writes them, since to wake a thread takes longer than to accept a connection.
+//! What may wait is bounded; what does not fit is counted, and the count is logged.
 
 use std::collections::HashSet;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hosts_access::decision::Deciding;
@@ -20,6 +19,8 @@ use crate::decide::Times;
 
 /// How many lines may wait.
 const QUEUE: usize = 8192;
+/// How long lines are gathered.
+const GATHER: Duration = Duration::from_millis(2);
 /// How many diagnostics of the tables are remembered as said.
 const SAID: usize = 1024;
 
@@ -106,16 +107,36 @@ enum Entry {
     Stderr(Vec<u8>),
 }
 
+/// Lines on their way to the thread that writes.
+#[derive(Debug, Default)]
+struct Lines {
+    waiting: Vec<Entry>,
+    /// How many did not fit.
+    lost: u64,
+    /// There will be no more.
+    closed: bool,
+    /// The thread sleeps until it is woken.
+    sleeps: bool,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    lines: Mutex<Lines>,
+    wake: Condvar,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The log.
 #[derive(Debug)]
 pub(crate) struct Log {
     format: Format,
     daemon: Vec<u8>,
-    /// Nothing once the log is closed.
-    sender: Mutex<Option<SyncSender<Entry>>>,
-    lost: Arc<AtomicU64>,
-    /// Lines that the writer has not been told of.
-    pending: Mutex<Vec<Entry>>,
+    queue: Arc<Queue>,
     /// Diagnostics of the tables as they are now that have been logged.
     said: Mutex<HashSet<Vec<u8>>>,
 }
@@ -129,53 +150,38 @@ impl Log {
         format: Format,
         daemon: &[u8],
     ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
-        let (sender, receiver) = sync_channel(QUEUE);
-        let lost = Arc::new(AtomicU64::new(0));
+        let queue = Arc::new(Queue::default());
         if format == Format::Syslog {
             syslog::open(daemon);
         }
         let log = Log {
             format,
             daemon: daemon.to_vec(),
-            sender: Mutex::new(Some(sender)),
-            lost: Arc::clone(&lost),
-            pending: Mutex::default(),
+            queue: Arc::clone(&queue),
             said: Mutex::default(),
         };
         let writer = std::thread::Builder::new()
             .name("log".into())
-            .spawn(move || write(&receiver, &lost, format))?;
+            .spawn(move || write(&queue, format))?;
         Ok((log, writer))
     }
 
     fn send(&self, entry: Entry) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        if pending.len() < QUEUE {
-            pending.push(entry);
+        let mut lines = self.queue.lock();
+        if lines.waiting.len() < QUEUE {
+            lines.waiting.push(entry);
         } else {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            lines.lost += 1;
         }
-    }
-
-    /// Gives the writer what has been logged. Done when calls have been answered, since it takes time to wake
-    /// a thread.
-    pub(crate) fn flush(&self) {
-        let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
-        if pending.is_empty() {
-            return;
-        }
-        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
-        for entry in pending {
-            if let Some(Err(TrySendError::Full(_))) = sender.as_ref().map(|sender| sender.try_send(entry)) {
-                self.lost.fetch_add(1, Ordering::Relaxed);
-            }
+        if std::mem::take(&mut lines.sleeps) {
+            self.queue.wake.notify_one();
         }
     }
 
     /// Ends the log: the thread that writes ends when it has written what waits.
     pub(crate) fn close(&self) {
-        self.flush();
-        self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.queue.lock().closed = true;
+        self.queue.wake.notify_one();
     }
 
     /// Logs a line.
@@ -330,21 +336,33 @@ fn now() -> String {
 }
 
 /// Writes what comes until nothing can come any more.
-fn write(entries: &Receiver<Entry>, lost: &AtomicU64, format: Format) {
+fn write(queue: &Queue, format: Format) {
     let put = |entry| match entry {
         Entry::Syslog(severity, line) => syslog::write(severity, &line),
         // Whoever closed standard error wants no log.
         Entry::Stderr(line) => drop(std::io::stderr().write_all(&line)),
     };
     loop {
-        match entries.recv_timeout(Duration::from_secs(3600)) {
-            Ok(entry) => put(entry),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
+        let mut lines = queue.lock();
+        while lines.waiting.is_empty() && lines.lost == 0 && !lines.closed {
+            lines.sleeps = true;
+            lines = queue.wake.wait(lines).unwrap_or_else(PoisonError::into_inner);
         }
-        let missing = lost.swap(0, Ordering::Relaxed);
-        if missing > 0 {
-            let line = format!("warning: the log was too slow: {missing} lines lost");
+        lines.sleeps = false;
+        if !lines.closed {
+            drop(lines);
+            std::thread::sleep(GATHER);
+            lines = queue.lock();
+        }
+        let (waiting, lost) = (
+            std::mem::take(&mut lines.waiting),
+            std::mem::take(&mut lines.lost),
+        );
+        let ends = lines.closed;
+        drop(lines);
+        waiting.into_iter().for_each(put);
+        if lost > 0 {
+            let line = format!("warning: the log was too slow: {lost} lines lost");
             put(match format {
                 Format::Syslog => Entry::Syslog(syslog::ERR, line.into_bytes()),
                 Format::Text => Entry::Stderr(format!("{} {line}\n", now()).into_bytes()),
@@ -356,6 +374,9 @@ fn write(entries: &Receiver<Entry>, lost: &AtomicU64, format: Format) {
                     .into_bytes(),
                 ),
             });
+        }
+        if ends {
+            return;
         }
     }
 }

@@ -4,11 +4,12 @@
 //! kept: when the number is used again, the old one fails. Memory goes by number, and may be written only
 //! while the thread waits for us.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::ffi::CString;
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::rc::Rc;
 
 use libc::{c_long, c_void, iovec};
@@ -20,7 +21,7 @@ use crate::call::{check, owned};
 const PIDFD_THREAD: libc::c_uint = libc::O_EXCL as libc::c_uint;
 
 /// How many threads are kept at hand.
-const KEPT: usize = 512;
+const KEPT: usize = 256;
 
 /// A thread.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(crate) struct Task {
     thread: u32,
     /// The process it is a thread of.
     pub process: u32,
+    /// Its `/proc/PID/fd`, once it was needed.
+    directory: OnceCell<File>,
 }
 
 impl Task {
@@ -46,6 +49,7 @@ impl Task {
             pidfd,
             thread,
             process,
+            directory: OnceCell::new(),
         })
     }
 
@@ -93,28 +97,12 @@ impl Task {
 
     /// Has the program no descriptor left? `accept` then fails before it looks for a connection.
     pub(crate) fn has_no_descriptor_left(&self) -> bool {
-        let mut limit = libc::rlimit {
-            rlim_cur: 0,
-            rlim_max: 0,
-        };
-        // SAFETY: room for the answer; nothing is set.
-        let asked = unsafe {
-            libc::prlimit(
-                self.thread as libc::pid_t,
-                libc::RLIMIT_NOFILE,
-                std::ptr::null(),
-                &mut limit,
-            )
-        };
-        let Ok(path) = CString::new(format!("/proc/{}/fd", self.thread)) else {
-            return false;
-        };
-        // SAFETY: plain data.
-        let mut status: libc::stat = unsafe { std::mem::zeroed() };
-        // SAFETY: a C string, and room for the answer.
-        let found = unsafe { libc::stat(path.as_ptr(), &mut status) };
-        if asked != 0 || found != 0 || (status.st_size as u64) < limit.rlim_cur {
-            // The size is the number of descriptors; Linux 6.2.
+        // As many are open as the directory's size says, since Linux 6.2; before, it says 0.
+        let open = self
+            .descriptors()
+            .and_then(|directory| Ok(directory.metadata()?.len()));
+        let limit = descriptor_limit(self.thread);
+        if open.is_ok_and(|open| open < limit) {
             return false;
         }
         // Some of them may lie above a limit that was lowered meanwhile.
@@ -122,11 +110,42 @@ impl Task {
             entries
                 .flatten()
                 .filter_map(|entry| entry.file_name().to_str()?.parse::<u64>().ok())
-                .filter(|fd| *fd < limit.rlim_cur)
+                .filter(|fd| *fd < limit)
                 .count()
         });
-        below.is_ok_and(|below| below as u64 >= limit.rlim_cur)
+        below.is_ok_and(|below| below as u64 >= limit)
     }
+
+    /// The directory of its descriptors.
+    fn descriptors(&self) -> io::Result<&File> {
+        if let Some(directory) = self.directory.get() {
+            return Ok(directory);
+        }
+        let path = format!("/proc/{}/fd", self.thread);
+        let directory = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_PATH)
+            .open(path)?;
+        Ok(self.directory.get_or_init(|| directory))
+    }
+}
+
+/// How many descriptors a process may have.
+fn descriptor_limit(process: u32) -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: room for the answer; nothing is set.
+    unsafe {
+        libc::prlimit(
+            process as libc::pid_t,
+            libc::RLIMIT_NOFILE,
+            std::ptr::null(),
+            &mut limit,
+        )
+    };
+    limit.rlim_cur
 }
 
 /// The process a thread belongs to.
@@ -141,6 +160,11 @@ fn process_of(thread: u32) -> Option<u32> {
 pub(crate) struct Tasks(HashMap<u32, Rc<Task>>);
 
 impl Tasks {
+    /// Is the thread at hand?
+    pub(crate) fn has(&self, thread: u32) -> bool {
+        self.0.contains_key(&thread)
+    }
+
     /// The thread's entry, opened where it is new.
     pub(crate) fn get(&mut self, thread: u32) -> io::Result<Rc<Task>> {
         if let Some(task) = self.0.get(&thread) {

@@ -10,8 +10,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use system::syslog;
+
 use crate::accept::local_address;
 use crate::call::{check, is_readable, option, owned};
+use crate::guard::{Guard, WAKE};
 
 /// Opens the network namespace of a socket; from `linux/sockios.h`.
 const SIOCGSKNS: libc::Ioctl = 0x894c;
@@ -119,6 +122,58 @@ impl Wakes {
         if wakes.is_empty() {
             self.by_listener.remove(&listener);
         }
+    }
+}
+
+impl Guard {
+    /// Lets the program know of connections that are ready while it does not wait in `accept`.
+    pub(crate) fn wake(&mut self, cookie: u64) {
+        let Some(queue) = self.listeners.get(&cookie) else {
+            return;
+        };
+        if queue.waiting.is_empty()
+            && !self.wakes.is_under_way(cookie)
+            && let Some(ready) = queue.ready.front()
+            && let Ok(beside) = ready.connection.fd.try_clone()
+        {
+            self.connect(cookie, Some(beside));
+        }
+    }
+
+    /// Makes a connection to the listener.
+    pub(crate) fn connect(&mut self, cookie: u64, beside: Option<OwnedFd>) {
+        let Some(address) = self.listeners.get(&cookie).and_then(|queue| queue.address) else {
+            return;
+        };
+        let beside = beside.as_ref().map_or(self.notifications.as_fd(), OwnedFd::as_fd);
+        let sent = self.wakes.send(cookie, address, beside).and_then(|socket| {
+            let events = libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLONESHOT;
+            self.epoll.add(socket.as_fd(), events, WAKE | cookie)
+        });
+        if let Err(error) = sent {
+            if error.kind() == io::ErrorKind::ConnectionRefused {
+                return self.nobody_listens(cookie);
+            }
+            let reason = hosts_access::decide::reason(&error);
+            let line = format!("warning: cannot connect to {address} to wake the program: {reason}");
+            self.rules.log.line(syslog::ERR, line.as_bytes());
+        }
+    }
+
+    /// Something became of our own connection to a listener before it was accepted.
+    pub(crate) fn woken(&mut self, cookie: u64) {
+        if self.wakes.failed(cookie) {
+            self.nobody_listens(cookie);
+        } else {
+            // Another program accepted it.
+            self.wake(cookie);
+        }
+    }
+
+    /// The listener is closed, and with it goes what waited to be accepted.
+    fn nobody_listens(&mut self, cookie: u64) {
+        let gone = std::mem::take(&mut self.queue(cookie).ready);
+        self.held -= gone.len();
     }
 }
 

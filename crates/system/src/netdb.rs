@@ -84,6 +84,9 @@ pub fn name_of(address: &SocketAddr) -> Option<Vec<u8>> {
 
 /// An address as text, the scope id by interface name where there is one.
 pub fn numeric(address: &SocketAddr) -> Vec<u8> {
+    if let SocketAddr::V4(v4) = address {
+        return v4.ip().to_string().into_bytes();
+    }
     get_name_info(address, libc::NI_NUMERICHOST).unwrap_or_else(|| address.ip().to_string().into_bytes())
 }
 

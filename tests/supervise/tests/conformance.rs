@@ -25,7 +25,13 @@ fn same(guarded: &Guarded<'_>, options: &[&str], who: Option<u32>) {
     assert!(bare.lines().count() > 90, "{bare}");
     let bare: Vec<&str> = bare.lines().collect();
     let watched: Vec<&str> = watched.lines().collect();
-    assert_eq!(bare, watched);
+    let differ: Vec<_> = bare
+        .iter()
+        .zip(&watched)
+        .filter(|(bare, watched)| bare != watched)
+        .collect();
+    assert!(differ.is_empty(), "bare and guarded: {differ:#?}");
+    assert_eq!(bare.len(), watched.len());
     no_guard_left();
 }
 

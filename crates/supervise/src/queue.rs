@@ -1,0 +1,107 @@
+//! What the guard knows of a listening socket: the calls that wait at it, and the connections for them.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Instant;
+
+use crate::accept::Accepted;
+use crate::call::Epoll;
+use crate::notify::Call;
+use crate::task::Task;
+
+/// What becomes of a call that has no connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// That is still to be seen: it has just come in.
+    New,
+    /// It waits for one, as `accept` does that blocks, until the listener's receive timeout.
+    Blocked(Option<Instant>),
+    /// It waits for a lookup that is expected to be quick, until a time; then it fails with an error.
+    Held(Instant, i32),
+}
+
+/// A call that wants a connection.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    pub call: Call,
+    pub task: Rc<Task>,
+    pub state: State,
+    /// See [`Waiter::room`].
+    room: Option<Result<usize, i32>>,
+}
+
+impl Waiter {
+    pub(crate) fn new(call: Call, task: Rc<Task>) -> Self {
+        Waiter {
+            call,
+            task,
+            state: State::New,
+            room: None,
+        }
+    }
+
+    /// How many bytes of the client's address the program has room for, where it asks for that, or the error
+    /// the call ends with. Looked up once, while a call waits rather than when its connection is there.
+    pub(crate) fn room(&mut self) -> Result<usize, i32> {
+        let look = || {
+            if self.call.address == 0 {
+                return Ok(0);
+            }
+            let mut length = [0; 4];
+            let read = self.task.read(self.call.length, &mut length);
+            read.map_err(|_| libc::EFAULT)?;
+            usize::try_from(i32::from_ne_bytes(length)).map_err(|_| libc::EINVAL)
+        };
+        *self.room.get_or_insert_with(look)
+    }
+
+    /// When the call ends without a connection, and as what error.
+    pub(crate) fn end(&self) -> Option<(Instant, i32)> {
+        match self.state {
+            State::New | State::Blocked(None) => None,
+            State::Blocked(Some(time)) => Some((time, libc::EAGAIN)),
+            State::Held(time, errno) => Some((time, errno)),
+        }
+    }
+}
+
+/// A granted connection.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub connection: Accepted,
+    pub since: Instant,
+}
+
+/// What belongs to one listening socket.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    pub waiting: VecDeque<Waiter>,
+    pub ready: VecDeque<Ready>,
+    /// How many of its connections are being decided about.
+    pub undecided: usize,
+    /// It is known to listen; a few families accept without.
+    pub listens: bool,
+    /// A program has called `accept` here when there was nothing to accept: it means to wait there. One that
+    /// never does so asks `poll` first, and would be stopped if it had to wait.
+    pub is_waited_on: bool,
+    /// There was no room for more undecided connections.
+    pub full: bool,
+    /// Where clients find it.
+    pub address: Option<SocketAddr>,
+    /// Tells when there is something to accept. It holds the listener but does not keep it open.
+    pub watch: Option<Epoll>,
+}
+
+impl Queue {
+    pub(crate) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.ready.is_empty() && self.undecided == 0
+    }
+
+    /// Takes the calls out that fulfil the condition.
+    pub(crate) fn extract(&mut self, condition: impl Fn(&Waiter) -> bool) -> VecDeque<Waiter> {
+        let (out, rest) = std::mem::take(&mut self.waiting).into_iter().partition(condition);
+        self.waiting = rest;
+        out
+    }
+}

@@ -1,0 +1,275 @@
+//! From the backlog to the program: accepting, asking the rules, and handing over.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
+
+use crate::accept::{self, Accepted, Listener};
+use crate::call::{errno, option, owned};
+use crate::decide::{self, Answer};
+use crate::guard::{CHILD, Guard};
+use crate::lookups::Job;
+use crate::notify::is_gone;
+use crate::queue::{Ready, Waiter};
+
+/// How many refused connections are taken out of a backlog before others get their turn.
+const AT_A_TIME: usize = 64;
+
+/// Shared memory communications, which begin as TCP connections.
+const AF_SMC: libc::c_int = 43;
+
+/// What came of an attempt to accept.
+#[allow(clippy::large_enum_variant, reason = "it is taken apart at once")]
+enum Taken {
+    Connection(Accepted),
+    Nothing,
+    /// There is no room for another undecided connection.
+    Full,
+    /// Many were refused: others first.
+    Later,
+    Failed(i32),
+}
+
+/// What came of an attempt to hand a connection over.
+enum Given {
+    Done,
+    /// The caller is gone.
+    Gone,
+    /// The call fails, and the connection stays for the next one.
+    Kept(i32),
+    /// The call fails, and the connection is lost, as it is without a guard.
+    Lost(i32),
+}
+
+impl Guard {
+    /// There may be something to accept for calls that wait; `readable` where there certainly is.
+    pub(crate) fn go_on(&mut self, cookie: u64, readable: bool) {
+        let Some(queue) = self.listeners.get(&cookie) else {
+            return;
+        };
+        let listener = queue.waiting.iter().find_map(|waiter| {
+            let fd = waiter.task.descriptor(waiter.call.fd).ok()?;
+            let same = accept::cookie(fd.as_fd()).is_ok_and(|found| found == cookie);
+            same.then_some(Listener {
+                fd,
+                cookie,
+                listens: queue.listens,
+                readable,
+            })
+        });
+        self.serve(cookie, listener);
+    }
+
+    /// Gives the calls that wait what there is for them.
+    pub(crate) fn serve(&mut self, cookie: u64, mut listener: Option<Listener>) {
+        let mut passed_over = false;
+        loop {
+            let Some(queue) = self.listeners.get_mut(&cookie) else {
+                return;
+            };
+            if queue.waiting.is_empty() {
+                break;
+            }
+            if let Some(ready) = queue.ready.pop_front() {
+                self.held -= 1;
+                self.deliver(cookie, ready.connection);
+                continue;
+            }
+            let Some(listener) = &mut listener else {
+                break;
+            };
+            match self.take(listener, &mut passed_over) {
+                Taken::Connection(connection) => self.deliver(cookie, connection),
+                Taken::Nothing => break,
+                Taken::Full => {
+                    self.queue(cookie).full = true;
+                    self.is_full = true;
+                    break;
+                }
+                Taken::Later => {
+                    self.again.push(cookie);
+                    return;
+                }
+                Taken::Failed(errno) => {
+                    if let Some(waiter) = self.queue(cookie).waiting.pop_front() {
+                        self.notifications.fail(waiter.call.id, errno);
+                    }
+                }
+            }
+        }
+        self.settle(cookie, listener.as_ref(), passed_over);
+        self.wake(cookie);
+    }
+
+    /// Accepts a connection the program may have, for the first call that waits.
+    fn take(&mut self, listener: &mut Listener, passed_over: &mut bool) -> Taken {
+        let cookie = listener.cookie;
+        let Some(waiter) = self.queue(cookie).waiting.front() else {
+            return Taken::Nothing;
+        };
+        let (call, process) = (waiter.call, waiter.task.process);
+        let nonblocking = call.flags & libc::SOCK_NONBLOCK != 0;
+        for _ in 0..AT_A_TIME {
+            if self.held >= self.room {
+                return Taken::Full;
+            }
+            let connection = match accept::accept(listener, nonblocking, call.address != 0, &self.watchdog) {
+                Ok(Some(connection)) => connection,
+                Ok(None) => return Taken::Nothing,
+                Err(error) if matches!(errno(&error), libc::EMFILE | libc::ENFILE) => {
+                    // Ours, not the program's.
+                    self.tasks.clear();
+                    self.complain(&call, &error);
+                    return Taken::Full;
+                }
+                Err(error) => return Taken::Failed(errno(&error)),
+            };
+            let Some(ends) = connection.ends else {
+                if is_internet(&connection.fd) {
+                    // It must not pass for a connection the rules do not know.
+                    *passed_over = true;
+                    continue;
+                }
+                return Taken::Connection(connection);
+            };
+            if let Some(target) = self.wakes.arrived(ends) {
+                *passed_over = true;
+                if let Some(ready) = self.handed_to(cookie, target) {
+                    return Taken::Connection(ready);
+                }
+                continue;
+            }
+            self.queue(cookie).address = Some(ends.1);
+            match decide::at_once(&self.rules, decide::question(&connection.fd, ends, process)) {
+                Ok(Answer::Granted) => return Taken::Connection(connection),
+                Ok(answer) => self.turned_away(answer),
+                Err(wants) => {
+                    self.queue(cookie).undecided += 1;
+                    self.held += 1;
+                    self.lookups.add(Job {
+                        listener: cookie,
+                        connection,
+                        process,
+                        wants,
+                    });
+                }
+            }
+            *passed_over = true;
+        }
+        Taken::Later
+    }
+
+    /// A wake-up for `target` came to a listener: what is ready there is handed out here, since the kernel
+    /// gives a connection to any listener of a group that shares a port.
+    fn handed_to(&mut self, cookie: u64, target: u64) -> Option<Accepted> {
+        let ready = std::mem::take(&mut self.listeners.get_mut(&target)?.ready);
+        let queue = self.queue(cookie);
+        queue.ready.extend(ready);
+        let first = queue.ready.pop_front()?;
+        self.held -= 1;
+        Some(first.connection)
+    }
+
+    /// What the program does not get; it is closed by whoever holds it.
+    pub(crate) fn turned_away(&mut self, answer: Answer) {
+        let Answer::Twisted(process) = answer else {
+            return;
+        };
+        // SAFETY: takes numbers only; the descriptor is new.
+        let pidfd = unsafe { owned(libc::syscall(libc::SYS_pidfd_open, process, 0)) };
+        if let Ok(pidfd) = pidfd {
+            let token = CHILD | process as u64;
+            if self.epoll.add(pidfd.as_fd(), libc::EPOLLIN, token).is_ok() {
+                self.children.insert(process, pidfd);
+            }
+        }
+    }
+
+    /// A command that had a connection has ended.
+    pub(crate) fn reap(&mut self, process: libc::pid_t) {
+        self.children.remove(&process);
+        // SAFETY: a child of ours, whose status nobody wants.
+        unsafe { libc::waitpid(process, std::ptr::null_mut(), libc::WNOHANG) };
+    }
+
+    /// Hands a connection to the first call that takes it, or keeps it.
+    fn deliver(&mut self, cookie: u64, connection: Accepted) {
+        while let Some(mut waiter) = self.queue(cookie).waiting.pop_front() {
+            let id = waiter.call.id;
+            match self.give(&mut waiter, &connection) {
+                Given::Done => return,
+                Given::Gone => {}
+                Given::Kept(errno) => {
+                    self.notifications.fail(id, errno);
+                    break;
+                }
+                Given::Lost(errno) => return self.notifications.fail(id, errno),
+            }
+        }
+        self.keep(cookie, connection, true);
+    }
+
+    /// Keeps a connection for the next call.
+    pub(crate) fn keep(&mut self, cookie: u64, connection: Accepted, first: bool) {
+        self.held += 1;
+        let ready = Ready {
+            connection,
+            since: Instant::now(),
+        };
+        let queue = self.queue(cookie);
+        if first {
+            queue.ready.push_front(ready);
+        } else {
+            queue.ready.push_back(ready);
+        }
+    }
+
+    /// Hands a connection to a call: the client's address into its memory, then the descriptor.
+    fn give(&self, waiter: &mut Waiter, connection: &Accepted) -> Given {
+        let call = waiter.call;
+        if call.address != 0 {
+            let room = match waiter.room() {
+                Ok(room) => room,
+                Err(errno) => return self.lost_or_gone(call.id, errno),
+            };
+            let address = connection.peer.bytes();
+            let length = (address.len() as i32).to_ne_bytes();
+            let part = &address[..address.len().min(room)];
+            // As late as can be: a signal may have ended the call, and the memory may be put to other use.
+            if !self.notifications.is_waiting(call.id) {
+                return Given::Gone;
+            }
+            let pieces = [(call.address, part), (call.length, &length[..])];
+            if waiter.task.write(pieces).is_err() {
+                return self.lost_or_gone(call.id, libc::EFAULT);
+            }
+        }
+        let nonblocking = call.flags & libc::SOCK_NONBLOCK != 0;
+        if connection.nonblocking != nonblocking {
+            accept::set_nonblocking(connection.fd.as_fd(), nonblocking);
+        }
+        let close_on_exec = call.flags & libc::SOCK_CLOEXEC != 0;
+        match self
+            .notifications
+            .hand_over(call.id, connection.fd.as_fd(), close_on_exec)
+        {
+            Ok(()) => Given::Done,
+            Err(error) if is_gone(&error) => Given::Gone,
+            Err(error) => Given::Kept(errno(&error)),
+        }
+    }
+
+    fn lost_or_gone(&self, id: u64, errno: i32) -> Given {
+        if self.notifications.is_waiting(id) {
+            Given::Lost(errno)
+        } else {
+            Given::Gone
+        }
+    }
+}
+
+/// Is it a socket of a family whose connections go over the internet?
+fn is_internet(fd: &OwnedFd) -> bool {
+    let domain: io::Result<libc::c_int> = option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_DOMAIN);
+    matches!(domain, Ok(libc::AF_INET | libc::AF_INET6 | AF_SMC) | Err(_))
+}

@@ -1,0 +1,167 @@
+//! Calls that got no connection: which of them wait, for how long, and how the others fail.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use crate::accept::{self, Listener};
+use crate::call::{Epoll, errno};
+use crate::decide::Answer;
+use crate::guard::{Guard, WATCH};
+use crate::queue::{Queue, State};
+
+/// How long a program that does not want to wait is held for a lookup, which spares it a second call. It is
+/// held only while no other connection of the listener is undecided.
+const GRACE: Duration = Duration::from_millis(1);
+/// How long it is held while no connection can be accepted, lest it asks again and again.
+pub(crate) const HELD: Duration = Duration::from_millis(20);
+/// How long a granted connection waits for the program to accept it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Guard {
+    /// Ends the calls that have just come in and got no connection, or lets them wait. `passed_over` says
+    /// that there was a connection, which they could not have.
+    pub(crate) fn settle(&mut self, cookie: u64, listener: Option<&Listener>, passed_over: bool) {
+        let (Some(queue), Some(listener)) = (self.listeners.get_mut(&cookie), listener) else {
+            return;
+        };
+        let new = queue.extract(|waiter| waiter.state == State::New);
+        if new.is_empty() {
+            return;
+        }
+        let fd = listener.fd.as_fd();
+        let blocks = accept::blocks(fd);
+        let (full, undecided) = (queue.full, queue.undecided);
+        for mut waiter in new {
+            let id = waiter.call.id;
+            if waiter.task.has_no_descriptor_left() {
+                self.notifications.fail(id, libc::EMFILE);
+                continue;
+            }
+            if blocks && (queue.is_waited_on || !passed_over) {
+                queue.is_waited_on = true;
+                if let Err(error) = watch(&self.epoll, queue, fd, cookie) {
+                    // Nothing would tell us of a connection: the call cannot wait.
+                    self.notifications.fail(id, errno(&error));
+                    continue;
+                }
+                let until = accept::receive_timeout(fd).map(|time| Instant::now() + time);
+                waiter.state = State::Blocked(until);
+                let _ = waiter.room();
+            } else {
+                // POSIX has the first error for a connection that went away between poll and accept.
+                let errno = if blocks { libc::ECONNABORTED } else { libc::EAGAIN };
+                let held = match (full, passed_over && undecided == 1) {
+                    (true, _) => HELD,
+                    (false, true) => GRACE,
+                    (false, false) => {
+                        self.notifications.fail(id, errno);
+                        continue;
+                    }
+                };
+                waiter.state = State::Held(Instant::now() + held, errno);
+            }
+            if let Some((time, _)) = waiter.end() {
+                self.deadlines.insert((time, id, cookie));
+            }
+            queue.waiting.push_back(waiter);
+        }
+    }
+
+    /// Lookups have ended.
+    pub(crate) fn decided(&mut self) {
+        let mut changed = BTreeSet::new();
+        for (job, answer) in self.lookups.finished() {
+            self.held -= 1;
+            self.queue(job.listener).undecided -= 1;
+            changed.insert(job.listener);
+            match answer {
+                Answer::Granted => self.keep(job.listener, job.connection, false),
+                answer => self.turned_away(answer),
+            }
+        }
+        for cookie in changed {
+            self.serve(cookie, None);
+            let queue = self.queue(cookie);
+            if queue.undecided == 0 {
+                // Nothing more to be quick about.
+                for waiter in queue.extract(|waiter| matches!(waiter.state, State::Held(..))) {
+                    let errno = waiter.end().map_or(libc::EAGAIN, |(_, errno)| errno);
+                    self.notifications.fail(waiter.call.id, errno);
+                }
+            }
+        }
+    }
+
+    /// Ends calls whose time is over, and connections that nobody came for.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        while let Some(&(time, id, cookie)) = self.deadlines.first() {
+            if time > now {
+                break;
+            }
+            self.deadlines.pop_first();
+            let Some(queue) = self.listeners.get_mut(&cookie) else {
+                continue;
+            };
+            for waiter in queue.extract(|waiter| waiter.call.id == id) {
+                match waiter.end() {
+                    Some((end, errno)) if end <= now => self.notifications.fail(id, errno),
+                    _ => queue.waiting.push_back(waiter),
+                }
+            }
+        }
+        if self.held > self.lookups.undecided() {
+            let mut expired = 0;
+            for queue in self.listeners.values_mut() {
+                let before = queue.ready.len();
+                queue
+                    .ready
+                    .retain(|ready| now.duration_since(ready.since) < PATIENCE);
+                expired += before - queue.ready.len();
+            }
+            self.held -= expired;
+        }
+        self.unblock();
+    }
+
+    /// There may be room again for listeners that had none.
+    fn unblock(&mut self) {
+        if !self.is_full || self.held >= self.room {
+            return;
+        }
+        self.is_full = false;
+        let full: Vec<u64> = self
+            .listeners
+            .iter()
+            .filter_map(|(cookie, queue)| queue.full.then_some(*cookie))
+            .collect();
+        for cookie in full {
+            let queue = self.queue(cookie);
+            queue.full = false;
+            if queue.waiting.is_empty() {
+                // Who heard that there is nothing must hear that there is something, even where an earlier
+                // message is still in the backlog.
+                if !self.wakes.are_enough(cookie) {
+                    self.connect(cookie, None);
+                }
+            } else {
+                self.go_on(cookie, false);
+            }
+        }
+    }
+}
+
+/// Has the guard told, each time there is something new to accept.
+///
+/// The socket is watched by an epoll instance of its own. That needs no descriptor of ours to stay open,
+/// which would keep the port in use after the program has closed it.
+fn watch(epoll: &Epoll, queue: &mut Queue, fd: BorrowedFd<'_>, cookie: u64) -> io::Result<()> {
+    if queue.watch.is_none() {
+        let watch = Epoll::new()?;
+        watch.add(fd, libc::EPOLLIN, 0)?;
+        epoll.add(watch.as_fd(), libc::EPOLLIN | libc::EPOLLET, WATCH | cookie)?;
+        queue.watch = Some(watch);
+    }
+    Ok(())
+}

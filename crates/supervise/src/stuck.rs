@@ -1,0 +1,140 @@
+//! Getting the guard out of an `accept` that waits.
+//!
+//! Whether a listener blocks is a property it shares with the program, which must not see it change. So the
+//! guard accepts from a listener that blocks, when there is something to accept; somebody outside may be
+//! faster. A thread watches for that, and interrupts the guard with a signal. It wakes up while the guard
+//! accepts connections, and sleeps while it does not.
+//!
+//! No other call may be interrupted: a handover that is cut short would end the program's `accept` without
+//! its connection. So the guard waits for a signal that is under way before it goes on.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use crate::call::check;
+
+/// How long the guard may be held in an `accept` that somebody else was faster at.
+const STUCK: Duration = Duration::from_millis(20);
+
+/// How many signals the guard has heard.
+static HEARD: AtomicU64 = AtomicU64::new(0);
+
+/// The lower bits of the state: 0 outside of a call, 1 within, and one more for each signal sent.
+const WITHIN: u64 = 0xff;
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// The number of the call, and what goes on with it.
+    state: AtomicU64,
+    /// The thread sleeps until it is woken.
+    sleeps: AtomicBool,
+}
+
+/// The thread that watches the one that made it.
+#[derive(Debug)]
+pub(crate) struct Watchdog {
+    shared: Arc<Shared>,
+    thread: Thread,
+}
+
+impl Watchdog {
+    /// # Errors
+    /// There is no thread to be had.
+    pub(crate) fn new() -> io::Result<Self> {
+        extern "C" fn heard(_: libc::c_int) {
+            HEARD.fetch_add(1, SeqCst);
+        }
+        // One that queues, so that each sent is heard.
+        let signal = libc::SIGRTMAX();
+        // SAFETY: plain data, of which zeroes are valid.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        action.sa_sigaction = heard as extern "C" fn(libc::c_int) as usize;
+        // SAFETY: a handler that counts, without SA_RESTART, as the signal is to interrupt.
+        check(unsafe { libc::sigaction(signal, &action, std::ptr::null_mut()) }.into())?;
+        let shared = Arc::new(Shared::default());
+        // SAFETY: these take nothing.
+        let (process, guard) = unsafe { (libc::getpid(), libc::gettid()) };
+        let interrupt = move || {
+            // SAFETY: takes numbers only.
+            if unsafe { libc::syscall(libc::SYS_tgkill, process, guard, signal) } != 0 {
+                // Nobody is to wait for it.
+                HEARD.fetch_add(1, SeqCst);
+            }
+        };
+        let watched = Arc::clone(&shared);
+        let thread = thread::Builder::new()
+            .name("watchdog".into())
+            .stack_size(64 << 10)
+            .spawn(move || watch(&watched, interrupt))?;
+        Ok(Watchdog {
+            shared,
+            thread: thread.thread().clone(),
+        })
+    }
+
+    /// Makes a call that may wait, which then fails with `EINTR`.
+    pub(crate) fn during<T>(&self, call: impl FnOnce() -> T) -> T {
+        let Shared { state, sleeps } = &*self.shared;
+        let (number, heard) = (state.load(SeqCst), HEARD.load(SeqCst));
+        state.store(number + 1, SeqCst);
+        if sleeps.load(SeqCst) {
+            self.thread.unpark();
+        }
+        let result = call();
+        let signals = state.swap(number + WITHIN + 1, SeqCst) - number - 1;
+        while HEARD.load(SeqCst) < heard + signals {
+            thread::yield_now();
+        }
+        result
+    }
+}
+
+fn watch(shared: &Shared, interrupt: impl Fn()) {
+    let mut last = 0;
+    loop {
+        thread::sleep(STUCK);
+        let now = shared.state.load(SeqCst);
+        let within = now & WITHIN;
+        if within == 0 && now == last {
+            // Nothing has been accepted for a while.
+            shared.sleeps.store(true, SeqCst);
+            while shared.state.load(SeqCst) == now {
+                thread::park();
+            }
+            shared.sleeps.store(false, SeqCst);
+        }
+        // Still in the same call as the last time. The guard is told of the signal before it is sent.
+        let is_stuck = within != 0 && now == last;
+        let next = now + 1;
+        if is_stuck && within < WITHIN && shared.state.compare_exchange(now, next, SeqCst, SeqCst).is_ok() {
+            interrupt();
+            last = next;
+        } else {
+            last = now;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsRawFd;
+
+    #[test]
+    fn a_call_that_waits_is_interrupted_each_time() {
+        let (reader, _writer) = io::pipe().unwrap();
+        let watchdog = Watchdog::new().unwrap();
+        for _ in 0..3 {
+            let mut byte = 0u8;
+            // SAFETY: room for one byte.
+            let mut read = || unsafe { libc::read(reader.as_raw_fd(), (&raw mut byte).cast(), 1) };
+            let read = watchdog.during(|| check(read() as libc::c_long));
+            assert_eq!(read.unwrap_err().kind(), io::ErrorKind::Interrupted);
+            // Long enough for the watchdog to fall asleep.
+            thread::sleep(STUCK * 3);
+        }
+    }
+}
