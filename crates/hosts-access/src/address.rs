@@ -45,6 +45,32 @@ fn quad_part(part: &[u8]) -> Option<u8> {
     u8::try_from(value).ok()
 }
 
+/// The dotted quad that `text` is, if it is written the one way addresses are shown in. Only then does
+/// an equal number mean an equal string.
+pub(crate) fn canonical_quad(text: &[u8]) -> Option<u32> {
+    let (mut value, mut parts) = (0, 0);
+    let mut part: Option<u32> = None;
+    for byte in text {
+        match (byte, part) {
+            // No other number begins with a zero.
+            (b'0'..=b'9', None | Some(1..)) => {
+                part = Some(part.unwrap_or(0) * 10 + u32::from(byte - b'0')).filter(|n| *n <= 255);
+                part?;
+            }
+            (b'.', Some(number)) if parts < 3 => {
+                value = value << 8 | number;
+                parts += 1;
+                part = None;
+            }
+            _ => return None,
+        }
+    }
+    // The broadcast address is no number to the language, only a string.
+    part.filter(|_| parts == 3)
+        .map(|last| value << 8 | last)
+        .filter(|bits| *bits != u32::MAX)
+}
+
 /// An IPv6 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ipv6 {
@@ -58,6 +84,8 @@ impl Ipv6 {
     /// Reads a numeric IPv6 address, without brackets, as `getaddrinfo` does: a scope id is a number or,
     /// for link-local addresses, the name of an interface that this host has. Which one makes no difference.
     pub fn parse(text: &[u8]) -> Option<Self> {
+        // Names are tried too, and most have none.
+        memchr::memchr(b':', text)?;
         let (address, scope) = match memchr::memchr(b'%', text) {
             Some(at) => (&text[..at], Some(&text[at + 1..])),
             None => (text, None),
@@ -118,6 +146,30 @@ mod tests {
         assert_eq!(dotted_quad(b"256.1.1.1"), None);
         assert_eq!(dotted_quad(b"08.1.1.1"), None);
         assert_eq!(dotted_quad(b"255.255.255.255"), None);
+    }
+
+    #[test]
+    fn one_way_to_write_a_quad() {
+        assert_eq!(canonical_quad(b"10.0.255.1"), Some(0x0a00_ff01));
+        assert_eq!(canonical_quad(b"0.0.0.0"), Some(0));
+        for text in [
+            "",
+            "1.2.3",
+            "1.2.3.",
+            ".1.2.3",
+            "1..2.3",
+            "1.2.3.4.5",
+            "1.2.3.4.",
+            "01.2.3.4",
+            "1.2.3.00",
+            "1.2.3.256",
+            "1.2.3.0x4",
+            "1.2.3.4 ",
+            "99999999999.2.3.4",
+            "255.255.255.255",
+        ] {
+            assert_eq!(canonical_quad(text.as_bytes()), None, "{text}");
+        }
     }
 
     #[test]

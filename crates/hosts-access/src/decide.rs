@@ -153,11 +153,11 @@ pub(crate) enum TableEnd {
 }
 
 /// What one line turned out to be.
-enum Examined {
+enum Examined<'l> {
     /// Nothing to act on.
     Next,
-    /// A rule whose lists match.
-    Matches,
+    /// A rule whose lists match, and its options.
+    Matches(Option<&'l [u8]>),
     /// The end of what can be read of the table.
     Error,
 }
@@ -223,6 +223,8 @@ impl<F: Files, T: Trace> Evaluation<F, T> {
         let text = match contents {
             Contents::Missing => return TableEnd::NoMatch,
             Contents::Unreadable(error) => return self.unreadable(path, error, request),
+            // Comments alone, as allow tables often are.
+            Contents::Text(_) if index.is_some_and(|index| index.len() == 0) => return TableEnd::NoMatch,
             Contents::Text(text) => text,
         };
         request.set_place(Some(Place {
@@ -249,7 +251,7 @@ impl<F: Files, T: Trace> Evaluation<F, T> {
             let end = match self.examine(table, path, &line, request) {
                 Examined::Next => continue,
                 Examined::Error => TableEnd::Error,
-                Examined::Matches => match self.conclude(table, path, &line, request) {
+                Examined::Matches(options) => match self.conclude(table, path, &line, options, request) {
                     Some(end) => end,
                     None => continue,
                 },
@@ -298,7 +300,7 @@ impl<F: Files, T: Trace> Evaluation<F, T> {
                     Examined::Next => continue,
                     _ if !reader.is_unchanged(false)? => return Ok(None),
                     Examined::Error => TableEnd::Error,
-                    Examined::Matches => match self.conclude(table, path, &line, request) {
+                    Examined::Matches(options) => match self.conclude(table, path, &line, options, request) {
                         Some(end) => end,
                         None => continue,
                     },
@@ -336,13 +338,13 @@ impl<F: Files, T: Trace> Evaluation<F, T> {
 
     /// Looks at one logical line: is it a rule, and do its lists match?
     #[inline]
-    fn examine(
+    fn examine<'l>(
         &mut self,
         table: TableKind,
         path: &Arc<Path>,
-        line: &Line<'_>,
+        line: &Line<'l>,
         request: &mut Request<'_>,
-    ) -> Examined {
+    ) -> Examined<'l> {
         request.set_line(line.last);
         if line.ending != Ending::Newline {
             let text = match line.ending {
@@ -365,7 +367,7 @@ impl<F: Files, T: Trace> Evaluation<F, T> {
             && matching::clients_match(fields.clients, request, self);
         self.trace.matched(matched);
         if matched {
-            Examined::Matches
+            Examined::Matches(fields.options)
         } else {
             Examined::Next
         }
@@ -377,6 +379,7 @@ impl<F: Files, T: Trace> Evaluation<F, T> {
         table: TableKind,
         path: &Arc<Path>,
         line: &Line<'_>,
+        options: Option<&[u8]>,
         request: &mut Request<'_>,
     ) -> Option<TableEnd> {
         if request.verbosity() >= 2 {
@@ -384,7 +387,6 @@ impl<F: Files, T: Trace> Evaluation<F, T> {
             let text = [b"matched:  ", file, b" line ", line.last.to_string().as_bytes()].concat();
             request.log(Kind::Debug, text);
         }
-        let options = fields(line.text).and_then(|fields| fields.options);
         let end = options.map_or(End::Through, |text| options::run(text, request, &mut self.ran));
         if end == End::CommandFailed {
             request.log(Kind::Info, "aclexec returned 1");

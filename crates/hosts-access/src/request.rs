@@ -3,7 +3,9 @@
 //! Everything about a request that costs something to find out is supplied lazily by a [`Host`],
 //! at most once, in the order in which the language needs it (hosts_access(5), ACCESS CONTROL RULES).
 
-use crate::address::{Ipv6, dotted_quad, reduce_mapped};
+use smallvec::SmallVec;
+
+use crate::address::{Ipv6, canonical_quad, dotted_quad, reduce_mapped};
 use crate::diagnostic::{Diagnostic, Kind, Place};
 use crate::effect::{Effect, Outcome};
 
@@ -61,11 +63,14 @@ pub trait Host {
     fn log(&mut self, diagnostic: &Diagnostic);
 }
 
+/// A short string, kept in place where it is no longer than most names and addresses are.
+type Text = SmallVec<[u8; 23]>;
+
 /// One end of the connection, as far as it has been looked up.
 #[derive(Debug, Default)]
 struct End {
     address: Option<Address>,
-    name: Option<Vec<u8>>,
+    name: Option<Text>,
     port: Option<Option<u16>>,
 }
 
@@ -73,44 +78,52 @@ struct End {
 #[derive(Debug)]
 pub(crate) struct Address {
     /// As the host gave it.
-    pub(crate) text: Vec<u8>,
+    pub(crate) text: Text,
     /// It is the four bytes of this dotted quad; mapped addresses are reduced first.
     pub(crate) quad: Option<u32>,
+    /// The dotted quad is written the one way addresses are shown in.
+    pub(crate) is_canonical: bool,
     /// It is this IPv6 address.
     pub(crate) ipv6: Option<u128>,
 }
 
 impl Address {
-    fn new(text: Vec<u8>) -> Self {
-        let quad = dotted_quad(reduce_mapped(&text));
-        let ipv6 = if quad.is_none() {
-            Ipv6::parse(&text).map(|v6| v6.bits)
-        } else {
-            None
+    fn new(text: Text) -> Self {
+        let reduced = reduce_mapped(&text);
+        let canonical = canonical_quad(reduced);
+        let quad = canonical.or_else(|| dotted_quad(reduced));
+        let ipv6 = match quad {
+            None => Ipv6::parse(&text).map(|v6| v6.bits),
+            Some(_) => None,
         };
-        Address { text, quad, ipv6 }
+        Address {
+            text,
+            quad,
+            is_canonical: canonical.is_some(),
+            ipv6,
+        }
     }
 }
 
 /// A request for a service: what is known of it, and the [`Host`] that finds out the rest.
 pub struct Request<'h> {
     host: &'h mut dyn Host,
-    daemon: Vec<u8>,
-    process: Option<Vec<u8>>,
+    daemon: Text,
+    process: Option<Text>,
     resident: bool,
     verbose: i32,
     client: End,
     server: End,
-    user: Option<Vec<u8>>,
+    user: Option<Text>,
     place: Option<Place>,
 }
 
 impl<'h> Request<'h> {
     /// A request for `daemon`. `host` answers for everything that is not set beforehand.
-    pub fn new(host: &'h mut dyn Host, daemon: impl Into<Vec<u8>>) -> Self {
+    pub fn new(host: &'h mut dyn Host, daemon: impl AsRef<[u8]>) -> Self {
         Request {
             host,
-            daemon: daemon.into(),
+            daemon: Text::from_slice(daemon.as_ref()),
             process: None,
             resident: false,
             verbose: 0,
@@ -134,27 +147,37 @@ impl<'h> Request<'h> {
     }
 
     /// Sets what `%p` expands to, this process's id otherwise.
-    pub fn process(mut self, id: impl Into<Vec<u8>>) -> Self {
-        self.process = Some(id.into());
+    pub fn process(mut self, id: impl AsRef<[u8]>) -> Self {
+        self.process = Some(Text::from_slice(id.as_ref()));
         self
     }
 
     /// Sets an address beforehand: it is not asked for.
-    pub fn known_address(mut self, side: Side, address: impl Into<Vec<u8>>) -> Self {
-        self.end(side).address = Some(Address::new(address.into()));
+    pub fn known_address(mut self, side: Side, address: impl AsRef<[u8]>) -> Self {
+        self.set_address(side, address.as_ref());
         self
     }
 
     /// Sets a name beforehand: it is not asked for, and `%h`, `%c` and `%s` show it.
-    pub fn known_name(mut self, side: Side, name: impl Into<Vec<u8>>) -> Self {
-        self.end(side).name = Some(name.into());
+    pub fn known_name(mut self, side: Side, name: impl AsRef<[u8]>) -> Self {
+        self.set_name(side, name.as_ref());
         self
     }
 
     /// Sets the user beforehand.
-    pub fn known_user(mut self, user: impl Into<Vec<u8>>) -> Self {
-        self.user = Some(user.into());
+    pub fn known_user(mut self, user: impl AsRef<[u8]>) -> Self {
+        self.user = Some(Text::from_slice(user.as_ref()));
         self
+    }
+
+    /// As [`known_address`](Self::known_address), for a request that is made already.
+    pub fn set_address(&mut self, side: Side, address: &[u8]) {
+        self.end(side).address = Some(Address::new(Text::from_slice(address)));
+    }
+
+    /// As [`known_name`](Self::known_name), for a request that is made already.
+    pub fn set_name(&mut self, side: Side, name: &[u8]) {
+        self.end(side).name = Some(Text::from_slice(name));
     }
 
     /// Names the rule that log lines are about, where a table is not read by the engine.
@@ -177,7 +200,7 @@ impl<'h> Request<'h> {
 
     pub(crate) fn process_id(&mut self) -> &[u8] {
         self.process
-            .get_or_insert_with(|| std::process::id().to_string().into_bytes())
+            .get_or_insert_with(|| Text::from_slice(std::process::id().to_string().as_bytes()))
     }
 
     pub(crate) fn is_resident(&self) -> bool {
@@ -194,7 +217,7 @@ impl<'h> Request<'h> {
             Side::Server => (&mut self.server, &mut self.host, &self.place),
         };
         end.address
-            .get_or_insert_with(|| Address::new(host.address(side, place.as_ref())))
+            .get_or_insert_with(|| Address::new(Text::from_vec(host.address(side, place.as_ref()))))
     }
 
     /// The numeric address of one end, or [`UNKNOWN`]; looked up if need be.
@@ -212,7 +235,7 @@ impl<'h> Request<'h> {
             };
             let address = end.address.as_ref().map_or(UNKNOWN, |a| &a.text);
             let name = self.host.name(side, address, self.place.as_ref());
-            self.end(side).name = Some(name);
+            self.end(side).name = Some(Text::from_vec(name));
         }
         self.looked_up_name(side).unwrap_or(UNKNOWN)
     }
@@ -237,7 +260,7 @@ impl<'h> Request<'h> {
     /// The user at the client's end, or [`UNKNOWN`]; looked up if need be.
     pub fn user(&mut self) -> &[u8] {
         if self.user.is_none() {
-            self.user = Some(self.host.user(self.place.as_ref()));
+            self.user = Some(Text::from_vec(self.host.user(self.place.as_ref())));
         }
         self.looked_up_user().unwrap_or(UNKNOWN)
     }

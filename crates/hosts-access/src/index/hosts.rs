@@ -4,12 +4,10 @@
 //! A pattern that tries the host's name starts a name lookup when it is reached, which log lines and
 //! `%c` show; so as long as the name has not been looked up, the first such pattern is a candidate too.
 
-use std::net::Ipv4Addr;
-
 use smallvec::SmallVec;
 
 use super::postings::{Posting, Postings, hash_tails, key};
-use crate::address::{Ipv6, reduce_mapped};
+use crate::address::{Ipv6, canonical_quad, reduce_mapped};
 use crate::matching::Network;
 use crate::request::{Request, Side};
 use crate::syntax::pattern::{HostPattern, StringPattern};
@@ -241,7 +239,7 @@ impl<'i> Candidates<'i> {
         let named = request.looked_up_name(self.side).is_some();
         let address = request.parsed_address(self.side);
         let text = reduce_mapped(&address.text);
-        if address.quad.is_some() && canonical_quad(text) != address.quad {
+        if address.quad.is_some() && !address.is_canonical {
             self.stage = Stage::Everything;
             return;
         }
@@ -290,8 +288,12 @@ impl<'i> Candidates<'i> {
         }
     }
 
+    #[inline]
     fn find(&mut self, kind: u32, value: u64) {
         let positions = self.index.postings.get(key(kind, value));
+        if positions.is_empty() {
+            return;
+        }
         // Only what is not passed yet; lists may be long.
         let from = positions.partition_point(|p| p.position < self.next);
         self.add(&positions[from..]);
@@ -301,14 +303,6 @@ impl<'i> Candidates<'i> {
         let whole = hash_tails(text, |hash| self.find(TEXT, hash));
         self.find(TEXT, whole);
     }
-}
-
-/// The dotted quad that `text` is, if it is written the one way addresses are shown in. Only then does
-/// an equal number mean an equal string.
-fn canonical_quad(text: &[u8]) -> Option<u32> {
-    let address: Ipv4Addr = std::str::from_utf8(text).ok()?.parse().ok()?;
-    // The broadcast address is no number to the language, only a string.
-    Some(address.to_bits()).filter(|bits| *bits != u32::MAX)
 }
 
 /// The network that a prefix such as `10.1.` stands for among canonical addresses.

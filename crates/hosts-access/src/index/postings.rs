@@ -65,7 +65,12 @@ impl Postings {
             return &[];
         };
         let bucket = bucket(key, buckets.trailing_zeros());
-        let found = &self.entries[self.directory[bucket] as usize..self.directory[bucket + 1] as usize];
+        let (start, end) = (self.directory[bucket], self.directory[bucket + 1]);
+        // About half the look-ups end here, and most are for what is not there.
+        if start == end {
+            return &[];
+        }
+        let found = &self.entries[start as usize..end as usize];
         let low = key as u32;
         // Buckets are short unless one key is; runs of one key may be long.
         let from = found.partition_point(|posting| posting.key < low);

@@ -25,8 +25,45 @@ struct RuleAt {
 #[derive(Debug)]
 struct Group {
     daemons: Box<[u8]>,
+    kind: GroupKind,
+}
+
+/// What there is to a daemon list. Nearly all are of the first two kinds, which need no reading again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum GroupKind {
+    /// Names, one of which the daemon must have.
+    Names,
+    /// `ALL` alone.
+    All,
     /// Some token names a server host, which must be looked up rule by rule.
-    names_server: bool,
+    NamesServer,
+    /// Anything else.
+    List,
+}
+
+impl GroupKind {
+    fn of(daemons: &[u8]) -> Self {
+        let mut patterns = tokens(daemons).map(DaemonPattern::parse);
+        if patterns.any(|pattern| pattern.host.is_some()) {
+            return GroupKind::NamesServer;
+        }
+        let is_name = |token: &[u8]| match DaemonPattern::parse(token).service {
+            Service::Name(StringPattern::Exact(name)) => !is_except(name),
+            _ => false,
+        };
+        let mut tokens = tokens(daemons);
+        if tokens.clone().all(is_name) {
+            GroupKind::Names
+        } else if tokens
+            .next()
+            .is_some_and(|token| token.eq_ignore_ascii_case(b"ALL"))
+            && tokens.next().is_none()
+        {
+            GroupKind::All
+        } else {
+            GroupKind::List
+        }
+    }
 }
 
 /// The index of one table.
@@ -92,9 +129,12 @@ impl TableIndex {
         let named = self.by_daemon.get(name).iter().map(|posting| posting.position);
         for at in named.chain(self.general.iter().copied()) {
             let group = &self.groups[at as usize];
-            if match group.names_server {
-                true => some_service_matches(&group.daemons, request),
-                false => daemons_match(&group.daemons, request, with),
+            if match group.kind {
+                GroupKind::Names => tokens(&group.daemons)
+                    .any(|name| string_matches(StringPattern::Exact(name), request.daemon())),
+                GroupKind::All => true,
+                GroupKind::NamesServer => some_service_matches(&group.daemons, request),
+                GroupKind::List => daemons_match(&group.daemons, request, with),
             } {
                 groups.push(at);
             }
@@ -145,7 +185,7 @@ impl Builder {
             return;
         };
         let group = self.group(daemons);
-        if self.groups[group as usize].names_server {
+        if self.groups[group as usize].kind == GroupKind::NamesServer {
             self.hosts.add_any(group, position);
             return;
         }
@@ -170,8 +210,8 @@ impl Builder {
 
     fn new_group(&mut self, daemons: &[u8]) -> u32 {
         let at = self.groups.len() as u32;
-        let names_server = tokens(daemons).any(|t| DaemonPattern::parse(t).host.is_some());
-        let mut is_general = names_server;
+        let kind = GroupKind::of(daemons);
+        let mut is_general = kind == GroupKind::NamesServer;
         for token in tokens(daemons).take_while(|t| !is_except(t)) {
             match DaemonPattern::parse(token).service {
                 Service::Name(StringPattern::Exact(name)) => {
@@ -185,7 +225,7 @@ impl Builder {
         }
         self.groups.push(Group {
             daemons: daemons.into(),
-            names_server,
+            kind,
         });
         self.group_of.insert(daemons.into(), at);
         at
