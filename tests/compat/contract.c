@@ -409,6 +409,26 @@ static void decide(void)
     deny_severity = LOG_WARNING;
 }
 
+/* A program that changes its tables' paths all the time, and the tables meanwhile. */
+static void many_tables(void)
+{
+    static char path[16];
+    char address[16];
+
+    hosts_allow_table = "missing";
+    hosts_deny_table = path;
+    for (int round = 0; round < 3; round++)
+        for (int table = 0; table < 20; table++) {
+            snprintf(path, sizeof path, "deny%d", table);
+            snprintf(text, sizeof text, "d: 10.0.0.%d\n", table + round / 2);
+            put(path, text);
+            for (int client = table; client < table + 2; client++) {
+                snprintf(address, sizeof address, "10.0.0.%d", client);
+                SAY(" %s %s %d\n", path, address, hosts_ctl("d", "h", address, ""));
+            }
+        }
+}
+
 static void decisions(void)
 {
     static const char *const patterns[] = { "KNOWN", "LOCAL", "UNKNOWN", "PARANOID", "KNOWN@ALL", "unknown", "ALL" };
@@ -447,6 +467,7 @@ static void decisions(void)
     SAY(" dry twist %d ", hosts_ctl("e", "h", "", ""));
     SAY("dry_run %d\n", dry_run);
     dry_run = 0;
+    many_tables();
     hosts_allow_table = hosts_deny_table = "missing";
     SAY(" no tables %d\n", hosts_ctl("d", "h", "1.1.1.1", ""));
 }

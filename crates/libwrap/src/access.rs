@@ -3,11 +3,14 @@
 //! A process that decides once scans its tables; from its second decision on it keeps them compiled, by
 //! their paths. No lock is held while anything is looked up or run.
 
-use std::ffi::{CString, c_char, c_int};
+use std::ffi::{CString, OsStr, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
-use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::path::PathBuf;
+use std::ptr::null_mut;
+use std::sync::atomic::{
+    AtomicPtr,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
 
 use hosts_access::expand::client_info;
 use hosts_access::{Decision, Effect, Policy, Severity, TableKind, Tables, Verdict};
@@ -18,7 +21,7 @@ use crate::eval::{eval_client, eval_hostaddr};
 use crate::host::StructHost;
 use crate::log;
 use crate::request::{wrap_request_clear, wrap_request_put};
-use crate::strings::{bytes, c_bytes};
+use crate::strings::c_bytes;
 use crate::structs::{
     RequestInfo, allow_severity, deny_severity, dry_run, hosts_allow_table, hosts_deny_table, resident,
     wrap_call_clean_exit,
@@ -36,18 +39,21 @@ pub unsafe extern "C" fn hosts_access(request: *mut RequestInfo) -> c_int {
             resident.store(calls + 1, Relaxed);
         }
         let is_resident = calls >= 0;
-        // SAFETY: the program does not change its tables' paths meanwhile.
-        let tables = unsafe { tables() };
         // SAFETY: as the caller promises.
         let mut host = unsafe { StructHost::new(request) };
         // SAFETY: as the caller promises.
         let mut asked = unsafe { crate::host::request(&mut host, request) };
-        let policy = if is_resident { policy(&tables) } else { None };
-        let decision = match policy {
+        // SAFETY: the program does not change its tables' paths meanwhile.
+        let paths = unsafe { paths() };
+        let decision = match is_resident.then(|| policy(paths)).flatten() {
             Some(policy) => policy.decide(&mut asked),
-            None => tables.decide(&mut asked),
+            None => tables(paths).decide(&mut asked),
         };
-        let client = client_info(&mut asked);
+        // Only a twist's log line has it.
+        let client = match decision.verdict {
+            Verdict::Delegated => client_info(&mut asked),
+            Verdict::Granted | Verdict::Denied => Vec::new(),
+        };
         drop(asked);
         // SAFETY: as the caller promises.
         unsafe { conclude(request, &decision, &client) }
@@ -77,46 +83,48 @@ pub unsafe extern "C" fn hosts_ctl(
     }
 }
 
-/// Where the program wants its tables read from.
+/// Where the program wants its tables read from, allow before deny.
 ///
 /// # Safety
-/// The program does not change the paths meanwhile.
-unsafe fn tables() -> Tables {
+/// The program does not change the paths while they are used.
+unsafe fn paths<'p>() -> [&'p [u8]; 2] {
     // SAFETY: they point to C strings, as the caller promises.
-    let path = |text: &AtomicPtr<c_char>| unsafe {
-        Path::new(std::ffi::OsStr::from_bytes(c_bytes(text.load(Relaxed)))).to_path_buf()
-    };
-    Tables::new(path(&hosts_allow_table), path(&hosts_deny_table))
+    [&hosts_allow_table, &hosts_deny_table].map(|text| unsafe { c_bytes(text.load(Relaxed)) })
 }
 
-/// The policy kept for these tables. Nothing where another thread is at the list, or was when this process
-/// forked.
-fn policy(tables: &Tables) -> Option<Arc<Policy>> {
-    /// A program that keeps changing its tables' paths is not what keeping policies is for.
+/// The tables at these paths.
+fn tables(paths: [&[u8]; 2]) -> Tables {
+    let [allow, deny] = paths.map(|path| PathBuf::from(OsStr::from_bytes(path)));
+    Tables::new(allow, deny)
+}
+
+/// The policy for the tables at these paths, which is kept from now on. Nothing where there is no room for
+/// more: keeping policies is not for a program that keeps changing its tables' paths.
+fn policy(paths: [&[u8]; 2]) -> Option<&'static Policy> {
     const MOST: usize = 8;
-    static KEPT: Mutex<Vec<Arc<Policy>>> = Mutex::new(Vec::new());
-    let mut kept = briefly(&KEPT)?;
-    if let Some(policy) = kept.iter().find(|policy| policy.tables() == tables) {
-        return Some(Arc::clone(policy));
-    }
-    if kept.len() == MOST {
-        kept.remove(0);
-    }
-    let policy = Arc::new(Policy::new(tables.clone()));
-    kept.push(Arc::clone(&policy));
-    Some(policy)
-}
-
-/// A lock that is never held for long.
-fn briefly<T>(lock: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
-    for _ in 0..1000 {
-        match lock.try_lock() {
-            Ok(guard) => return Some(guard),
-            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+    // No lock, which another thread might hold when this process forks.
+    static KEPT: [AtomicPtr<Policy>; MOST] = [const { AtomicPtr::new(null_mut()) }; MOST];
+    let is_at = |policy: &Policy| {
+        [TableKind::Allow, TableKind::Deny].map(|table| policy.tables().path(table).as_os_str().as_bytes())
+            == paths
+    };
+    KEPT.iter().find_map(|place| {
+        let mut kept = place.load(Acquire);
+        if kept.is_null() {
+            let new = Box::into_raw(Box::new(Policy::new(tables(paths))));
+            kept = match place.compare_exchange(null_mut(), new, AcqRel, Acquire) {
+                Ok(_) => new,
+                Err(first) => {
+                    // SAFETY: made above, and nobody else has seen it.
+                    drop(unsafe { Box::from_raw(new) });
+                    first
+                }
+            };
         }
-    }
-    None
+        // SAFETY: what is in a place stays there as long as the process lives.
+        let policy = unsafe { &*kept };
+        is_at(policy).then_some(policy)
+    })
 }
 
 /// What the program sees of a decision: the severities and the answer. A twist does not return.
@@ -224,11 +232,6 @@ pub unsafe extern "C" fn shell_cmd(command: *mut c_char) {
             log::warn(format!("cannot fork: {}", hosts_access::decide::reason(&error)).as_bytes());
         }
     });
-}
-
-/// The daemon's name as the engine takes it.
-pub fn daemon(request: &RequestInfo) -> Vec<u8> {
-    bytes(&request.daemon).to_vec()
 }
 
 /// A C string of bytes that hold no NUL.

@@ -10,7 +10,7 @@ use system::endpoints::Endpoints;
 use system::host::SocketHost;
 use system::{connection, netdb};
 
-use crate::access::{c_string, daemon};
+use crate::access::c_string;
 use crate::eval::{eval_hostaddr, eval_hostname, eval_user};
 use crate::log::{self, in_context};
 use crate::socket::{self, sock_hostname, whole_name};
@@ -61,17 +61,17 @@ pub unsafe fn request<'h>(host: &'h mut StructHost, from: *mut RequestInfo) -> R
     let from = unsafe { &*from };
     let calls = resident.load(Relaxed);
     let dry = host.dry_run;
-    let mut request = Request::new(host, daemon(from))
+    let mut request = Request::new(host, bytes(&from.daemon))
         .process(bytes(&from.pid))
         .verbose(hosts_access_verbose.load(Relaxed))
         // A dry run tells of a twist, resident or not.
         .resident(calls > 0 && !dry);
     for (side, end) in [(Side::Client, &from.client[0]), (Side::Server, &from.server[0])] {
         if end.addr[0] != 0 {
-            request = request.known_address(side, bytes(&end.addr));
+            request.set_address(side, bytes(&end.addr));
         }
         if end.name[0] != 0 {
-            request = request.known_name(side, bytes(&end.name));
+            request.set_name(side, bytes(&end.name));
         }
     }
     if from.user[0] != 0 {
