@@ -1,8 +1,9 @@
 //! systemd.socket(5) units: the enabled ones that listen on an internet address, and what they start.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ pub struct Setting {
 /// Reads the enabled socket units of these directories.
 pub fn read(directories: &[&Path]) -> Listing {
     let mut listing = Listing::default();
+    let directories = &Directory::each(directories)[..];
     for socket in enabled_sockets(directories) {
         let settings = unit(directories, &socket, &mut listing);
         let Some(listens) = internet_address(&settings) else {
@@ -101,32 +103,57 @@ pub fn parse(path: &Path, text: &[u8]) -> Vec<Setting> {
     settings
 }
 
+/// A directory of units, listed once: most units that are looked for are in none but one of them.
+struct Directory<'p> {
+    path: &'p Path,
+    names: HashSet<OsString>,
+}
+
+impl<'p> Directory<'p> {
+    /// Each of these that is there. Where `/lib` is a link to `/usr/lib`, they are one.
+    fn each(paths: &[&'p Path]) -> Vec<Self> {
+        let mut seen = HashSet::new();
+        let paths = paths.iter().filter(|path| {
+            let facts = std::fs::metadata(path);
+            facts.is_ok_and(|facts| seen.insert((facts.dev(), facts.ino())))
+        });
+        paths
+            .map(|path| Directory {
+                path,
+                names: entries(path).collect(),
+            })
+            .collect()
+    }
+
+    fn holds(&self, name: &[u8]) -> bool {
+        self.names.contains(OsStr::from_bytes(name))
+    }
+
+    fn join(&self, name: &[u8]) -> PathBuf {
+        self.path.join(OsStr::from_bytes(name))
+    }
+}
+
 /// Sockets that some unit wants: linked from a `.wants` or `.requires` directory.
-fn enabled_sockets(directories: &[&Path]) -> BTreeSet<Vec<u8>> {
+fn enabled_sockets(directories: &[Directory<'_>]) -> BTreeSet<Vec<u8>> {
     let mut enabled = BTreeSet::new();
-    for directory in directories.iter().flat_map(|d| entries(d)) {
-        let name = directory.as_os_str().as_bytes();
-        if !name.ends_with(b".wants") && !name.ends_with(b".requires") {
-            continue;
-        }
-        for link in entries(&directory) {
-            if let Some(name) = link.file_name().map(OsStr::as_bytes)
-                && name.ends_with(b".socket")
-            {
-                enabled.insert(name.to_vec());
-            }
+    for directory in directories {
+        let names = directory.names.iter().map(|name| name.as_bytes());
+        for name in names.filter(|n| n.ends_with(b".wants") || n.ends_with(b".requires")) {
+            let links = entries(&directory.join(name)).map(OsString::into_vec);
+            enabled.extend(links.filter(|link| link.ends_with(b".socket")));
         }
     }
     enabled
 }
 
-fn entries(directory: &Path) -> Vec<PathBuf> {
+fn entries(directory: &Path) -> impl Iterator<Item = OsString> + use<> {
     let entries = std::fs::read_dir(directory).into_iter().flatten();
-    entries.filter_map(Result::ok).map(|entry| entry.path()).collect()
+    entries.filter_map(Result::ok).map(|entry| entry.file_name())
 }
 
 /// The settings of a unit: its own file, then its drop-ins. An instance uses its template's file.
-fn unit(directories: &[&Path], name: &[u8], listing: &mut Listing) -> Vec<Setting> {
+fn unit(directories: &[Directory<'_>], name: &[u8], listing: &mut Listing) -> Vec<Setting> {
     let names = [Some(name.to_vec()), template(name)];
     let mut settings = Vec::new();
     let mut read = |path: &Path| {
@@ -139,22 +166,22 @@ fn unit(directories: &[&Path], name: &[u8], listing: &mut Listing) -> Vec<Settin
         }
     };
     let own = names.iter().flatten().find_map(|name| {
-        directories
-            .iter()
-            .map(|directory| directory.join(OsStr::from_bytes(name)))
-            .find(|path| path.symlink_metadata().is_ok())
+        let directory = directories.iter().find(|directory| directory.holds(name))?;
+        Some(directory.join(name))
     });
     if let Some(path) = own {
         read(&path);
     }
     let mut drop_ins = BTreeMap::new();
     for name in names.iter().flatten() {
-        let folder = OsString::from_vec([name, &b".d"[..]].concat());
-        for path in directories.iter().flat_map(|d| entries(&d.join(&folder))) {
-            if path.extension() == Some(OsStr::new("conf"))
-                && let Some(file) = path.file_name()
+        let folder = [name, &b".d"[..]].concat();
+        for directory in directories.iter().filter(|directory| directory.holds(&folder)) {
+            let folder = directory.join(&folder);
+            for file in
+                entries(&folder).filter(|file| Path::new(file).extension() == Some(OsStr::new("conf")))
             {
-                drop_ins.entry(file.to_os_string()).or_insert(path);
+                let path = folder.join(&file);
+                drop_ins.entry(file).or_insert(path);
             }
         }
     }
