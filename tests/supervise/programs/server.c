@@ -109,14 +109,15 @@ int main(int count, char **arguments) {
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
-    listener = socket(AF_INET, SOCK_STREAM, 0);
+    const char *how = arguments[1];
+    // Port 0: the listener is standard input.
+    listener = atoi(arguments[2]) ? socket(AF_INET, SOCK_STREAM, 0) : 0;
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(atoi(arguments[2]))};
     int on = 1;
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(listener, (void *)&a, sizeof a) || listen(listener, 4096)) {
+    if (listener && (bind(listener, (void *)&a, sizeof a) || listen(listener, 4096))) {
         return 3;
     }
-    const char *how = arguments[1];
     if (!strcmp(how, "threads")) {
         pthread_t one;
         for (int i = 0; i < 7; i++) {

@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -316,6 +317,44 @@ fn memory(process: u32) -> u64 {
 /// With `TCPWRAP_SOAK` set to a number of seconds, for that long; a test may take two minutes, so longer ones
 /// are started by hand: `TCPWRAP_TEST_ALONE=a_storm_leaves_nothing_behind unshare --mount --net --pid --fork
 /// --kill-child --mount-proc TEST-PROGRAM a_storm_leaves_nothing_behind --exact --nocapture`, status 42.
+/// A process outside accepts from the same socket, which blocks, and is often faster than the guard.
+#[test]
+fn a_listener_shared_with_somebody_outside() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        let listener = TcpListener::bind(("0.0.0.0", PORT)).expect("a listener");
+        let shared = |listener: &TcpListener| OwnedFd::from(listener.try_clone().expect("a descriptor"));
+        let program = guarded.c_program("server", &[]);
+        let mut command = guarded.run_with(&["--log", "text"], program);
+        let mut daemon = Daemon::start(command.args(["threads", "0"]).stdin(shared(&listener)));
+        let outside = TcpListener::from(shared(&listener));
+        std::thread::spawn(move || {
+            for stream in outside.incoming() {
+                stream
+                    .and_then(|mut stream| stream.write_all(b"hello\n"))
+                    .expect("a client");
+            }
+        });
+        let end = Instant::now() + Duration::from_secs(3);
+        let mut count = 0;
+        while Instant::now() < end {
+            // Some at once, so that each side has its chance.
+            let streams: Vec<_> = (0..8)
+                .map(|_| connect(FRIEND, PORT).expect("a handshake"))
+                .collect();
+            for stream in &streams {
+                assert_eq!(hello(stream), "hello\n");
+            }
+            count += streams.len();
+        }
+        let guarded = daemon.output().matches("connect from").count();
+        assert!(guarded > 0 && guarded < count, "{guarded} of {count}");
+        daemon.signal("TERM");
+        daemon.ended();
+        no_guard_left();
+    });
+}
+
 #[test]
 fn a_storm_leaves_nothing_behind() {
     let seconds = std::env::var("TCPWRAP_SOAK")
