@@ -85,8 +85,13 @@ fn example(page: &mut String, example: Example) {
     page.push_str("```\n");
     for (name, table) in [("hosts.allow", example.allow), ("hosts.deny", example.deny)] {
         for line in table.split_inclusive('\n') {
-            let shown = line.trim_end_matches('\n').replace('\0', "␀").replace('\r', "␍");
-            let mut shown: String = shown.chars().collect();
+            let spell = |c: char| match c {
+                '\0' => "␀".to_owned(),
+                '\r' => "␍".to_owned(),
+                c if c.is_ascii() => c.to_string(),
+                c => c.escape_unicode().to_string(),
+            };
+            let mut shown: String = line.trim_end_matches('\n').chars().map(spell).collect();
             if shown.chars().count() > 90 {
                 shown = shown.chars().take(89).collect::<String>() + "…";
             }

@@ -332,9 +332,19 @@ fn example(text: &mut String, example: lints::Example) {
     for (name, table) in [("hosts.allow", example.allow), ("hosts.deny", example.deny)] {
         for line in table.lines() {
             let line: String = line.chars().take(100).collect();
-            text.push_str(&format!("    {name}: {}\n", line.replace('\0', "\\0")));
+            text.push_str(&format!("    {name}: {}\n", spelled(&line)));
         }
     }
+}
+
+/// What is not seen, by its number.
+fn spelled(line: &str) -> String {
+    let spell = |c: char| match c {
+        '\0' => "\\0".to_owned(),
+        c if c.is_ascii() => c.to_string(),
+        c => c.escape_unicode().to_string(),
+    };
+    line.chars().map(spell).collect()
 }
 
 fn wrapped(text: &str) -> String {

@@ -167,7 +167,7 @@ code!(
     Error,
     "The first numbers of an address match a network only with a dot at their end. Without it they are \
      compared with the whole address, and match nothing.",
-    "Put a dot at the end.",
+    "Put a dot at the end. A port belongs into the list of daemons.",
     "sshd: 192.168\n",
     "sshd: 192.168.\n"
 );
@@ -244,7 +244,20 @@ pub(super) fn lint(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) {
             pattern(cx, host, &token.text[at..], token.span.start + at..token.span.end);
         }
     }
-    for token in rule.clients.tokens().filter(|t| t.span.start < end) {
+    let mut clients = rule.clients.tokens().filter(|t| t.span.start < end).peekable();
+    while let Some(token) = clients.next() {
+        if let Some(next) = clients.next_if(|next| is_torn(token.text, next.text)) {
+            let gap = token.span.end..next.span.start;
+            let message = format!(
+                "the blank makes this two patterns, {} and {}",
+                quoted(token.text),
+                quoted(next.text)
+            );
+            let edit = cx.edit(&gap, "");
+            cx.report(&LENGTH, &(token.span.start..next.span.end), message)
+                .fix(Fix::suggested("remove the blank", vec![edit]));
+            continue;
+        }
         if token.text.contains(&b'#') || daemons::is_certainly_daemon(token.text) {
             continue;
         }
@@ -319,7 +332,8 @@ fn unmatched(cx: &mut Context<'_, '_>, host: HostPattern<'_>, text: &[u8], span:
         Never::Unfinished => (
             &UNFINISHED,
             format!("{shown} never matches: without a dot at its end it is compared with the whole address"),
-            Some((false, [text, b"."].concat())),
+            // A number alone may as well be a port, or the length of a prefix that went astray.
+            text.contains(&b'.').then(|| (false, [text, b"."].concat())),
         ),
         Never::BracketedV4 => (
             &BAD_V6,
@@ -498,6 +512,16 @@ fn net_doubts(cx: &mut Context<'_, '_>, net: &[u8], mask: &[u8], text: &[u8], sp
         let edit = cx.edit(&junk, "");
         cx.report(&LENGTH_JUNK, &junk, message)
             .fix(Fix::safe("remove what follows the number", vec![edit]));
+    }
+}
+
+/// `10.0.0.0 /8` and `10.0.0.0/ 8`
+fn is_torn(text: &[u8], next: &[u8]) -> bool {
+    let is_length = |text: &[u8]| !text.is_empty() && text.len() <= 3 && text.iter().all(u8::is_ascii_digit);
+    match (text.strip_suffix(b"/"), next.strip_prefix(b"/")) {
+        (Some(net), None) => is_plain_quad(net) && is_length(next),
+        (None, Some(length)) => is_plain_quad(text) && is_length(length),
+        _ => false,
     }
 }
 

@@ -5,7 +5,9 @@
 
 use std::fmt;
 
-use super::{clients, comments, compat, daemons, host, ipv6, lines, lists, names, options, policy, shadow};
+use super::{
+    characters, clients, comments, compat, daemons, host, ipv6, lines, lists, names, options, policy, shadow,
+};
 
 /// How grave a diagnostic is. In order: `Info < Warning < Error`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,6 +91,7 @@ impl fmt::Debug for Code {
 /// All codes, by subject, in order.
 pub static ALL: &[&[&Code]] = &[
     lines::CODES,
+    characters::CODES,
     comments::CODES,
     lists::CODES,
     daemons::CODES,

@@ -97,6 +97,19 @@ pub(super) static PLACEHOLDER: Code = Code {
     needs_host: false,
 };
 
+pub(super) static MARK: Code = Code {
+    id: "W008",
+    name: "byte-order-mark",
+    level: Level::Error,
+    meaning: "The file begins with the three bytes of a byte order mark, as editors on Windows write them. They \
+        are not seen, but belong to the first word: a rule in the first line is for a daemon of another name, \
+        and a comment there is none. A `hosts.deny` with no other line than `ALL: ALL` refuses nobody.",
+    remedy: "Remove the mark: save the file as plain text or as UTF-8 without BOM.",
+    bad: allow("\u{feff}sshd: 10.0.0.1\n"),
+    good: allow("sshd: 10.0.0.1\n"),
+    needs_host: false,
+};
+
 pub(super) static CODES: &[&Code] = &[
     &UNTERMINATED,
     &NUL,
@@ -105,10 +118,12 @@ pub(super) static CODES: &[&Code] = &[
     &BRACKETS,
     &JUNK,
     &PLACEHOLDER,
+    &MARK,
 ];
 
 /// What concerns the file as a whole, and how its lines hang together.
 pub(super) fn table(table: TableKind, document: &Document, found: &mut Vec<Finding>) {
+    mark(table, document, found);
     crlf(table, document, found);
     for entry in &document.entries {
         let is_last = entry.bytes.end == document.text.len();
@@ -133,8 +148,15 @@ pub(super) fn table(table: TableKind, document: &Document, found: &mut Vec<Findi
                 TableKind::Allow => "a NUL byte: no rule from this line on is read",
                 TableKind::Deny => "a NUL byte: every request that gets here is denied",
             };
-            cx.report(&NUL, &(at..at + 1), message)
-                .help("write the file again as plain text");
+            let is_utf16 = matches!(
+                document.text[..],
+                [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [_, 0, _, 0, ..]
+            );
+            cx.report(&NUL, &(at..at + 1), message).help(if is_utf16 {
+                "this is UTF-16, as some editors on Windows write: save the file as plain text"
+            } else {
+                "write the file again as plain text"
+            });
             return;
         }
         if entry.ending == Ending::Unterminated && is_last {
@@ -143,10 +165,73 @@ pub(super) fn table(table: TableKind, document: &Document, found: &mut Vec<Findi
     }
 }
 
+/// A byte order mark, which makes the first word another.
+fn mark(table: TableKind, document: &Document, found: &mut Vec<Finding>) {
+    const MARK: &[u8] = "\u{feff}".as_bytes();
+    let Some(rest) = document.text.strip_prefix(MARK) else {
+        return;
+    };
+    let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let message = match line_kind(line) {
+        LineKind::Comment => "an invisible byte order mark before the `#`, so this is no comment".to_owned(),
+        LineKind::Blank => "an invisible byte order mark, so this line is not blank".to_owned(),
+        LineKind::Rule => {
+            let daemon = tokens(line).next().unwrap_or_default();
+            let daemon = daemon.split(|byte| *byte == b':').next().unwrap_or_default();
+            format!(
+                "an invisible byte order mark before {}, which makes it another word",
+                quoted(daemon)
+            )
+        }
+    };
+    let at = 0..MARK.len();
+    found.push(Finding {
+        code: &self::MARK,
+        level: Level::Error,
+        table,
+        span: Span {
+            line: 1,
+            column: 1,
+            bytes: at.clone(),
+        },
+        message,
+        related: Vec::new(),
+        fix: Some(Fix::safe("remove the mark", vec![Edit::new(at, "")])),
+        help: None,
+        other_file: None,
+    });
+}
+
+/// Lines as old Macs ended them: to every reader of the file they are one.
+fn cr_alone(table: TableKind, document: &Document, found: &mut Vec<Finding>) {
+    let text = &document.text;
+    let all: Vec<usize> = memchr::memchr_iter(b'\r', text).collect();
+    let lines = memchr::memchr_iter(b'\n', text).count();
+    let Some(first) = all.first().filter(|_| all.len() > lines) else {
+        return;
+    };
+    let edits = all.iter().map(|at| Edit::new(*at..at + 1, "\n")).collect();
+    found.push(Finding {
+        code: &CRLF,
+        level: Level::Error,
+        table,
+        span: Span {
+            line: 1,
+            column: u32::try_from(*first).unwrap_or(u32::MAX - 1) + 1,
+            bytes: *first..first + 1,
+        },
+        message: "lines end in CR alone, which ends no line: the file is read as one".to_owned(),
+        related: Vec::new(),
+        fix: Some(Fix::suggested("convert the file to LF line ends", edits)),
+        help: None,
+        other_file: None,
+    });
+}
+
 fn crlf(table: TableKind, document: &Document, found: &mut Vec<Finding>) {
     let is_crlf = |at: &usize| document.text.get(at + 1) == Some(&b'\n');
     let Some(first) = memchr::memchr_iter(b'\r', &document.text).find(is_crlf) else {
-        return;
+        return cr_alone(table, document, found);
     };
     let Some(entry) = document.entries.iter().find(|e| e.bytes.contains(&first)) else {
         return;
@@ -283,6 +368,17 @@ pub(super) fn junk(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) -> boo
             "this looks like something pasted by mistake, and is read as a rule",
         )
         .help("remove what does not belong to the rule");
+        return true;
+    }
+    let clients = rule.clients.tokens().last().map_or(0, |last| last.span.end);
+    if cx.line[clients..].starts_with(b"://") {
+        let at = clients..clients + 3;
+        cx.report(
+            &JUNK,
+            &at,
+            "no client is a URL: this `:` begins an option, so everyone the rule matches is denied",
+        )
+        .help("write the host's name alone");
         return true;
     }
     let mut spans = Vec::new();

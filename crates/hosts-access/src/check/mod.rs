@@ -8,6 +8,7 @@
 //! Claims are about requests as they come in real life: addresses are numeric, written as the C
 //! library writes them, or `unknown`; names are never numbers.
 
+mod characters;
 mod clients;
 pub mod code;
 mod commands;
@@ -257,6 +258,8 @@ fn lints(cx: &mut Context<'_, '_>, rule: &Rule<'_>) {
     let end = comment.unwrap_or(usize::MAX);
     let bare = ipv6::bare(cx, rule, end);
     let end = bare.unwrap_or(end).min(end);
+    let lists_end = rule.clients.span.end.min(end);
+    characters::lint(cx, lists_end);
     if !lines::junk(cx, rule, end) {
         lists::lint(cx, rule, end);
         daemons::lint(cx, rule, end);

@@ -36,7 +36,8 @@ pub(super) static ALL_ALLOWED: Code = Code {
     level: Level::Warning,
     meaning: "This rule lets every client use every service, and nothing above it refuses anyone: no other \
         rule, in either table, has any effect.",
-    remedy: "Name the daemons or the clients that are to be allowed.",
+    remedy: "Name the daemons or the clients that are to be allowed. What is to refuse everyone else belongs into \
+        `hosts.deny`.",
     bad: allow("ALL: ALL\n"),
     good: allow("ALL: LOCAL\n"),
     needs_host: false,
@@ -152,7 +153,7 @@ impl Whole {
                     &at,
                     "every client may use every service: no other rule has any effect",
                 )
-                .help("name the daemons or clients that are to be allowed");
+                .help("name the daemons or clients that are to be allowed; a rule that refuses belongs into hosts.deny");
             }
             let is_limited = !all_clients && cx.table == TableKind::Allow;
             if is_limited && self.granted.len() < MOST_DAEMONS {

@@ -209,3 +209,88 @@ fn large_tables_are_checked_line_by_line_all_the_same() {
     let found: Vec<_> = check(tables).iter().map(|f| (f.code.id, f.span.line)).collect();
     assert_eq!(found, [("W402", 10_001), ("W123", 10_002), ("W213", 10_002)]);
 }
+
+/// What is said of an allow table, with each safe fix made, beside a closed deny table.
+fn mended(allow: &[u8]) -> (Vec<&'static str>, Vec<u8>) {
+    let document = Document::new("hosts.allow", allow);
+    let deny = Document::new("hosts.deny", &b"ALL: ALL\n"[..]);
+    let tables = Tables {
+        allow: Some(&document),
+        deny: Some(&deny),
+    };
+    let found = check(tables);
+    let fixes = found
+        .iter()
+        .filter_map(|f| f.fix.as_ref())
+        .filter(|fix| fix.is_safe);
+    let codes = found
+        .iter()
+        .filter(|f| f.level >= Level::Warning)
+        .map(|f| f.code.id);
+    (codes.collect(), apply(allow, fixes).0)
+}
+
+#[test]
+fn files_from_other_systems() {
+    for (text, code, fixed) in [
+        ("\u{feff}sshd: 10.0.0.1\n", "W008", "sshd: 10.0.0.1\n"),
+        (
+            "\u{feff}# a comment\nsshd: 10.0.0.1\n",
+            "W008",
+            "# a comment\nsshd: 10.0.0.1\n",
+        ),
+        ("\u{feff}\nsshd: 10.0.0.1\n", "W008", "\nsshd: 10.0.0.1\n"),
+        ("sshd\u{a0}: 10.0.0.1\u{200b}\n", "W009", "sshd : 10.0.0.1\n"),
+        // What a quote or a dash was to be is for a person to say.
+        (
+            "sshd: \u{201c}10.0.0.1\u{201d}\n",
+            "W009",
+            "sshd: \u{201c}10.0.0.1\u{201d}\n",
+        ),
+        (
+            "sshd: 10.0.0.1\u{2013}10.0.0.4\n",
+            "W009",
+            "sshd: 10.0.0.1\u{2013}10.0.0.4\n",
+        ),
+        (
+            "sshd: 10.0.0.1\rvsftpd: 11.0.0.1\r",
+            "W003",
+            "sshd: 10.0.0.1\rvsftpd: 11.0.0.1\r\n",
+        ),
+    ] {
+        let (codes, text) = mended(text.as_bytes());
+        assert!(codes.contains(&code), "{codes:?}");
+        assert_eq!(String::from_utf8(text).unwrap(), fixed);
+    }
+    // Names of other alphabets and commands are not its business.
+    for text in [
+        "sshd: b\u{fc}ro.example.com\n",
+        "sshd: 10.0.0.1: spawn echo \u{201c}x\u{201d}\n",
+    ] {
+        assert_eq!(mended(text.as_bytes()).0, [""; 0], "{text}");
+    }
+}
+
+#[test]
+fn patterns_that_a_blank_or_a_port_spoils() {
+    for (clients, expected) in [
+        ("10.0.0.0 /8", vec!["W209"]),
+        ("10.0.0.0/ 8", vec!["W209"]),
+        ("10.0.0.1 22", vec!["W214"]),
+        ("https://example.com", vec!["W006"]),
+        ("10.0.0.1 /etc/list", vec![]),
+    ] {
+        let document = Document::new("hosts.allow", format!("sshd: {clients}\n"));
+        let tables = Tables {
+            allow: Some(&document),
+            deny: None,
+        };
+        let found = check(tables);
+        let codes: Vec<_> = found.iter().map(|f| f.code.id).collect();
+        assert_eq!(codes, expected, "{clients}");
+        // No fix invents a network.
+        let fixes = found.iter().filter_map(|f| f.fix.as_ref());
+        let (text, _) = apply(&document.text, fixes);
+        assert!(!String::from_utf8_lossy(&text).contains("22."), "{clients}");
+    }
+}

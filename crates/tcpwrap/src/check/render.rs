@@ -167,8 +167,14 @@ fn visible(text: &[u8]) -> String {
 fn push_visible(out: &mut String, c: char) {
     match c {
         '\t' => out.push(' '),
-        // Direction marks can make a line read other than it is.
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' => {
+        // Direction marks can make a line read other than it is, and what is not seen cannot be pointed at.
+        '\u{202a}'..='\u{202e}'
+        | '\u{2066}'..='\u{2069}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{a0}'
+        | '\u{ad}'
+        | '\u{2060}'
+        | '\u{feff}' => {
             let _ = write!(out, "{}", c.escape_unicode());
         }
         c if c.is_control() => {
