@@ -182,3 +182,25 @@ fn hosts_in_files_are_compared_by_what_the_files_hold() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("clients: 10.0.0.2\n"), "{text}");
 }
+
+#[test]
+fn nearly_everybody_is_told_by_who_is_left_out() {
+    let clients = |allow: &str, new_allow: &str| {
+        let (old, new) = (tables(allow, "ALL: ALL\n"), tables(new_allow, "ALL: ALL\n"));
+        let output = diff(&[old.path(), new.path()], false);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("  clients: "));
+        line.unwrap_or_else(|| panic!("{text}")).to_owned()
+    };
+    assert_eq!(
+        clients("ALL: 10.0.0.0/24 [2001:db8::]/32\n", "ALL: ALL\n"),
+        "any but 10.0.0.0/24, 2001:db8::/32"
+    );
+    assert_eq!(clients("ALL: 10.\n", "ALL: ALL\n"), "any but 10.0.0.0/8");
+    assert_eq!(
+        clients("", "ALL: 0.0.0.0/1 128.0.0.0/2 192.0.0.0/3\n"),
+        "any IPv4 address but 224.0.0.0/3"
+    );
+    // Where it is no shorter, as it is.
+    assert_eq!(clients("", "ALL: 0.0.0.0/1\n"), "0.0.0.0/1");
+}

@@ -36,7 +36,7 @@ use self::daemons::{Asked, Axes};
 use self::family::Family;
 use self::hosts::FileTexts;
 use self::outcome::Outcomes;
-use self::ranges::{Ranges, blocks};
+use self::ranges::{Ranges, blocks, difference, normal};
 use self::rules::{Box_, Lists, Rule, Side, joined, lines};
 use self::spelling::{Spelling, Together, Ways};
 use self::strings::Class;
@@ -190,6 +190,49 @@ impl fmt::Display for Block {
         } else {
             write!(f, "/{}", self.length)
         }
+    }
+}
+
+impl Block {
+    fn ends(&self) -> (u128, u128) {
+        let (first, bits) = match self.address {
+            IpAddr::V4(v4) => (v4.to_bits().into(), 32),
+            IpAddr::V6(v6) => (v6.to_bits(), 128),
+        };
+        let free = u128::MAX
+            .checked_shr(128 - (bits - u32::from(self.length)))
+            .unwrap_or(0);
+        (first, first | free)
+    }
+}
+
+impl AddressPart {
+    /// The fewest blocks that make up the rest of the family: what the blocks leave out.
+    ///
+    /// ```
+    /// use hosts_access::compare::{AddressPart, Block};
+    /// let block = |address: &str, length| Block { address: address.parse().unwrap(), length };
+    /// let part = AddressPart { blocks: vec![block("128.0.0.0", 1), block("64.0.0.0", 2)], spelled: Vec::new() };
+    /// assert_eq!(part.rest(), [block("0.0.0.0", 2)]);
+    /// ```
+    pub fn rest(&self) -> Vec<Block> {
+        let Some(first) = self.blocks.first() else {
+            return Vec::new();
+        };
+        let family = if first.address.is_ipv4() {
+            Family::V4
+        } else {
+            Family::V6
+        };
+        let all = Block {
+            length: 0,
+            address: match family {
+                Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
+                _ => Ipv6Addr::UNSPECIFIED.into(),
+            },
+        };
+        let ranges = normal(self.blocks.iter().map(Block::ends).collect());
+        blocks_of(family, &difference(&[all.ends()], &ranges))
     }
 }
 
@@ -495,6 +538,22 @@ fn service(axes: &Axes<'_>, one: &Box_) -> Service {
     }
 }
 
+/// Ranges of a family as blocks.
+fn blocks_of(family: Family, ranges: &[(u128, u128)]) -> Vec<Block> {
+    let bits = if family == Family::V4 { 32 } else { 128 };
+    let blocks = blocks(ranges, bits).into_iter();
+    blocks
+        .map(|(first, length)| Block {
+            // `as`: an address of 32 bits, and a length of 128 at most.
+            address: match family {
+                Family::V4 => IpAddr::V4(Ipv4Addr::from_bits(first as u32)),
+                _ => IpAddr::V6(Ipv6Addr::from_bits(first)),
+            },
+            length: length as u8,
+        })
+        .collect()
+}
+
 /// The parts as blocks. Where the same ranges hold whatever the spelling, nothing is said of it.
 fn addresses(parts: &[Part], spellings: &[Spelling], ways: &[(Family, Vec<Vec<bool>>)]) -> Addresses {
     let mut of_ranges: Vec<(Family, &Ranges, Vec<&Vec<bool>>)> = Vec::new();
@@ -509,25 +568,11 @@ fn addresses(parts: &[Part], spellings: &[Spelling], ways: &[(Family, Vec<Vec<bo
     }
     let mut told = Addresses::default();
     for (family, ranges, held) in of_ranges {
-        let bits = match family {
-            Family::V4 => 32,
-            Family::V6 => 128,
-            Family::Unknown => {
-                told.unknown = true;
-                continue;
-            }
-        };
-        let blocks: Vec<Block> = blocks(ranges, bits)
-            .into_iter()
-            .map(|(first, length)| Block {
-                // `as`: an address of 32 bits, and a length of 128 at most.
-                address: match family {
-                    Family::V4 => IpAddr::V4(Ipv4Addr::from_bits(first as u32)),
-                    _ => IpAddr::V6(Ipv6Addr::from_bits(first)),
-                },
-                length: length as u8,
-            })
-            .collect();
+        if family == Family::Unknown {
+            told.unknown = true;
+            continue;
+        }
+        let blocks = blocks_of(family, ranges);
         let count = ways
             .iter()
             .find(|(f, _)| *f == family)

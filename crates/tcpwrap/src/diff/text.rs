@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use hosts_access::compare::{
-    Addresses, Comparison, Difference, Outcome, Port, Service, Step, Strings, Unknown, Witness,
+    Addresses, Block, Comparison, Difference, Outcome, Port, Service, Step, Strings, Unknown, Witness,
 };
 use hosts_access::{TableKind, Verdict};
 use serde_json::{Value, json};
@@ -165,10 +165,23 @@ fn addresses(addresses: &Addresses) -> String {
     if addresses.is_all() {
         return "any".to_owned();
     }
+    if let Some(rest) = nearly_all(addresses) {
+        return format!("any but {}", listed(rest, "block"));
+    }
+    let texts_of = |blocks: &[Block]| blocks.iter().map(ToString::to_string).collect::<Vec<_>>();
     let mut texts = Vec::new();
     for part in &addresses.parts {
-        let blocks = part.blocks.iter().map(ToString::to_string).collect();
-        let mut text = listed(blocks, "block");
+        let rest = part.rest();
+        let mut text = if rest.len() < part.blocks.len() {
+            let family = if rest.iter().all(|block| block.address.is_ipv4()) {
+                "IPv4"
+            } else {
+                "IPv6"
+            };
+            format!("any {family} address but {}", listed(texts_of(&rest), "block"))
+        } else {
+            listed(texts_of(&part.blocks), "block")
+        };
         for (at, (pattern, holds)) in part.spelled.iter().enumerate() {
             let joint = if at == 0 { " that" } else { " and" };
             let is = if *holds { "match" } else { "do not match" };
@@ -180,6 +193,18 @@ fn addresses(addresses: &Addresses) -> String {
         texts.push("an unknown address".to_owned());
     }
     texts.join("; ")
+}
+
+/// The blocks that are left out of all addresses, where that is the shorter way to say it.
+fn nearly_all(addresses: &Addresses) -> Option<Vec<String>> {
+    let [v4, v6] = &addresses.parts[..] else {
+        return None;
+    };
+    let is_plain = addresses.unknown && v4.spelled.is_empty() && v6.spelled.is_empty();
+    let rest = [v4.rest(), v6.rest()].concat();
+    let is_shorter = rest.len() < v4.blocks.len() + v6.blocks.len();
+    let is_each = v4.blocks.first()?.address.is_ipv4() && v6.blocks.first()?.address.is_ipv6();
+    (is_plain && is_shorter && is_each).then(|| rest.iter().map(ToString::to_string).collect())
 }
 
 fn service_text(service: &Service) -> String {
