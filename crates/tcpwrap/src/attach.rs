@@ -8,8 +8,9 @@ use std::process::{Command, ExitCode};
 use crate::output;
 use crate::unit::{Unit, values};
 
-/// Shows, or installs, a drop-in that starts a systemd service with `tcpwrap run`.
+/// Show, or install, a drop-in that starts a systemd service with `tcpwrap run`
 #[derive(Debug, clap::Args)]
+#[command(after_help = "EXIT STATUS:\n  0  done\n  2  that could not be done, and nothing was changed")]
 pub struct Args {
     /// Install it, where `systemd-analyze verify` has no objection
     #[arg(long)]

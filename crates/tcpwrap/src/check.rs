@@ -21,8 +21,12 @@ use input::Policy;
 
 /// Check rule files for mistakes
 ///
-/// Exits 0 when nothing is found, 1 when something is found at or above the level, 2 when it cannot run.
+/// Nothing but the files is looked at, unless --host asks for it. Without a file, those in /etc are checked.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "EXIT STATUS:\n  0  nothing was found, or --dry-run has shown what there is\n  \
+    1  something was found at or above the level\n  2  a file could not be read"
+)]
 pub struct Args {
     #[command(flatten)]
     rules: Rules,
@@ -281,10 +285,8 @@ fn fix(policy: &mut Policy, args: &Args) -> Result<(), String> {
             continue;
         }
         if args.dry_run {
-            print!(
-                "{}",
-                crate::text_diff::unified(&document.path, &original.text, &document.text)
-            );
+            let changes = crate::text_diff::unified(&document.path, &original.text, &document.text);
+            output::write(&output::escape(changes.as_bytes()))?;
         } else {
             original
                 .replace(&document.text)
@@ -293,11 +295,12 @@ fn fix(policy: &mut Policy, args: &Args) -> Result<(), String> {
     }
     if made > 0 {
         let verb = if args.dry_run { "would mend" } else { "mended" };
-        eprintln!("{verb} {made} finding{}", if made == 1 { "" } else { "s" });
+        let plural = if made == 1 { "" } else { "s" };
+        output::note(&format!("{verb} {made} finding{plural}\n"));
         // A rule that does what it says lets in, or keeps out, whom it did not before.
         match compare(before.tables(), policy.tables()) {
-            Ok(found) => anstream::eprint!("{}", crate::diff::text::render(&found)),
-            Err(problem) => eprintln!("what that changes cannot be told: {problem}"),
+            Ok(found) => output::note(&crate::diff::text::render(&found)),
+            Err(problem) => output::note(&format!("what that changes cannot be told: {problem}\n")),
         }
     }
     Ok(())
@@ -307,8 +310,9 @@ fn explain(id: &str) -> ExitCode {
     let Some(code) = code::find(id) else {
         return output::fail(&format!("there is no code {id}"));
     };
-    print!("{}", explanation(code));
-    ExitCode::SUCCESS
+    output::print(&explanation(code))
+        .err()
+        .unwrap_or(ExitCode::SUCCESS)
 }
 
 /// What is known of a code, as text.

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use crate::output;
 use crate::unit::Unit;
 
-/// Removes the drop-in that `tcpwrap attach --write` installed for a systemd service.
+/// Remove the drop-in that `tcpwrap attach --write` installed for a systemd service
 #[derive(Debug, clap::Args)]
+#[command(after_help = "EXIT STATUS:\n  0  done\n  2  that could not be done")]
 pub struct Args {
     /// The system is below this directory
     #[arg(long, value_name = "DIR", default_value = "/")]

@@ -22,6 +22,10 @@ use crate::rules::Rules;
 /// Edits a copy with $VISUAL or $EDITOR, checks it, shows what changes and whether you would still be let in, and
 /// puts it in place when you say so. The previous version is kept beside it, with a ~ behind its name.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "EXIT STATUS:\n  0  the change is in place, or nothing had changed\n  1  the change was given up\n  \
+    2  something went wrong; the message says what, if anything, is in place"
+)]
 pub struct Args {
     #[command(flatten)]
     rules: Rules,

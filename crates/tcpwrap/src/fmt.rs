@@ -17,9 +17,12 @@ use crate::text_diff;
 
 /// Put rule files into one style
 ///
-/// Comments and meaning are kept, and lines that other programs look for are left alone. Exits 0 when done,
-/// 1 when --check finds a file in another style, 2 when it cannot run.
+/// Comments and meaning are kept, and lines that other programs look for are left alone.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "EXIT STATUS:\n  0  done\n  1  --check found a file in another style\n  \
+    2  a file could not be read or written"
+)]
 pub struct Args {
     #[command(flatten)]
     rules: Rules,
@@ -93,7 +96,7 @@ fn standard_input(args: &Args) -> Result<bool, String> {
     let name = Path::new("<stdin>");
     let new = formatted(name, &text).map_err(|error| format!("standard input: {error}"))?;
     if args.diff {
-        show(&text_diff::unified(name, &text, &new));
+        show(&text_diff::unified(name, &text, &new))?;
     } else if !args.check {
         use std::io::Write;
         let written = std::io::stdout().write_all(&new);
@@ -116,9 +119,9 @@ fn format_file(args: &Args, path: &Path) -> std::io::Result<bool> {
         return Ok(false);
     }
     if args.diff {
-        show(&text_diff::unified(path, &original.text, &new));
+        show(&text_diff::unified(path, &original.text, &new)).map_err(std::io::Error::other)?;
     } else if args.check {
-        show(&format!("{}\n", path.display()));
+        show(&format!("{}\n", path.display())).map_err(std::io::Error::other)?;
     } else {
         original.replace(&new)?;
     }
@@ -159,7 +162,6 @@ fn same_meaning(old: &Document, new: &Document) -> bool {
 }
 
 /// Shows text that holds what a file holds.
-fn show(text: &str) {
-    // A closed pipe means that enough was seen.
-    let _ = output::print(&output::escape(text.as_bytes()));
+fn show(text: &str) -> Result<(), String> {
+    output::write(&output::escape(text.as_bytes()))
 }

@@ -21,12 +21,26 @@ pub const DIM: Style = Style::new().dimmed();
 
 /// Prints a text that may hold styles. The error is the status to exit with.
 pub fn print(text: &str) -> Result<(), ExitCode> {
+    write(text).map_err(|problem| fail(&problem))
+}
+
+/// Writes a text that may hold styles. Whoever closes the pipe has seen enough, and gets the same exit status.
+///
+/// # Errors
+/// A message, where that fails.
+pub fn write(text: &str) -> Result<(), String> {
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(ExitCode::SUCCESS),
-        Err(error) => Err(fail(&format!("cannot write the output: {error}"))),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(format!("cannot write the output: {error}"))
+        }
+        _ => Ok(()),
     }
+}
+
+/// Says something beside the output, on standard error, where it may get lost.
+pub fn note(text: &str) {
+    let _ = anstream::stderr().write_all(text.as_bytes());
 }
 
 /// Prints a value as JSON, indented, with a newline.

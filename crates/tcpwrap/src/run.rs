@@ -11,9 +11,13 @@ use supervise::{Format, Options};
 use crate::output;
 use crate::rules::Rules;
 
-/// Runs a program that accepts only the connections the rules grant.
+/// Run a program that accepts only the connections the rules grant
 #[derive(Debug, clap::Args)]
-#[command(override_usage = "tcpwrap run [OPTIONS] -- PROGRAM [ARGS]...")]
+#[command(
+    override_usage = "tcpwrap run [OPTIONS] -- PROGRAM [ARGS]...",
+    after_help = "EXIT STATUS:\n  that of the program, or\n  125  it cannot be guarded\n  126  it cannot be executed\n  \
+    127  it was not found"
+)]
 pub struct Args {
     #[command(flatten)]
     rules: Rules,

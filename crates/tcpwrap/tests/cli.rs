@@ -1,0 +1,126 @@
+//! What all subcommands have in common: help, manual pages, and an output that goes nowhere.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+const SUBCOMMANDS: [&str; 9] = [
+    "attach", "check", "detach", "diff", "edit", "explain", "fmt", "run", "test",
+];
+
+/// Commands that print something, and the exit status of each.
+const PRINTING: [(&str, i32); 12] = [
+    ("check examples/mistakes", 1),
+    ("check --json examples/mistakes", 1),
+    ("check --format sarif examples/mistakes", 1),
+    ("check --dry-run examples/mistakes", 0),
+    ("check --explain W201", 0),
+    ("explain --no-dns --rules examples/mistakes sshd 192.0.2.7", 0),
+    (
+        "explain --no-dns --json --rules examples/mistakes sshd 192.0.2.7",
+        0,
+    ),
+    ("diff examples/mostly-closed examples/widened", 1),
+    ("diff --json examples/mostly-closed examples/widened", 1),
+    ("test examples/mostly-closed/hosts.test.toml", 0),
+    ("test --json examples/mostly-closed/hosts.test.toml", 0),
+    ("fmt --check crates/tcpwrap/tests/check/mistakes", 1),
+];
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+fn tcpwrap(arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tcpwrap"));
+    command.args(arguments.split(' ')).current_dir(root());
+    command
+}
+
+fn help(subcommand: &str) -> String {
+    let output = tcpwrap(&format!("{subcommand} --help")).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn help_says_how_each_subcommand_exits() {
+    for subcommand in SUBCOMMANDS {
+        let help = help(subcommand);
+        assert!(help.contains("EXIT STATUS:"), "{help}");
+    }
+}
+
+#[test]
+fn every_option_is_in_the_manual() {
+    let page = |name: &str| fs::read_to_string(root().join("dist/man").join(name)).unwrap_or_default();
+    let shared = page("tcpwrap.1");
+    for subcommand in SUBCOMMANDS {
+        let own = match subcommand {
+            "attach" | "detach" => "run",
+            own => own,
+        };
+        let text = page(&format!("tcpwrap-{own}.1")) + &shared;
+        let words: Vec<&str> = text.split_ascii_whitespace().collect();
+        let is_there = |option: &str| {
+            let in_one = words.contains(&&*format!("-{option}"));
+            in_one || words.windows(2).any(|pair| pair == ["Fl", option])
+        };
+        let help = help(subcommand);
+        for line in help.lines().map(str::trim_start) {
+            let option = line
+                .strip_prefix("-h, ")
+                .unwrap_or(line)
+                .split_whitespace()
+                .next();
+            if let Some(option) = option.and_then(|option| option.strip_prefix("--"))
+                && option != "help"
+            {
+                assert!(
+                    is_there(option),
+                    "--{option} of {subcommand} is in no manual page"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_coloured_but_on_a_terminal() {
+    for (arguments, _) in PRINTING {
+        let Output { stdout, stderr, .. } = tcpwrap(arguments).output().unwrap();
+        assert!(!stdout.is_empty(), "{arguments}");
+        assert!(![stdout, stderr].concat().contains(&0x1b), "{arguments}");
+    }
+}
+
+#[test]
+fn a_closed_pipe_changes_no_exit_status() {
+    for (arguments, status) in PRINTING {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = tcpwrap(arguments).stdout(writer).output().unwrap();
+        assert_eq!(output.status.code(), Some(status), "{arguments}: {output:?}");
+        assert!(
+            !String::from_utf8_lossy(&output.stderr).contains("panicked"),
+            "{arguments}"
+        );
+    }
+    // Both ends gone, as in `2>&1 | head`.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = tcpwrap("check --dry-run examples/mistakes");
+    let second = writer.try_clone().unwrap();
+    let status = command.stdout(writer).stderr(second).status().unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_an_error() {
+    for (arguments, _) in PRINTING {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = tcpwrap(arguments).stdout(Stdio::from(full)).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {output:?}");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(told.contains("No space left on device"), "{arguments}: {told}");
+    }
+}
