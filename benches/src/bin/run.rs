@@ -1,7 +1,7 @@
-//! A guarded program beside the same program bare, and beside what else can put the rules in front of a
-//! service: connection rate, and the time to an answer. Run it with `cargo xtask bench run`, as root; it
-//! needs gcc, and for the other doors openbsd-inetd, tcpd, xinetd and socat, which it leaves out where they
-//! are missing.
+//! A guarded program beside the same program bare, beside a guard that asks no rules, and beside what else can
+//! put the rules in front of a service: connection rate, and the time to an answer. Run it with `cargo xtask
+//! bench run`, as root; it needs gcc, and for the other doors openbsd-inetd, tcpd, xinetd and socat, which it
+//! leaves out where they are missing.
 
 #![forbid(unsafe_code)]
 
@@ -36,16 +36,8 @@ impl Drop for Door {
 fn main() -> Result<(), String> {
     let directory = tempfile::tempdir().map_err(|e| e.to_string())?;
     let directory = directory.path();
-    let server = directory.join("server");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("greeter.c");
-    let built = Command::new("gcc")
-        .args(["-O2", "-o"])
-        .arg(&server)
-        .arg(source)
-        .status();
-    if !built.is_ok_and(|status| status.success()) {
-        return Err("gcc cannot build greeter.c".into());
-    }
+    let server = built(directory, "greeter")?;
+    let norules = built(directory, "norules")?;
     let rules = directory.join("rules");
     std::fs::create_dir(&rules).map_err(|e| e.to_string())?;
     std::fs::write(rules.join("hosts.allow"), "ALL: 127.0.0.1\n").map_err(|e| e.to_string())?;
@@ -69,6 +61,8 @@ fn main() -> Result<(), String> {
             .arg(&server)
             .arg("7102"),
     );
+    // What of that is the kernel's part.
+    open("no rules", 7106, Command::new(&norules).arg(&server).arg("7106"));
     // One process for every connection, with the rules asked by the reference's tcpd.
     let greet = format!("{} once", server.display());
     let system = format!(
@@ -134,6 +128,23 @@ fn main() -> Result<(), String> {
         );
     }
     Ok(())
+}
+
+/// A C program of this directory, built.
+fn built(directory: &Path, name: &str) -> Result<PathBuf, String> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(name)
+        .with_extension("c");
+    let program = directory.join(name);
+    let built = Command::new("gcc")
+        .args(["-O2", "-o"])
+        .arg(&program)
+        .arg(source)
+        .status();
+    match built {
+        Ok(status) if status.success() => Ok(program),
+        _ => Err(format!("gcc cannot build {name}.c")),
+    }
 }
 
 /// Our program beside this one, or built where it is not there yet.

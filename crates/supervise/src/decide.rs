@@ -22,7 +22,7 @@ use system::host::SocketHost;
 use system::{commands, connection, syslog};
 
 use crate::accept::set_nonblocking;
-use crate::log::{Line, Log, Record};
+use crate::log::{Log, Record};
 use crate::names::Names;
 use crate::rules;
 
@@ -261,7 +261,7 @@ fn source_routed(rules: &Rules, question: &Question<'_>) -> Option<Answer> {
         &address[..],
         b" with IP source routing options",
     ];
-    rules.log.event(syslog::WARNING, Line(&line.concat()));
+    rules.log.line(syslog::WARNING, &line.concat());
     Some(Answer::Refused)
 }
 

@@ -55,10 +55,6 @@ pub(crate) struct Record<'d> {
     pub severity: Option<Severity>,
 }
 
-/// Text for the log.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Line<'l>(pub &'l [u8]);
-
 /// A decision as a JSON object. Bytes that are no UTF-8 become the replacement character.
 #[derive(Serialize)]
 struct Object<'d> {
@@ -104,7 +100,9 @@ struct Message {
 #[derive(Debug)]
 enum Entry {
     Syslog(Severity, Vec<u8>),
-    Stderr(Vec<u8>),
+    /// A line about a process, and when that was.
+    Text(SystemTime, u32, Vec<u8>),
+    Json(Vec<u8>),
 }
 
 /// Lines on their way to the thread that writes.
@@ -160,9 +158,10 @@ impl Log {
             queue: Arc::clone(&queue),
             said: Mutex::default(),
         };
+        let daemon = daemon.to_vec();
         let writer = std::thread::Builder::new()
             .name("log".into())
-            .spawn(move || write(&queue, format))?;
+            .spawn(move || write(&queue, format, &daemon))?;
         Ok((log, writer))
     }
 
@@ -186,38 +185,7 @@ impl Log {
 
     /// Logs a line.
     pub(crate) fn line(&self, severity: Severity, line: &[u8]) {
-        self.event(severity, Line(line));
-    }
-
-    /// As [`Log::line`].
-    pub(crate) fn event(&self, severity: Severity, Line(line): Line<'_>) {
-        match self.format {
-            Format::Syslog => self.send(Entry::Syslog(severity, line.to_vec())),
-            Format::Text => self.text(line, std::process::id()),
-            Format::Json => self.json(&Message {
-                time: now(),
-                event: "message",
-                daemon: lossy(&self.daemon),
-                level: level(severity),
-                message: lossy(line),
-            }),
-        }
-    }
-
-    fn text(&self, line: &[u8], process: u32) {
-        let mut text = format!("{} ", now()).into_bytes();
-        text.extend_from_slice(&syslog::escaped(&self.daemon));
-        text.extend_from_slice(format!("[{process}]: ").as_bytes());
-        text.extend_from_slice(&syslog::escaped(line));
-        text.push(b'\n');
-        self.send(Entry::Stderr(text));
-    }
-
-    fn json(&self, object: &impl Serialize) {
-        if let Ok(mut line) = serde_json::to_vec(object) {
-            line.push(b'\n');
-            self.send(Entry::Stderr(line));
-        }
+        self.send(message(self.format, &self.daemon, severity, line.to_vec()));
     }
 
     /// Logs a diagnostic of the tables, unless it has been said since they changed.
@@ -260,9 +228,9 @@ impl Log {
         };
         match self.format {
             Format::Syslog => self.send(Entry::Syslog(record.severity.unwrap_or(severity), line)),
-            Format::Text => self.text(&line, record.process),
-            Format::Json => self.json(&Object {
-                time: now(),
+            Format::Text => self.send(Entry::Text(SystemTime::now(), record.process, line)),
+            Format::Json => self.send(json(&Object {
+                time: rfc3339(SystemTime::now()),
                 event: "connection",
                 daemon: lossy(record.daemon),
                 pid: record.process,
@@ -285,9 +253,31 @@ impl Log {
                 name_lookup_ms: record.times.name.map(milliseconds),
                 user_lookup_ms: record.times.user.map(milliseconds),
                 message: &lossy(&line),
-            }),
+            })),
         }
     }
+}
+
+/// A line that is about no connection.
+fn message(format: Format, daemon: &[u8], severity: Severity, line: Vec<u8>) -> Entry {
+    match format {
+        Format::Syslog => Entry::Syslog(severity, line),
+        Format::Text => Entry::Text(SystemTime::now(), std::process::id(), line),
+        Format::Json => json(&Message {
+            time: rfc3339(SystemTime::now()),
+            event: "message",
+            daemon: lossy(daemon),
+            level: level(severity),
+            message: lossy(&line),
+        }),
+    }
+}
+
+fn json(object: &impl Serialize) -> Entry {
+    // Strings and numbers can always be written.
+    let mut line = serde_json::to_vec(object).unwrap_or_default();
+    line.push(b'\n');
+    Entry::Json(line)
 }
 
 fn reason(reason: Reason) -> &'static str {
@@ -315,9 +305,9 @@ fn lossy(text: &[u8]) -> String {
     String::from_utf8_lossy(text).into_owned()
 }
 
-/// The time in UTC, as RFC 3339 writes it.
-fn now() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+/// A time in UTC, as RFC 3339 writes it.
+fn rfc3339(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = since.as_secs() as libc::time_t;
     // SAFETY: plain data.
     let mut parts: libc::tm = unsafe { std::mem::zeroed() };
@@ -336,11 +326,18 @@ fn now() -> String {
 }
 
 /// Writes what comes until nothing can come any more.
-fn write(queue: &Queue, format: Format) {
+fn write(queue: &Queue, format: Format, daemon: &[u8]) {
+    let name = syslog::escaped(daemon);
+    // Whoever closed standard error wants no log.
+    let to_stderr = |line: &[u8]| drop(std::io::stderr().write_all(line));
     let put = |entry| match entry {
         Entry::Syslog(severity, line) => syslog::write(severity, &line),
-        // Whoever closed standard error wants no log.
-        Entry::Stderr(line) => drop(std::io::stderr().write_all(&line)),
+        Entry::Text(time, process, line) => {
+            let process = format!("[{process}]: ");
+            let (time, line) = (rfc3339(time), syslog::escaped(&line));
+            to_stderr(&[time.as_bytes(), b" ", &name, process.as_bytes(), &line, b"\n"].concat());
+        }
+        Entry::Json(line) => to_stderr(&line),
     };
     loop {
         let mut lines = queue.lock();
@@ -363,17 +360,7 @@ fn write(queue: &Queue, format: Format) {
         waiting.into_iter().for_each(put);
         if lost > 0 {
             let line = format!("warning: the log was too slow: {lost} lines lost");
-            put(match format {
-                Format::Syslog => Entry::Syslog(syslog::ERR, line.into_bytes()),
-                Format::Text => Entry::Stderr(format!("{} {line}\n", now()).into_bytes()),
-                Format::Json => Entry::Stderr(
-                    format!(
-                        "{{\"time\":\"{}\",\"event\":\"message\",\"message\":\"{line}\"}}\n",
-                        now()
-                    )
-                    .into_bytes(),
-                ),
-            });
+            put(message(format, daemon, syslog::ERR, line.into_bytes()));
         }
         if ends {
             return;

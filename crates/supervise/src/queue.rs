@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use crate::accept::Accepted;
-use crate::call::Epoll;
 use crate::notify::Call;
 use crate::task::Task;
 
@@ -89,8 +88,8 @@ pub(crate) struct Queue {
     pub full: bool,
     /// Where clients find it.
     pub address: Option<SocketAddr>,
-    /// Tells when there is something to accept. It holds the listener but does not keep it open.
-    pub watch: Option<Epoll>,
+    /// The guard is told when there is something new to accept.
+    pub is_watched: bool,
 }
 
 impl Queue {

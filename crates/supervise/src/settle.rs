@@ -154,14 +154,17 @@ impl Guard {
 
 /// Has the guard told, each time there is something new to accept.
 ///
-/// The socket is watched by an epoll instance of its own. That needs no descriptor of ours to stay open,
-/// which would keep the port in use after the program has closed it.
+/// The kernel watches the socket as long as somebody else has it open, not just while `fd` is: a descriptor of
+/// ours that stayed would keep the port in use after the program has closed it. And it wakes the guard where
+/// it would have woken the program, on the processor that the connection came in on.
 fn watch(epoll: &Epoll, queue: &mut Queue, fd: BorrowedFd<'_>, cookie: u64) -> io::Result<()> {
-    if queue.watch.is_none() {
-        let watch = Epoll::new()?;
-        watch.add(fd, libc::EPOLLIN, 0)?;
-        epoll.add(watch.as_fd(), libc::EPOLLIN | libc::EPOLLET, WATCH | cookie)?;
-        queue.watch = Some(watch);
+    if !queue.is_watched {
+        match epoll.add(fd, libc::EPOLLIN | libc::EPOLLET, WATCH | cookie) {
+            // It was watched already, when the queue was forgotten.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            result => result?,
+        }
+        queue.is_watched = true;
     }
     Ok(())
 }

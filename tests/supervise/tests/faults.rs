@@ -168,6 +168,7 @@ fn tables_that_vanish_or_break() {
                 .matches("missing newline or line too long")
                 .count()
         };
+        daemon.wait_for("missing newline");
         assert_eq!(said(), 1, "{}", daemon.output());
         // A directory cannot be read as a table: nobody but those it does not concern.
         fs::remove_file("/srv/rules/hosts.deny").expect("ours");
@@ -175,6 +176,7 @@ fn tables_that_vanish_or_break() {
         for _ in 0..5 {
             assert!(greeted(FRIEND) && !greeted(STRANGER));
         }
+        daemon.wait_for("hosts.deny: ");
         let cannot = daemon.output().matches("cannot open").count()
             + daemon.output().matches("Is a directory").count();
         assert!((1..=2).contains(&cannot), "{}", daemon.output());
