@@ -106,7 +106,10 @@ pub fn run(args: &Args) -> ExitCode {
 
 fn check(args: &Args) -> Result<ExitCode, String> {
     let mut policies = if args.files.is_empty() {
-        vec![input::both(&args.rules.tables(), args.rules.are_named())?]
+        vec![input::both(
+            &args.rules.existing_tables()?,
+            args.rules.are_named(),
+        )?]
     } else {
         let kind = args.table.map(|table| match table {
             Table::Allow => TableKind::Allow,
@@ -232,7 +235,7 @@ fn fix(policy: &mut Policy, args: &Args) -> Result<(), String> {
             }
             Some(document) => Original::read(&document.path)
                 .map(Some)
-                .map_err(|error| format!("{}: {error}", document.path.display())),
+                .map_err(|error| output::at(&document.path, &error)),
             None => Ok(None),
         }
     };
@@ -290,7 +293,7 @@ fn fix(policy: &mut Policy, args: &Args) -> Result<(), String> {
         } else {
             original
                 .replace(&document.text)
-                .map_err(|error| format!("{}: {error}", document.path.display()))?;
+                .map_err(|error| output::at(&document.path, &error))?;
         }
     }
     if made > 0 {
@@ -308,7 +311,9 @@ fn fix(policy: &mut Policy, args: &Args) -> Result<(), String> {
 
 fn explain(id: &str) -> ExitCode {
     let Some(code) = code::find(id) else {
-        return output::fail(&format!("there is no code {id}"));
+        return output::fail(&format!(
+            "there is no code {id}; findings show theirs in brackets, as [W201]"
+        ));
     };
     output::print(&explanation(code))
         .err()

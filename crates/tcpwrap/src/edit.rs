@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use hosts_access::decide::reason;
 use hosts_access::{TableKind, Tables};
 
 use self::pair::{Change, Way};
@@ -59,7 +60,7 @@ struct Edited {
 
 impl Edited {
     fn text(&self) -> Result<Vec<u8>, String> {
-        std::fs::read(&self.copy).map_err(|error| format!("{}: {error}", self.copy.display()))
+        std::fs::read(&self.copy).map_err(|error| output::at(&self.copy, &error))
     }
 
     fn change<'c>(&'c self, text: &'c [u8]) -> Change<'c> {
@@ -78,11 +79,17 @@ pub fn run(args: &Args) -> ExitCode {
 
 fn edit(args: &Args) -> Result<ExitCode, String> {
     let tables = args.rules.tables();
+    for table in [TableKind::Allow, TableKind::Deny] {
+        let directory = install::parent(tables.path(table));
+        if !directory.is_dir() {
+            return Err(format!("{}: no such directory", directory.display()));
+        }
+    }
     let directory = private_directory()?;
     let copies = Tables::in_directory(directory.path());
     let [allow, deny] = [TableKind::Allow, TableKind::Deny].map(|table| {
         let path = tables.path(table);
-        Original::read(path).map_err(|error| format!("{}: {error}", path.display()))
+        Original::read(path).map_err(|error| output::at(path, &error))
     });
     let (allow, deny) = (allow?, deny?);
     let left_over = pair::left_over([&allow, &deny]);
@@ -99,11 +106,11 @@ fn edit(args: &Args) -> Result<ExitCode, String> {
                 say(&format!(
                     "{shown} is what an edit that was cut short had still to put in place"
                 ));
-                std::fs::read(left_over).map_err(|error| format!("{shown}: {error}"))?
+                std::fs::read(left_over).map_err(|error| output::at(left_over, &error))?
             }
             None => original.text.clone(),
         };
-        std::fs::write(copy, text).map_err(|error| format!("{}: {error}", copy.display()))?;
+        std::fs::write(copy, text).map_err(|error| output::at(copy, &error))?;
         let is_asked_for = args.tables.iter().any(|t| t.kind() == table);
         if is_asked_for || is_left_over {
             let lock = install::lock(path)
@@ -169,14 +176,14 @@ fn put_in_place(edited: &[Edited], is_gone_on_with: bool) -> Result<(), String> 
         table
             .original
             .unchanged()
-            .map_err(|error| format!("{}: {error}", table.path.display()))?;
+            .map_err(|error| output::at(&table.path, &error))?;
     }
     let changed: Vec<(&Edited, &Vec<u8>)> = edited
         .iter()
         .zip(&texts)
         .filter(|(table, text)| table.original.text != **text)
         .collect();
-    let failed = |table: &Edited, error: io::Error| format!("{}: {error}", table.path.display());
+    let failed = |table: &Edited, error: io::Error| output::at(&table.path, &error);
     let mut previous = Vec::new();
     for (table, _) in &changed {
         previous.push(if is_gone_on_with {
@@ -214,12 +221,12 @@ fn put_in_place(edited: &[Edited], is_gone_on_with: bool) -> Result<(), String> 
 /// Replaces both tables, on a way between that lets in nobody else.
 fn put_both(allow: &Change<'_>, deny: &Change<'_>) -> Result<(), String> {
     let way = pair::way(allow, deny);
-    let mut steps = pair::prepare(allow, deny, way)
-        .map_err(|error| format!("cannot write beside the tables: {error}"))?;
+    let mut steps =
+        pair::prepare(allow, deny, way).map_err(|error| format!("the tables: {}", reason(&error)))?;
     for change in [allow, deny] {
         change.original.unchanged().map_err(|error| {
             pair::forget([allow.original, deny.original]);
-            error.to_string()
+            format!("the tables: {}", reason(&error))
         })?;
     }
     if way == Way::Closed {
@@ -231,7 +238,8 @@ fn put_both(allow: &Change<'_>, deny: &Change<'_>) -> Result<(), String> {
             Ok(false) => return Ok(()),
             Err(error) => {
                 return Err(format!(
-                    "the tables are not both in place: {error}; run tcpwrap edit again to go on"
+                    "the tables are not both in place: {}; run tcpwrap edit again to go on",
+                    reason(&error)
                 ));
             }
         }

@@ -54,7 +54,7 @@ fn format_all(args: &Args) -> Result<bool, String> {
     let paths = paths(args)?;
     let mut changed = false;
     for path in &paths {
-        changed |= format_file(args, path).map_err(|error| format!("{}: {error}", path.display()))?;
+        changed |= format_file(args, path).map_err(|error| output::at(path, &error))?;
     }
     Ok(changed)
 }
@@ -68,7 +68,7 @@ fn paths(args: &Args) -> Result<Vec<PathBuf>, String> {
             .collect()
     };
     if args.files.is_empty() {
-        return Ok(both(&args.rules.tables()));
+        return Ok(both(&args.rules.existing_tables()?));
     }
     let mut paths = Vec::new();
     for file in &args.files {
@@ -112,7 +112,7 @@ fn standard_input(args: &Args) -> Result<bool, String> {
 fn format_file(args: &Args, path: &Path) -> std::io::Result<bool> {
     let original = Original::read(path)?;
     if !original.exists() {
-        return Err(std::io::Error::from(std::io::ErrorKind::NotFound));
+        return Err(std::io::Error::other("no such file"));
     }
     let new = formatted(path, &original.text)?;
     if new == original.text {

@@ -7,8 +7,10 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use hosts_access::decide::reason;
 use hosts_access::source::FileId;
 use rustix::fs::{Gid, Mode, Uid, XattrFlags};
+use rustix::io::Errno;
 
 /// A file as it was when it was read, to be replaced only while it is still the same.
 #[derive(Debug)]
@@ -66,7 +68,8 @@ impl Original {
     pub fn replace(&self, text: &[u8]) -> io::Result<()> {
         let new = self.written(text)?;
         self.unchanged()?;
-        new.persist(&self.path).map_err(|error| error.error)?;
+        new.persist(&self.path)
+            .map_err(|error| not_replaced(error.error))?;
         self.sync_directory()
     }
 
@@ -87,7 +90,7 @@ impl Original {
     /// # Errors
     /// Where that fails.
     pub fn put(&self, staged: &Path) -> io::Result<()> {
-        std::fs::rename(staged, &self.path)?;
+        std::fs::rename(staged, &self.path).map_err(not_replaced)?;
         self.sync_directory()
     }
 
@@ -100,9 +103,14 @@ impl Original {
 
     /// A new file in the same directory, with this one's owner, mode and label, which outlasts a crash.
     fn written(&self, text: &[u8]) -> io::Result<tempfile::NamedTempFile> {
-        let mut new = tempfile::Builder::new()
+        let directory = parent(&self.path);
+        let made = tempfile::Builder::new()
             .prefix(".tcpwrap-")
-            .tempfile_in(parent(&self.path))?;
+            .tempfile_in(directory);
+        let mut new = made.map_err(|error| {
+            let text = format!("cannot write in {}: {}", directory.display(), reason(&error));
+            io::Error::new(error.kind(), text)
+        })?;
         new.write_all(text)?;
         match &self.metadata {
             Some(metadata) => copy_attributes(&File::open(&self.path)?, metadata, new.as_file())?,
@@ -146,7 +154,20 @@ impl Original {
     }
 }
 
-fn parent(path: &Path) -> &Path {
+/// Why a file may withstand being replaced, in the words of somebody who can do something about it.
+fn not_replaced(error: io::Error) -> io::Error {
+    let text = match Errno::from_io_error(&error) {
+        Some(Errno::BUSY) => {
+            "it is mounted there by itself, as in a container: change it where it is mounted from"
+        }
+        Some(Errno::PERM) => "it may not be replaced: is it immutable? chattr -i ends that",
+        _ => return error,
+    };
+    io::Error::new(error.kind(), text)
+}
+
+/// The directory a file is in.
+pub fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(directory) if !directory.as_os_str().is_empty() => directory,
         _ => Path::new("."),
@@ -168,7 +189,6 @@ fn copy_attributes(old: &File, metadata: &Metadata, new: &File) -> io::Result<()
 }
 
 fn copy_xattrs(old: impl AsFd, new: impl AsFd) -> io::Result<()> {
-    use rustix::io::Errno;
     let mut names = vec![0u8; 64 * 1024];
     let length = match rustix::fs::flistxattr(&old, &mut names) {
         Ok(length) => length,

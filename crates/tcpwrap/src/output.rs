@@ -2,6 +2,7 @@
 //! text from files and the network cannot drive the terminal.
 
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
@@ -59,6 +60,11 @@ pub fn fail(problem: &str) -> ExitCode {
         escape(problem.as_bytes())
     );
     ExitCode::from(CANNOT)
+}
+
+/// What went wrong with a file.
+pub fn at(path: &Path, error: &std::io::Error) -> String {
+    format!("{}: {}", path.display(), hosts_access::decide::reason(error))
 }
 
 /// Bytes that are nearly always UTF-8: in JSON, those that are not are written `\x…`.

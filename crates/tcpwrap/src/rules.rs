@@ -33,7 +33,7 @@ impl Rules {
     /// The tables asked for, where what was named is there: a misspelt path must not pass for an empty table.
     ///
     /// # Errors
-    /// A message, where the directory or a file that was named does not exist, or is nothing to read.
+    /// A message, where the directory or a file that was named does not exist, or holds nothing to read.
     pub fn existing_tables(&self) -> Result<Tables, String> {
         if let Some(directory) = &self.rules
             && !directory.is_dir()
@@ -47,6 +47,16 @@ impl Rules {
         }
         let tables = self.tables();
         both_end(&tables)?;
+        let is_empty = [TableKind::Allow, TableKind::Deny].iter().all(|kind| {
+            let there = tables.path(*kind).try_exists();
+            matches!(there, Ok(false))
+        });
+        if let Some(directory) = self.rules.as_ref().filter(|_| is_empty) {
+            return Err(format!(
+                "{}: neither hosts.allow nor hosts.deny in it",
+                directory.display()
+            ));
+        }
         Ok(tables)
     }
 

@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> ExitCode {
     if let Some(path) = &args.junit
         && let Err(error) = std::fs::write(path, report::junit(&outcomes))
     {
-        return output::fail(&format!("{}: {error}", path.display()));
+        return output::fail(&output::at(path, &error));
     }
     let printed = if args.json {
         output::json(&report::json(&outcomes))
@@ -68,6 +68,9 @@ pub fn run(args: &Args) -> ExitCode {
 fn outcomes(args: &Args) -> Result<Vec<Outcome>, String> {
     let usual = [PathBuf::from(USUAL)];
     let paths = if args.files.is_empty() {
+        if !usual[0].exists() {
+            return Err(format!("no {USUAL} in this directory: name a test file"));
+        }
         &usual[..]
     } else {
         &args.files

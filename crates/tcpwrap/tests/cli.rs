@@ -124,3 +124,46 @@ fn an_output_that_cannot_be_written_is_an_error() {
         assert!(told.contains("No space left on device"), "{arguments}: {told}");
     }
 }
+
+#[test]
+fn what_is_wrong_is_told_with_what_to_do() {
+    let scene = tempfile::tempdir().unwrap();
+    fs::create_dir(scene.path().join("empty")).unwrap();
+    for (arguments, told) in [
+        ("check nofile", "nofile: No such file or directory"),
+        ("check --rules nodir", "nodir: no such directory"),
+        ("check --allow nofile", "nofile: no such file"),
+        (
+            "check --explain W999",
+            "there is no code W999; findings show theirs in brackets, as [W201]",
+        ),
+        (
+            "check empty",
+            "neither empty/hosts.allow nor empty/hosts.deny exists",
+        ),
+        ("fmt nofile", "nofile: no such file"),
+        ("fmt --rules nodir", "nodir: no such directory"),
+        ("fmt --deny nofile", "nofile: no such file"),
+        ("edit --rules nodir", "nodir: no such directory"),
+        (
+            "explain --rules empty sshd 192.0.2.7",
+            "empty: neither hosts.allow nor hosts.deny in it",
+        ),
+        (
+            "explain sshd 10.0.0.0/8",
+            "10.0.0.0/8: a client is one host: give an address of that network",
+        ),
+        ("explain sshd 10.0.0.300", "10.0.0.300: no possible address"),
+        ("test", "no hosts.test.toml in this directory: name a test file"),
+        ("diff nodir empty", "nodir: no such directory"),
+        (
+            "diff",
+            "name the new tables: a directory, --new-allow or --new-deny",
+        ),
+    ] {
+        let output = tcpwrap(arguments).current_dir(scene.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(said, format!("tcpwrap: {told}\n"), "{arguments}");
+        assert_eq!(output.status.code(), Some(2), "{arguments}");
+    }
+}

@@ -65,8 +65,11 @@ fn other_tables_can_be_tested() {
     let (_directory, path) =
         file("[[test]]\ndaemon = \"sshd\"\nclient = \"192.0.2.1\"\nexpect = \"denied\"\n");
     assert_eq!(test(&[&path]).status.code(), Some(0));
-    let empty = tempfile::tempdir().unwrap();
-    let rules = empty.path().to_str().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let rules = other.path().to_str().unwrap();
+    // Tables that are not there are no tables that grant.
+    assert_eq!(test(&["--rules", rules, &path]).status.code(), Some(2));
+    std::fs::write(other.path().join("hosts.allow"), "").unwrap();
     assert_eq!(test(&["--rules", rules, &path]).status.code(), Some(1));
 }
 

@@ -186,8 +186,15 @@ impl Requests {
             netdb::resolve(bare, Family::Any)
         };
         let resolved = resolved.ok_or_else(|| {
-            let bare = escape(bare);
-            format!("{bare}: no address found; give an address, and its name with --name")
+            let shown = escape(bare);
+            let is_number = bare.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
+            if bare.contains(&b'/') {
+                format!("{shown}: a client is one host: give an address of that network")
+            } else if is_number {
+                format!("{shown}: no possible address")
+            } else {
+                format!("{shown}: no address found; give an address, and its name with --name")
+            }
         })?;
         let name = resolved.canonical.unwrap_or_else(|| bare.to_vec());
         Ok(resolved
