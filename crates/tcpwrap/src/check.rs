@@ -13,9 +13,11 @@ use annotate_snippets::Renderer;
 use hosts_access::TableKind;
 use hosts_access::check::{self as lints, Finding, Fix, Options, code};
 use hosts_access::compare::compare;
+use hosts_access::document::Document;
 
 use crate::install::Original;
 use crate::output;
+use crate::pair::{self, Change};
 use crate::rules::Rules;
 use input::Policy;
 
@@ -271,7 +273,7 @@ fn fix(policy: &mut Policy, args: &Args) -> Result<(), String> {
             let (text, count) = lints::apply(&document.text, fixes);
             if count > 0 {
                 let path = document.path.to_path_buf();
-                policy.replace(*table, hosts_access::document::Document::new(path, text));
+                policy.replace(*table, Document::new(path, text));
             }
             this_round += count;
         }
@@ -280,20 +282,26 @@ fn fix(policy: &mut Policy, args: &Args) -> Result<(), String> {
             break;
         }
     }
-    for (table, original) in &originals {
-        let (Some(original), Some(document)) = (original, policy.table(*table)) else {
-            continue;
-        };
-        if original.text == document.text {
-            continue;
-        }
-        if args.dry_run {
+    let changed: Vec<(&Original, &Document)> = originals
+        .iter()
+        .filter_map(|(table, original)| Some((original.as_ref()?, policy.table(*table)?)))
+        .filter(|(original, document)| original.text != document.text)
+        .collect();
+    if args.dry_run {
+        for (original, document) in &changed {
             let changes = crate::text_diff::unified(&document.path, &original.text, &document.text);
             output::write(&output::escape(changes.as_bytes()))?;
-        } else {
-            original
-                .replace(&document.text)
-                .map_err(|error| output::at(&document.path, &error))?;
+        }
+    } else if let [(allow, new_allow), (deny, new_deny)] = changed[..] {
+        let [allow, deny] = [(allow, new_allow), (deny, new_deny)].map(|(original, new)| Change {
+            original,
+            text: &new.text,
+        });
+        pair::replace(&allow, &deny)?;
+    } else {
+        for (original, document) in &changed {
+            let replaced = original.replace(&document.text);
+            replaced.map_err(|error| output::at(&document.path, &error))?;
         }
     }
     if made > 0 {

@@ -3,19 +3,17 @@
 //! As visudo does it: a copy is edited, looked at, and put in place whole, or not at all.
 
 mod editor;
-mod pair;
 mod review;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use hosts_access::decide::reason;
 use hosts_access::{TableKind, Tables};
 
-use self::pair::{Change, Way};
 use crate::install::{self, Original};
 use crate::output;
+use crate::pair::{self, Change, Way};
 use crate::rules::Rules;
 
 /// Edit rule files safely
@@ -197,7 +195,10 @@ fn put_in_place(edited: &[Edited], is_gone_on_with: bool) -> Result<(), String> 
     }
     match changed[..] {
         [(allow, allow_text), (deny, deny_text)] => {
-            put_both(&allow.change(allow_text), &deny.change(deny_text))?;
+            let way = pair::replace(&allow.change(allow_text), &deny.change(deny_text))?;
+            if way == Way::Closed {
+                say("hosts.deny refused everybody for a moment, as either order would have let in others");
+            }
         }
         _ => {
             for (table, text) in &changed {
@@ -216,34 +217,6 @@ fn put_in_place(edited: &[Edited], is_gone_on_with: bool) -> Result<(), String> 
         say(&format!("{} is in place{kept}", table.path.display()));
     }
     Ok(())
-}
-
-/// Replaces both tables, on a way between that lets in nobody else.
-fn put_both(allow: &Change<'_>, deny: &Change<'_>) -> Result<(), String> {
-    let way = pair::way(allow, deny);
-    let mut steps =
-        pair::prepare(allow, deny, way).map_err(|error| format!("the tables: {}", reason(&error)))?;
-    for change in [allow, deny] {
-        change.original.unchanged().map_err(|error| {
-            pair::forget([allow.original, deny.original]);
-            format!("the tables: {}", reason(&error))
-        })?;
-    }
-    if way == Way::Closed {
-        say("hosts.deny refuses everybody for the moment between, as either order would let in others");
-    }
-    loop {
-        match steps.step() {
-            Ok(true) => {}
-            Ok(false) => return Ok(()),
-            Err(error) => {
-                return Err(format!(
-                    "the tables are not both in place: {}; run tcpwrap edit again to go on",
-                    reason(&error)
-                ));
-            }
-        }
-    }
 }
 
 /// Takes away what an edit of both tables that was cut short has left over.

@@ -55,6 +55,11 @@ impl Original {
         })
     }
 
+    /// Where it really is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Is there such a file?
     pub fn exists(&self) -> bool {
         self.metadata.is_some()

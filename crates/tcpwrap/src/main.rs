@@ -13,6 +13,7 @@ mod explain;
 mod fmt;
 mod install;
 mod output;
+mod pair;
 mod rules;
 mod run;
 mod session;

@@ -150,3 +150,38 @@ fn standard_input_cannot_be_mended() {
         .unwrap();
     assert_eq!(output.status.code(), Some(2));
 }
+
+#[test]
+fn both_tables_are_mended_or_neither() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    std::fs::write(path("hosts.allow"), "sshd: 10.0.0.1\r\n").unwrap();
+    std::fs::write(path("hosts.deny"), "ALL: ALL").unwrap();
+    // The second cannot be written.
+    std::fs::create_dir(path("hosts.deny.tcpwrap-second")).unwrap();
+    let fix = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tcpwrap"));
+        command
+            .args(["check", "--fix"])
+            .arg(directory.path())
+            .output()
+            .unwrap()
+    };
+    let output = fix();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("hosts.deny: Is a directory"), "{told}");
+    let text = |name: &str| std::fs::read_to_string(path(name)).unwrap();
+    assert_eq!(
+        [text("hosts.allow"), text("hosts.deny")],
+        ["sshd: 10.0.0.1\r\n", "ALL: ALL"]
+    );
+    std::fs::remove_dir(path("hosts.deny.tcpwrap-second")).unwrap();
+    let output = fix();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(
+        [text("hosts.allow"), text("hosts.deny")],
+        ["sshd: 10.0.0.1\n", "ALL: ALL\n"]
+    );
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2);
+}

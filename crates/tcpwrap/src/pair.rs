@@ -5,7 +5,6 @@
 //! The new texts are written beside the tables first. What is left of them tells the next `tcpwrap edit` that this
 //! one was cut short, and what it had still to do.
 
-use std::io;
 use std::path::PathBuf;
 
 use hosts_access::Verdict;
@@ -14,6 +13,7 @@ use hosts_access::compare::{Difference, Outcome, compare};
 use hosts_access::document::Document;
 
 use crate::install::Original;
+use crate::output;
 
 /// What the text that is put in place first is called until then, behind the table's name.
 const FIRST: &str = ".tcpwrap-first";
@@ -65,7 +65,7 @@ pub fn forget(tables: [&Original; 2]) {
 
 /// The best way: one that lets in nobody whom neither the old nor the new tables do, and if possible one that
 /// refuses nobody whom both let in.
-pub fn way(allow: &Change<'_>, deny: &Change<'_>) -> Way {
+fn way(allow: &Change<'_>, deny: &Change<'_>) -> Way {
     let document = |text: &[u8]| Document::new("hosts", text);
     let [old_allow, old_deny] = [allow, deny].map(|change| document(&change.original.text));
     let [new_allow, new_deny] = [allow, deny].map(|change| document(change.text));
@@ -108,9 +108,40 @@ fn may_end(outcome: &Outcome, how: impl Fn(Verdict) -> bool) -> bool {
     outcome.steps.iter().any(|step| how(step.verdict))
 }
 
+/// Replaces both tables, on the best [`way`], which it gives.
+///
+/// # Errors
+/// A message, where that fails: the tables are then as they were, unless it says otherwise.
+pub fn replace(allow: &Change<'_>, deny: &Change<'_>) -> Result<Way, String> {
+    let way = way(allow, deny);
+    let mut steps = prepare(allow, deny, way)?;
+    for change in [allow, deny] {
+        change.original.unchanged().map_err(|error| {
+            forget([allow.original, deny.original]);
+            output::at(change.original.path(), &error)
+        })?;
+    }
+    let mut is_first = true;
+    loop {
+        match steps.step() {
+            Ok(true) => is_first = false,
+            Ok(false) => return Ok(way),
+            Err(error) if is_first => {
+                forget([allow.original, deny.original]);
+                return Err(error);
+            }
+            Err(error) => {
+                return Err(format!(
+                    "{error}; the other table is in place: tcpwrap edit goes on"
+                ));
+            }
+        }
+    }
+}
+
 /// The renames that lead from one pair to the other, with both new texts safely written.
 #[derive(Debug)]
-pub struct Steps<'c> {
+struct Steps<'c> {
     renames: Vec<(PathBuf, &'c Original)>,
     next: usize,
 }
@@ -119,30 +150,25 @@ pub struct Steps<'c> {
 ///
 /// # Errors
 /// Where that fails; nothing is left behind then.
-pub fn prepare<'c>(allow: &Change<'c>, deny: &Change<'c>, way: Way) -> io::Result<Steps<'c>> {
-    let written = || {
-        let closed = match way {
-            Way::Closed => Some(deny.original.stage(CLOSED_TEXT, CLOSED)?),
-            Way::AllowFirst | Way::DenyFirst => None,
-        };
-        let mut renames: Vec<_> = closed.map(|closed| (closed, deny.original)).into_iter().collect();
-        let order = match way {
-            Way::DenyFirst => [deny, allow],
-            Way::AllowFirst | Way::Closed => [allow, deny],
-        };
-        for (change, extension) in order.into_iter().zip([FIRST, SECOND]) {
-            let staged = change.original.stage(change.text, extension)?;
-            renames.push((staged, change.original));
-        }
-        Ok(renames)
+fn prepare<'c>(allow: &Change<'c>, deny: &Change<'c>, way: Way) -> Result<Steps<'c>, String> {
+    let order = match way {
+        Way::DenyFirst => [(deny, FIRST), (allow, SECOND)],
+        Way::AllowFirst | Way::Closed => [(allow, FIRST), (deny, SECOND)],
     };
-    match written() {
-        Ok(renames) => Ok(Steps { renames, next: 0 }),
-        Err(error) => {
+    let closed = Change {
+        original: deny.original,
+        text: CLOSED_TEXT,
+    };
+    let closed = (way == Way::Closed).then_some((&closed, CLOSED));
+    let mut renames = Vec::new();
+    for (change, extension) in closed.into_iter().chain(order) {
+        let staged = change.original.stage(change.text, extension).map_err(|error| {
             forget([allow.original, deny.original]);
-            Err(error)
-        }
+            output::at(change.original.path(), &error)
+        })?;
+        renames.push((staged, change.original));
     }
+    Ok(Steps { renames, next: 0 })
 }
 
 impl Steps<'_> {
@@ -150,11 +176,12 @@ impl Steps<'_> {
     ///
     /// # Errors
     /// Where it fails: what is left over serves to go on.
-    pub fn step(&mut self) -> io::Result<bool> {
+    fn step(&mut self) -> Result<bool, String> {
         let Some((staged, original)) = self.renames.get(self.next) else {
             return Ok(false);
         };
-        original.put(staged)?;
+        let put = original.put(staged);
+        put.map_err(|error| output::at(original.path(), &error))?;
         self.next += 1;
         Ok(true)
     }
