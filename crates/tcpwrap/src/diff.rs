@@ -23,7 +23,7 @@ pub use self::text::render;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "EXIT STATUS:\n  0  every request ends as before\n  1  some requests end differently\n  \
-    2  the comparison could not be made"
+    2  the comparison could not be made, or not for every service"
 )]
 pub struct Args {
     /// The old tables, then the new; the new alone to compare with those in /etc
@@ -57,6 +57,7 @@ pub fn run(args: &Args) -> ExitCode {
             };
             match printed {
                 Err(failed) => failed,
+                Ok(()) if !comparison.left_out.is_empty() => ExitCode::from(output::CANNOT),
                 Ok(()) if comparison.differences.is_empty() => ExitCode::SUCCESS,
                 Ok(()) => ExitCode::FAILURE,
             }

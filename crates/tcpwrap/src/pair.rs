@@ -80,11 +80,13 @@ fn way(allow: &Change<'_>, deny: &Change<'_>) -> Way {
     ];
     let mut sound = Vec::new();
     for (way, between) in ways {
-        let differences = ends.map(|end| compare(end, between).map(|found| found.differences));
+        let found = ends.map(|end| compare(end, between));
         // What cannot be compared may be anything.
         let may = |what: fn(&Difference) -> bool| {
-            let mut ends = differences.iter();
-            ends.all(|end| end.as_ref().map_or(true, |found| found.iter().any(what)))
+            found.iter().all(|found| match found {
+                Ok(found) => !found.left_out.is_empty() || found.differences.iter().any(what),
+                Err(_) => true,
+            })
         };
         if !may(opens) {
             sound.push((may(closes), way));

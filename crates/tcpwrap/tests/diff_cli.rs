@@ -204,3 +204,36 @@ fn nearly_everybody_is_told_by_who_is_left_out() {
     // Where it is no shorter, as it is.
     assert_eq!(clients("", "ALL: 0.0.0.0/1\n"), "0.0.0.0/1");
 }
+
+#[test]
+fn what_is_too_much_for_one_service_does_not_silence_the_others() {
+    let groups: Vec<String> = (0..9).map(|n| format!("@g{n}")).collect();
+    let rule = format!("sshd: {}\n", groups.join(" "));
+    let old = tables(&format!("{rule}ftpd: 10.0.0.0/24\n"), "ALL: ALL\n");
+    let new = tables(
+        &format!("sshd: 192.0.2.1\n{rule}ftpd: 10.0.0.0/25\n"),
+        "ALL: ALL\n",
+    );
+    let output = diff(&[old.path(), new.path()], false);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("clients: 10.0.0.128/25\n"), "{text}");
+    let left_out = "not compared: sshd: 9 netgroups matter at once, and no more than 8 can be told apart\n";
+    assert!(text.contains(left_out), "{text}");
+    let output = diff(&[old.path(), new.path()], true);
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        value["left_out"][0]["services"][0]["daemons"][0]["exactly"],
+        "sshd"
+    );
+    assert_eq!(value["differences"].as_array().unwrap().len(), 1);
+    // Where nothing else has changed either, that is no proof of it.
+    let new = tables(
+        &format!("sshd: 192.0.2.1\n{rule}ftpd: 10.0.0.0/24\n"),
+        "ALL: ALL\n",
+    );
+    let output = diff(&[old.path(), new.path()], false);
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.ends_with("No other request ends differently.\n"), "{text}");
+}

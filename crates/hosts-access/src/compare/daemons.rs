@@ -115,7 +115,7 @@ pub(super) fn asked<'t>(lists: &Lists<'t>, files: &'t FileTexts) -> Result<(Axes
     ports.dedup();
     ports.push(Port::Other);
     if shared.groups.len() > MOST_GROUPS {
-        return Err(Problem::TooManyNetgroups);
+        return Err(Problem::TooManyNetgroups(shared.groups.len()));
     }
     // A daemon list that names no daemon at all leaves the axis with nothing but `other`.
     if atoms.is_empty() {

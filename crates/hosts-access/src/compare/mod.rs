@@ -32,7 +32,7 @@ pub use self::outcome::{Outcome, Run, Step};
 pub use self::strings::Strings;
 
 use self::confirm::Confirming;
-use self::daemons::{Asked, Axes};
+use self::daemons::{Asked, Axes, MOST_GROUPS, MOST_WAYS};
 use self::family::Family;
 use self::hosts::FileTexts;
 use self::outcome::Outcomes;
@@ -49,8 +49,8 @@ use crate::syntax::option::Keyword;
 pub enum Problem {
     /// Patterns with wildcards combine in too many ways.
     TooManyWildcards,
-    /// Netgroups combine in too many ways.
-    TooManyNetgroups,
+    /// So many netgroups matter to a request that their members cannot be told apart.
+    TooManyNetgroups(usize),
     /// Daemons, ports and server endpoints combine in too many ways.
     TooManyDaemons,
     /// Patterns on the text of addresses combine in too many ways.
@@ -64,13 +64,19 @@ pub enum Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Problem::TooManyNetgroups(count) => {
+                return write!(f, "{count} netgroups matter at once, and no more than {MOST_GROUPS} can be told apart");
+            }
             Problem::TooManyWildcards => "the patterns with * and ? combine in too many ways to tell apart",
-            Problem::TooManyNetgroups => "there are too many netgroups to tell their members apart",
             Problem::TooManyDaemons => {
                 "daemons, ports and server endpoints combine in too many ways to tell apart"
             }
             Problem::TooManySpellings => {
-                "the patterns on the text of addresses combine in too many ways to tell apart"
+                return write!(
+                    f,
+                    "the patterns on the text of addresses combine in more than the {MOST_WAYS} ways that can be \
+                     told apart"
+                );
             }
             Problem::Endless(path, what) => {
                 let path = path.escape_ascii();
@@ -98,6 +104,17 @@ pub struct Comparison {
     pub differences: Vec<Difference>,
     /// What the differences depend on and the tables do not tell.
     pub unknowns: Vec<Unknown>,
+    /// Requests that could not be compared.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Requests that could not be compared, and of which so nothing is said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// What they ask for.
+    pub services: Vec<Service>,
+    /// Why.
+    pub problem: Problem,
 }
 
 /// Something that is not known from the tables.
@@ -253,8 +270,8 @@ impl Addresses {
 /// name are read.
 ///
 /// # Errors
-/// Where the patterns of the two combine in more ways than can be followed, or, which would be a bug, a
-/// difference is not confirmed by deciding a request.
+/// Where daemons combine in more ways than can be followed, or, which would be a bug, a difference is not
+/// confirmed by deciding a request. Services for whose clients there are too many ways are left out alone.
 ///
 /// ```
 /// use hosts_access::check::Tables;
@@ -282,6 +299,7 @@ pub fn compare(old: Tables<'_>, new: Tables<'_>) -> Result<Comparison, Problem> 
     let none = Comparison {
         differences: Vec::new(),
         unknowns: Vec::new(),
+        left_out: Vec::new(),
     };
     if sides[0].rules == sides[1].rules && sides[0].is_broken == sides[1].is_broken {
         return Ok(none);
@@ -296,11 +314,14 @@ pub fn compare(old: Tables<'_>, new: Tables<'_>) -> Result<Comparison, Problem> 
         found: Vec::new(),
         numbers: HashMap::new(),
         unknowns: BTreeSet::new(),
+        left_out: Vec::new(),
     };
     let mut kept = Ways::new();
     for (number, asked) in asked.iter().enumerate() {
-        if let Some(swept) = swept(&lists, &files, &sides, asked, &mut outcomes, &mut kept)? {
-            telling.add(number, &swept, &outcomes)?;
+        match swept(&lists, &files, &sides, asked, &mut outcomes, &mut kept) {
+            Ok(Some(swept)) => telling.add(number, &swept, &outcomes)?,
+            Ok(None) => {}
+            Err(problem) => telling.leave_out(number, problem),
         }
     }
     Ok(telling.finish())
@@ -339,6 +360,7 @@ struct Telling<'a, 't> {
     found: Vec<(Difference, Vec<Box_>)>,
     numbers: HashMap<Key, usize>,
     unknowns: BTreeSet<Unknown>,
+    left_out: Vec<(Problem, Vec<Box_>)>,
 }
 
 impl Telling<'_, '_> {
@@ -388,6 +410,14 @@ impl Telling<'_, '_> {
         Ok(())
     }
 
+    fn leave_out(&mut self, asked: usize, problem: Problem) {
+        let boxes = &self.asked[asked].boxes;
+        match self.left_out.iter_mut().find(|(known, _)| *known == problem) {
+            Some((_, known)) => known.extend_from_slice(boxes),
+            None => self.left_out.push((problem, boxes.clone())),
+        }
+    }
+
     fn witness(&self, service: &Box_, swept: &Swept<'_>, parts: &[Part], client: &Box_) -> Witness {
         let axes = self.axes;
         let cell = &axes.cells[service[2][0] as usize];
@@ -425,12 +455,17 @@ impl Telling<'_, '_> {
     fn finish(self) -> Comparison {
         let axes = self.axes;
         let differences = self.found.into_iter().map(|(mut difference, boxes)| {
-            difference.services = joined(boxes).iter().map(|one| service(axes, one)).collect();
+            difference.services = services(axes, boxes);
             difference
+        });
+        let left_out = self.left_out.into_iter().map(|(problem, boxes)| LeftOut {
+            services: services(axes, boxes),
+            problem,
         });
         Comparison {
             differences: differences.collect(),
             unknowns: self.unknowns.into_iter().collect(),
+            left_out: left_out.collect(),
         }
     }
 }
@@ -490,6 +525,10 @@ fn told(classes: &[Class], which: &[u32]) -> Option<Vec<Strings>> {
     strings.sort();
     strings.dedup();
     Some(strings)
+}
+
+fn services(axes: &Axes<'_>, boxes: Vec<Box_>) -> Vec<Service> {
+    joined(boxes).iter().map(|one| service(axes, one)).collect()
 }
 
 fn service(axes: &Axes<'_>, one: &Box_) -> Service {

@@ -391,7 +391,7 @@ pub(super) fn sweep<'t>(
         ..
     } = compiler;
     if shared.groups.len() > MOST_GROUPS {
-        return Err(Problem::TooManyNetgroups);
+        return Err(Problem::TooManyNetgroups(shared.groups.len()));
     }
     let names = strings::classes(&shared.names, Kind::Hosts)?;
     let users = strings::classes(&user_atoms, Kind::Users)?;

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use hosts_access::compare::{
-    Addresses, Block, Comparison, Difference, Outcome, Port, Service, Step, Strings, Unknown, Witness,
+    Addresses, Block, Comparison, Difference, LeftOut, Outcome, Port, Service, Step, Strings, Unknown,
+    Witness,
 };
 use hosts_access::{TableKind, Verdict};
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ const MOST_SHOWN: usize = 12;
 /// The whole comparison, for the terminal.
 pub fn render(comparison: &Comparison) -> String {
     let mut out = String::new();
-    if comparison.differences.is_empty() {
+    if comparison.differences.is_empty() && comparison.left_out.is_empty() {
         return "No request ends differently.\n".to_owned();
     }
     for difference in &comparison.differences {
@@ -30,7 +31,16 @@ pub fn render(comparison: &Comparison) -> String {
             escape(unknown_text(unknown).as_bytes())
         );
     }
+    for left_out in &comparison.left_out {
+        let services: Vec<String> = left_out.services.iter().map(service_text).collect();
+        let text = format!("{}: {}", listed(services, "service"), left_out.problem);
+        let _ = writeln!(out, "{NOTE}not compared:{NOTE:#} {}", escape(text.as_bytes()));
+    }
     let count = comparison.differences.len();
+    if count == 0 {
+        out.push_str("No other request ends differently.\n");
+        return out;
+    }
     let plural = if count == 1 { "" } else { "s" };
     let _ = writeln!(
         out,
@@ -276,6 +286,7 @@ pub fn json(comparison: &Comparison) -> Value {
         "changed": !comparison.differences.is_empty(),
         "differences": comparison.differences.iter().map(difference_json).collect::<Vec<_>>(),
         "unknowns": comparison.unknowns.iter().map(unknown_text).collect::<Vec<_>>(),
+        "left_out": comparison.left_out.iter().map(left_out_json).collect::<Vec<_>>(),
     })
 }
 
@@ -330,23 +341,31 @@ fn outcome_json(outcome: &Outcome) -> Value {
     outcome.steps.iter().map(step).collect()
 }
 
+fn service_json(service: &Service) -> Value {
+    let ports = service.ports.as_ref().map(|ports| {
+        let one = |port: &Port| match port {
+            Port::Exactly(port) => json!(port),
+            Port::Other => json!("other"),
+        };
+        ports.iter().map(one).collect::<Vec<_>>()
+    });
+    json!({
+        "daemons": strings_json(&service.daemons),
+        "ports": ports,
+        "server_addresses": service.addresses.as_ref().map(addresses_json),
+        "server_names": strings_json(&service.names),
+        "server_netgroups": groups_json(&service.netgroups),
+    })
+}
+
+fn left_out_json(left_out: &LeftOut) -> Value {
+    json!({
+        "services": left_out.services.iter().map(service_json).collect::<Vec<_>>(),
+        "problem": left_out.problem.to_string(),
+    })
+}
+
 fn difference_json(difference: &Difference) -> Value {
-    let service = |service: &Service| {
-        let ports = service.ports.as_ref().map(|ports| {
-            let one = |port: &Port| match port {
-                Port::Exactly(port) => json!(port),
-                Port::Other => json!("other"),
-            };
-            ports.iter().map(one).collect::<Vec<_>>()
-        });
-        json!({
-            "daemons": strings_json(&service.daemons),
-            "ports": ports,
-            "server_addresses": service.addresses.as_ref().map(addresses_json),
-            "server_names": strings_json(&service.names),
-            "server_netgroups": groups_json(&service.netgroups),
-        })
-    };
     let witness = &difference.witness;
     let decided = |decided: &hosts_access::compare::Decided| {
         json!({
@@ -357,7 +376,7 @@ fn difference_json(difference: &Difference) -> Value {
         })
     };
     json!({
-        "services": difference.services.iter().map(service).collect::<Vec<_>>(),
+        "services": difference.services.iter().map(service_json).collect::<Vec<_>>(),
         "addresses": addresses_json(&difference.clients.addresses),
         "names": strings_json(&difference.clients.names),
         "users": strings_json(&difference.clients.users),
