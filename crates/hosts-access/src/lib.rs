@@ -28,6 +28,7 @@ mod matching;
 pub mod options;
 pub mod policy;
 pub mod request;
+mod sieve;
 mod skip;
 pub mod source;
 pub mod syntax;

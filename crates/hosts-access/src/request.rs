@@ -220,6 +220,14 @@ impl<'h> Request<'h> {
             .get_or_insert_with(|| Address::new(Text::from_vec(host.address(side, place.as_ref()))))
     }
 
+    /// The address of one end, if it has been looked up already.
+    pub(crate) fn looked_up_address(&self, side: Side) -> Option<&Address> {
+        match side {
+            Side::Client => self.client.address.as_ref(),
+            Side::Server => self.server.address.as_ref(),
+        }
+    }
+
     /// The numeric address of one end, or [`UNKNOWN`]; looked up if need be.
     pub fn address(&mut self, side: Side) -> &[u8] {
         &self.parsed_address(side).text

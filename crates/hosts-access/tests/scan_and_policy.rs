@@ -38,6 +38,7 @@ const HOSTS: &[&str] = &[
     "300.",
     ".2.1",
     ".1",
+    ".51.100.7",
     "192.0.2.0/24",
     "192.0.2.1/24",
     "192.0.2.1/32",
@@ -46,6 +47,19 @@ const HOSTS: &[&str] = &[
     "192.0.2.1/255.0.255.255",
     "192.0.2.0/0",
     "192.0.2.0/x",
+    "192.0.2.0/255.255.255.0",
+    "198.51.100.0/255.255.255.0",
+    "198.51.100.0/24",
+    "198.51.100.0/8",
+    "128.0.0.0/1x",
+    "128.0.0.0/01",
+    "128.0.0.0/1/24",
+    "128.0.0.0/1",
+    "128.0.0.0/192.0.0.0",
+    "0300.0.2.0/24",
+    "10.0.0.0/9",
+    "198.51.100.7",
+    "198.51.100.",
     "0.0.0.0/1",
     "[2001:db8::1]",
     "[2001:db8::]/32",
@@ -60,6 +74,19 @@ const HOSTS: &[&str] = &[
     ".org",
     "HOST.EXAMPLE.ORG",
     "other.example.org",
+    "hosts.example.org",
+    "another.example.net",
+    ".Example.Org",
+    ".example.net",
+    ".host.example.org",
+    "ample.org",
+    ".ample.org",
+    "host.example.org.",
+    "host_1.example.org",
+    "192.0.2.1.example.org",
+    "a-long-name-of-more-than-32-letters.example.org",
+    "localhost.example.org",
+    "paranoid.example.org",
     "host.",
     "*.example.org",
     "192.?.2.*",
@@ -79,6 +106,7 @@ const ADDRESSES: &[&str] = &[
     "192.0.2.1",
     "192.0.2.2",
     "192.0.3.1",
+    "198.51.100.7",
     "10.9.8.7",
     "unknown",
     "",
@@ -88,6 +116,7 @@ const ADDRESSES: &[&str] = &[
     "::ffff:192.0.2.1",
     "fe80::1%lo",
     "0192.0.2.1",
+    "0300.0.2.1",
     "192.0.2.01",
     "junk",
     "255.255.255.255",
@@ -133,8 +162,34 @@ fn line() -> impl Strategy<Value = String> {
     ]
 }
 
+/// The usual line, of which tables have many, and what looks nearly like it.
+fn plain_line() -> impl Strategy<Value = String> {
+    const STARTS: &[&str] = &[
+        "sshd: ",
+        "sshd: ",
+        "sshd:",
+        "ALL: ",
+        "vsftpd: ",
+        "sshd, vsftpd: ",
+        "22: ",
+        "sshd : ",
+        "sshd@.org: ",
+    ];
+    const ENDS: &[&str] = &[
+        "\n", "\n", "\n", "\n", "\r\n", " \n", "\\\n", ": deny\n", ", x\n", "\0\n",
+    ];
+    let one = || (select(STARTS), select(HOSTS), select(ENDS)).prop_map(|(d, c, end)| format!("{d}{c}{end}"));
+    prop_oneof![
+        3 => one(),
+        // Alike for a while, as in long tables.
+        1 => (select(STARTS), prop::collection::vec(select(HOSTS), 0..60))
+            .prop_map(|(d, clients)| clients.iter().map(|c| format!("{d}{c}\n")).collect()),
+    ]
+}
+
 fn table() -> impl Strategy<Value = String> {
-    (prop::collection::vec(line(), 0..12), prop::bool::weighted(0.05))
+    let line = prop_oneof![line(), plain_line()];
+    (prop::collection::vec(line, 0..12), prop::bool::weighted(0.05))
         .prop_map(|(lines, cut)| lines.concat() + if cut { "ALL: ALL" } else { "" })
 }
 
