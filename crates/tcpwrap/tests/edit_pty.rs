@@ -282,3 +282,13 @@ fn neither_order_is_sound_and_the_tables_are_closed_in_between() {
     let tables = ["hosts.allow", "hosts.allow~", "hosts.deny", "hosts.deny~"];
     left_nothing(&scene, &[&["editor"], &tables[..]].concat());
 }
+
+#[test]
+fn of_a_large_change_the_beginning_is_shown() {
+    let scene = Scene::new(ALLOW, DENY);
+    let seen = scene.edit("deny", "seq -f 'sshd: 192.0.2.%g' 250 >> $1", "x\n");
+    has(&seen, "+sshd: 192.0.2.190\n");
+    has(&seen, "... and 54 more lines\n");
+    assert!(!seen.text.contains("192.0.2.200"), "{}", seen.text);
+    has(&seen, "No request ends differently.");
+}

@@ -30,7 +30,7 @@ pub fn of(args: &Args, old: &Tables, new: &Tables, edited: &[Edited]) -> Result<
     };
     for table in edited {
         let diff = text_diff::unified(&table.path, &table.original.text, &table.text()?);
-        review.text.push_str(&escape(diff.as_bytes()));
+        review.text.push_str(&escape(beginning(&diff).as_bytes()));
     }
     review.text.push('\n');
     let before = input::both(old, false)?;
@@ -49,6 +49,17 @@ pub fn of(args: &Args, old: &Tables, new: &Tables, edited: &[Edited]) -> Result<
     review.tests(old, new);
     review.session(args, old, new);
     Ok(review)
+}
+
+/// As much of the changed lines as anybody reads; what they mean is told below them.
+fn beginning(diff: &str) -> String {
+    const MOST_LINES: usize = 200;
+    let count = diff.lines().count();
+    if count <= MOST_LINES {
+        return diff.to_owned();
+    }
+    let lines: String = diff.split_inclusive('\n').take(MOST_LINES).collect();
+    format!("{lines}... and {} more lines\n", count - MOST_LINES)
 }
 
 impl Review {
