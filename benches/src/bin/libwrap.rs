@@ -99,7 +99,7 @@ impl Bench<'_> {
         fs::write(self.directory.join("hosts.allow"), "")?;
         let text = table(kind, size, self.directory)?;
         fs::write(self.directory.join("hosts.deny"), text)?;
-        let runs = if size > 1000 { 3 } else { 200 };
+        let runs = if size > 1000 { 8 } else { 200 };
         let mut cold = [f64::INFINITY; 2];
         for _ in 0..runs {
             for (best, library) in cold.iter_mut().zip(&self.libraries) {
@@ -108,18 +108,23 @@ impl Bench<'_> {
                 *best = best.min(start.elapsed().as_secs_f64() * 1e9);
             }
         }
-        // Few decisions of the reference take long enough; ours are made until they do. What the first
-        // decisions and compiling cost is left out by taking the difference of two runs.
-        let mut warm = [f64::INFINITY; 2];
-        let rounds = [if size > 1000 { 2 } else { 20_000 }, 200_000];
-        for _ in 0..3 {
-            for ((best, library), rounds) in warm.iter_mut().zip(&self.libraries).zip(rounds) {
-                let total =
-                    |rounds: u32| -> Result<f64> { Ok(self.run(library, rounds)? * f64::from(rounds)) };
-                let (few, many) = (total(2)?, total(2 + rounds)?);
-                *best = best.min((many - few) / f64::from(rounds));
+        // Few decisions of the reference take long enough, and all are alike. What the first decisions and
+        // compiling cost ours is left out by taking the difference of two totals.
+        let (rounds, runs) = if size > 1000 {
+            ([2, 300_000], 5)
+        } else {
+            ([20_000, 50_000], 12)
+        };
+        let [reference, ours] = &self.libraries;
+        let mut theirs = f64::INFINITY;
+        let mut totals = [f64::INFINITY; 2];
+        for _ in 0..runs {
+            theirs = theirs.min(self.run(reference, rounds[0])?);
+            for (best, rounds) in totals.iter_mut().zip([2, 2 + rounds[1]]) {
+                *best = best.min(self.run(ours, rounds)? * f64::from(rounds));
             }
         }
+        let warm = [theirs, (totals[1] - totals[0]) / f64::from(rounds[1])];
         for (what, [reference, ours]) in [("cold", cold), ("warm", warm)] {
             let ratio = reference / ours;
             println!(
