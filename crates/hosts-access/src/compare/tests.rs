@@ -486,7 +486,7 @@ fn nor_where_hosts_stand_in_files() {
     let users: Vec<&'static str> = [plain, nested]
         .map(|path| &*Box::leak(format!("x@{path}").into_boxed_str()))
         .to_vec();
-    let cases = cases(150);
+    let cases = cases(80);
     let (differing, alike) = check_cases(cases, Random(20_261_124), |_| {
         let hosts = HOSTS.iter().copied().filter(|t| is_quick(t));
         // As often as all others together.
