@@ -10,6 +10,7 @@ use crate::decide::reason;
 use crate::diagnostic::Kind;
 use crate::index::{Candidates, Groups, HostIndex, HostIndexBuilder};
 use crate::request::{Request, Side};
+use crate::sieve::Sieve;
 use crate::source::{self, Contents, Seen};
 use crate::syntax::pattern::HostPattern;
 use crate::text::is_white_space;
@@ -115,7 +116,12 @@ impl HostFile {
                 index,
                 candidates: Box::new(index.hosts.candidates(Groups::from_slice(&[0]), side)),
             },
-            None => Words::All { text, at: 0 },
+            None => Words::All {
+                text,
+                at: 0,
+                side,
+                sieve: None,
+            },
         }
     }
 }
@@ -125,6 +131,8 @@ pub(crate) enum Words<'f> {
     All {
         text: &'f [u8],
         at: usize,
+        side: Side,
+        sieve: Option<Sieve>,
     },
     Indexed {
         text: &'f [u8],
@@ -137,7 +145,16 @@ impl<'f> Words<'f> {
     /// The next word.
     pub(crate) fn next(&mut self, request: &mut Request<'_>) -> Option<&'f [u8]> {
         match self {
-            Words::All { text, at } => {
+            Words::All {
+                text,
+                at,
+                side,
+                sieve,
+            } => {
+                if *side == Side::Client {
+                    Sieve::renew(sieve, request);
+                    *at = sieve.as_ref().map_or(*at, |sieve| pass(sieve, text, *at));
+                }
                 let (offset, word) = words(&text[*at..]).next()?;
                 *at += offset + word.len();
                 Some(word)
@@ -153,6 +170,23 @@ impl<'f> Words<'f> {
             }
         }
     }
+}
+
+/// Passes over words that stand on lines of their own and certainly do not match; returns where it stopped.
+#[inline(never)]
+fn pass(sieve: &Sieve, text: &[u8], mut at: usize) -> usize {
+    // One word was just read: its line ends here.
+    while let Some(b'\n') = text.get(at)
+        && let Some(line) = text.get(at + 1..).and_then(<[u8]>::first_chunk)
+    {
+        let ends_line = |end: &usize| line.get(*end) == Some(&b'\n');
+        let number = sieve.after_address(line, 0).filter(ends_line);
+        let number = number.or_else(|| sieve.after_network(line, 0).filter(ends_line));
+        let name = || memchr::memchr(b'\n', line).filter(|end| sieve.excludes_name(line, 0, *end));
+        let Some(end) = number.or_else(name) else { break };
+        at += 1 + end;
+    }
+    at
 }
 
 /// The words of such a file, and where they begin.

@@ -53,7 +53,7 @@ impl Text {
 
 impl Sieve {
     /// Of what is known of the client by now; nothing while that is too little.
-    pub(crate) fn new(request: &Request<'_>) -> Option<Self> {
+    fn new(request: &Request<'_>) -> Option<Self> {
         let address = request.looked_up_address(Side::Client)?;
         let text = reduce_mapped(&address.text);
         // Networks are told by the first number of the address, which must be written as it usually is.
@@ -67,9 +67,12 @@ impl Sieve {
         })
     }
 
-    /// Is more known by now?
-    pub(crate) fn is_outdated(&self, request: &Request<'_>) -> bool {
-        self.name.is_none() && request.looked_up_name(Side::Client).is_some()
+    /// Takes in what was found out of the client since.
+    pub(crate) fn renew(sieve: &mut Option<Self>, request: &Request<'_>) {
+        let is_new = |sieve: &Self| sieve.name.is_none() && request.looked_up_name(Side::Client).is_some();
+        if sieve.as_ref().is_none_or(is_new) {
+            *sieve = Sieve::new(request);
+        }
     }
 
     /// Where the address or the beginning of one ends that stands at `at`, if it is excluded. It is never

@@ -52,9 +52,7 @@ impl Skipper {
         request: &mut Request<'_>,
         with: &mut impl Matching,
     ) -> (usize, u32) {
-        if self.sieve.as_ref().is_none_or(|sieve| sieve.is_outdated(request)) {
-            self.sieve = Sieve::new(request);
-        }
+        Sieve::renew(&mut self.sieve, request);
         let mut lines = 0;
         loop {
             let (next, sifted) = self.sift(text, at);

@@ -223,15 +223,16 @@ proptest! {
     fn decide_alike(
         allow in table(),
         deny in table(),
-        words in prop::collection::vec(select(HOSTS), 0..8),
+        words in prop::collection::vec((select(HOSTS), select(&["\n", "\n", "\n", "\r\n", "\n\n", " ", "\n# "][..])), 0..30),
         requests in prop::collection::vec((any::<Index>(), any::<Index>(), any::<bool>()), 6),
     ) {
         let dir = tempfile::tempdir()?;
         let file = dir.path().join("list");
+        let words: String = words.iter().flat_map(|(word, end)| [*word, *end]).collect();
         let named = |text: &str| text.replace("FILE", &file.to_string_lossy());
         std::fs::write(dir.path().join("hosts.allow"), named(&allow))?;
         std::fs::write(dir.path().join("hosts.deny"), named(&deny))?;
-        std::fs::write(&file, named(&words.join("\n")))?;
+        std::fs::write(&file, named(&words))?;
         let tables = Tables::in_directory(dir.path());
         let policy = Policy::new(tables.clone());
         let compiled = policy.current();
