@@ -385,6 +385,16 @@ static void options(void)
     put("d", "hello %a %c\nsecond %d %%\nlast");
     option("banners .");
     SAY("%zd bytes: %s\n", recv(pair[1], received, sizeof received - 1, MSG_DONTWAIT), received);
+    if (pipe(pair) != 0)
+        exit(3);
+    request.fd = pair[1];
+    option("banners .");
+    close(pair[1]);
+    memset(received, 0, sizeof received);
+    SAY("%zd bytes down a pipe: %s\n", read(pair[0], received, sizeof received - 1), received);
+    request.fd = open("banner", O_WRONLY | O_CREAT, 0600);
+    option("banners .");
+    SAY("%ld bytes in a file\n", (long) lseek(request.fd, 0, SEEK_CUR));
 }
 
 static void endings(void)

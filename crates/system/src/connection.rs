@@ -91,10 +91,11 @@ fn read_banner(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(text))
 }
 
-/// Sends a text to the client: all of it, or what the client takes in before the time is over.
+/// Sends a text to the client: all of it, or what the client takes in before the time is over. A client may be at
+/// the other end of a pipe or a terminal instead of a socket; one that is slow is then waited for.
 ///
 /// # Errors
-/// As `send` says, or [`TimedOut`](io::ErrorKind::TimedOut).
+/// As `send` and `write` say, or [`TimedOut`](io::ErrorKind::TimedOut).
 pub fn send(connection: BorrowedFd<'_>, text: &[u8], timeout: Duration) -> io::Result<()> {
     let deadline = Instant::now() + timeout;
     let mut left = text;
@@ -108,6 +109,9 @@ pub fn send(connection: BorrowedFd<'_>, text: &[u8], timeout: Duration) -> io::R
                 let error = io::Error::last_os_error();
                 match error.kind() {
                     io::ErrorKind::Interrupted => {}
+                    _ if error.raw_os_error() == Some(libc::ENOTSOCK) => {
+                        return write(connection, left, deadline);
+                    }
                     io::ErrorKind::WouldBlock => poll::wait(connection, libc::POLLOUT, deadline)?,
                     _ => return Err(error),
                 }
@@ -118,6 +122,55 @@ pub fn send(connection: BorrowedFd<'_>, text: &[u8], timeout: Duration) -> io::R
         }
     }
     Ok(())
+}
+
+/// As [`send`], to what is no socket. A pipe that is ready takes in `PIPE_BUF` bytes without making its writer wait.
+fn write(connection: BorrowedFd<'_>, text: &[u8], deadline: Instant) -> io::Result<()> {
+    let mut left = text;
+    while !left.is_empty() {
+        poll::wait(connection, libc::POLLOUT, deadline)?;
+        let piece = &left[..left.len().min(libc::PIPE_BUF)];
+        // SAFETY: bytes, with their count.
+        let written = without_sigpipe(|| unsafe {
+            libc::write(connection.as_raw_fd(), piece.as_ptr().cast(), piece.len())
+        })?;
+        match usize::try_from(written) {
+            Ok(written) => left = &left[written..],
+            Err(_) => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => {}
+                error if error.kind() == io::ErrorKind::WouldBlock => {}
+                error => return Err(error),
+            },
+        }
+    }
+    Ok(())
+}
+
+/// Runs a system call in a thread that `SIGPIPE` cannot end; what the call raises of it is taken back.
+fn without_sigpipe(call: impl FnOnce() -> isize) -> io::Result<isize> {
+    // SAFETY: sets of signals, each initialised before it is used; `errno` is set again to what the call left.
+    unsafe {
+        let [mut pipe, mut before, mut pending]: [libc::sigset_t; 3] = std::mem::zeroed();
+        libc::sigemptyset(&mut pipe);
+        libc::sigaddset(&mut pipe, libc::SIGPIPE);
+        libc::sigpending(&mut pending);
+        match libc::pthread_sigmask(libc::SIG_BLOCK, &pipe, &mut before) {
+            0 => {}
+            number => return Err(io::Error::from_raw_os_error(number)),
+        }
+        let result = call();
+        let number = *libc::__errno_location();
+        if result < 0 && number == libc::EPIPE && libc::sigismember(&pending, libc::SIGPIPE) == 0 {
+            let at_once = libc::timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            };
+            libc::sigtimedwait(&pipe, std::ptr::null_mut(), &at_once);
+        }
+        libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
+        *libc::__errno_location() = number;
+        Ok(result)
+    }
 }
 
 /// Finds out whether the descriptor is a socket.
@@ -282,6 +335,41 @@ mod tests {
         let (client, server) = pair();
         drop(client);
         assert!(send(server.as_fd(), &vec![0; 10 << 20], BANNER_TIMEOUT).is_err());
+    }
+
+    #[test]
+    fn all_of_a_text_goes_down_a_pipe() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let text: Vec<u8> = (0..300_000u32).map(|n| n as u8).collect();
+        let expected = text.clone();
+        let reader = thread::spawn(move || {
+            let mut found = Vec::new();
+            reader.read_to_end(&mut found).unwrap();
+            found
+        });
+        send(writer.as_fd(), &text, BANNER_TIMEOUT).unwrap();
+        drop(writer);
+        assert!(reader.join().unwrap() == expected);
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_reads_is_given_up() {
+        let (_reader, writer) = io::pipe().unwrap();
+        let error = send(writer.as_fd(), &vec![0; 1 << 20], Duration::from_millis(300)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn a_pipe_without_a_reader_raises_no_signal() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        // As programs have it that know nothing of Rust.
+        // SAFETY: a signal and what to do about it; no other test here raises this one.
+        let before = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+        let error = send(writer.as_fd(), b"text", BANNER_TIMEOUT).unwrap_err();
+        // SAFETY: as above.
+        unsafe { libc::signal(libc::SIGPIPE, before) };
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 
     #[test]

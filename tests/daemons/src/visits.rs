@@ -174,6 +174,7 @@ fn unpacked() -> PathBuf {
 fn shell(script: &str) {
     let done = Command::new("sh")
         .args(["-ec", script])
+        .env("UNPACKED", unpacked())
         .output()
         .expect("sh runs");
     assert!(

@@ -51,6 +51,22 @@ services! {
         refused: "421 Service not available.",
         logged: "",
     };
+    // Without an address of its own it looks the machine's name up, which nobody here knows, and ends.
+    proftpd: Service {
+        prepare: "mkdir -p /srv/ftp; echo served >/srv/ftp/hello; \
+            printf '%s\n' \"ModulePath $UNPACKED/usr/lib/proftpd\" 'LoadModule mod_wrap.c' 'ServerType standalone' \
+                'DefaultServer on' 'DefaultAddress 127.0.0.1' 'UseIPv6 off' 'UseReverseDNS off' 'Port 21' \
+                'User nobody' 'Group nogroup' 'PidFile /run/proftpd.pid' 'ScoreboardFile /run/proftpd.score' \
+                'SyslogLevel debug' 'DelayEngine off' 'WtmpLog off' 'UseFtpUsers off' 'RequireValidShell off' \
+                'TCPAccessFiles /etc/hosts.allow /etc/hosts.deny' '<Anonymous /srv/ftp>' 'User nobody' \
+                'Group nogroup' 'UserAlias anonymous nobody' '</Anonymous>' >/srv/proftpd.conf",
+        daemon: "$UNPACKED/usr/sbin/proftpd --nodaemon --quiet -c /srv/proftpd.conf",
+        port: 21,
+        client: "curl -sv --no-progress-meter ftp://$SERVER/hello 2>&1 | grep -E '^served|^< 5'",
+        served: "served",
+        refused: "530 Access denied",
+        logged: "refused connection from",
+    };
     stunnel: Service {
         prepare: "openssl req -x509 -newkey rsa:2048 -nodes -keyout /srv/key -out /srv/cert -subj /CN=x -days 2 \
                 2>/dev/null; \
@@ -72,14 +88,15 @@ services! {
         refused: "closed",
         logged: "refus",
     };
-    // Services that it runs itself, it does not guard.
+    // It asks libwrap about what it starts, and about no service that it runs itself: of those, `echo`.
     openbsd_inetd: Service {
-        prepare: "echo '2001 stream tcp nowait root /bin/echo service served' >/srv/inetd.conf",
+        prepare: "printf '%s\n' '2001 stream tcp nowait root /bin/echo service served' \
+            'echo stream tcp nowait root internal' >/srv/inetd.conf",
         daemon: "/usr/sbin/inetd -i -l /srv/inetd.conf",
         port: 2001,
-        client: read!(2001),
-        served: "served",
-        refused: "closed",
+        client: "echo echoed | socat -t5 - TCP:$SERVER:7; socat -t5 -u TCP:$SERVER:2001 -; echo closed",
+        served: "echoed\nserved\nclosed",
+        refused: "echoed\nclosed",
         logged: "refuse",
     };
     xinetd: Service {
