@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 
 use daemons_tests::{Whose, said, source};
@@ -113,4 +114,55 @@ fn structures_and_constants_are_laid_out_as_in_the_header_of_the_reference() {
         assert_eq!(ours, layout(Whose::Reference, flags));
         assert!(ours.lines().count() > 30, "{ours}");
     }
+}
+
+/// What `abidiff` has against the second in place of the first: nothing, or its report.
+fn differences(first: &Path, second: &Path) -> Option<String> {
+    let done = Command::new("abidiff")
+        .args([first, second])
+        .output()
+        .expect("abidiff runs");
+    let report = String::from_utf8_lossy(&done.stdout).into_owned();
+    match done.status.code() {
+        Some(0) => None,
+        // Bit 2: something has changed. Bits 0 and 1: it could not be found out.
+        Some(code) if code & 3 == 0 => Some(report),
+        _ => panic!(
+            "{}: {report}{}",
+            done.status,
+            String::from_utf8_lossy(&done.stderr)
+        ),
+    }
+}
+
+/// The libraries have no debugging information: of them, `abidiff` sees the symbols. It sees the types in a
+/// library made of nothing but what a header declares.
+#[test]
+fn abidiff_finds_nothing_changed() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let declared = |whose: Whose, name: &str, flag: &str| {
+        let library = directory.path().join(name);
+        said(
+            Command::new("cc")
+                .args(["-g", "-shared", "-fPIC", "-D", flag, "-I"])
+                .arg(whose.include())
+                .arg("-o")
+                .arg(&library)
+                .arg(source("types.c")),
+        );
+        library
+    };
+    let [four, six] = ["IPV4", "INET6"].map(|flag| {
+        let reference = declared(Whose::Reference, &format!("reference-{flag}.so"), flag);
+        let ours = declared(Whose::Ours, &format!("ours-{flag}.so"), flag);
+        assert_eq!(differences(&reference, &ours), None);
+        ours
+    });
+    // Where there is a difference, it is seen.
+    let report = differences(&four, &six).expect("a difference");
+    assert!(report.contains("sockaddr_in* sin"), "{report}");
+    assert_eq!(
+        differences(&Whose::Reference.shared(), &Whose::Ours.shared()),
+        None
+    );
 }
