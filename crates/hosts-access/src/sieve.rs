@@ -131,13 +131,15 @@ fn is_name(text: &Window, at: usize, length: usize) -> bool {
     let (mut bytes, mut chosen) = ([0; LONGEST], [0; LONGEST]);
     bytes.copy_from_slice(&text[at..at + LONGEST]);
     chosen.copy_from_slice(&ONES_THEN_ZEROS[LONGEST - length..2 * LONGEST - length]);
-    // Without branches, so that compilers look at many bytes at once. Signed bytes are compared most easily.
+    // Without branches and over a number of bytes that is plain to see, so that compilers look at many of them at
+    // once. Signed bytes are compared most easily.
     let from = |byte: u8, low: u8| byte.wrapping_sub(low).wrapping_add(0x80).cast_signed();
     let mut others = false;
-    for (byte, chosen) in bytes.into_iter().zip(chosen) {
+    for at in 0..LONGEST {
+        let byte = bytes[at];
         let is_number = (from(byte, b'-') <= from(b'9', b'-')) & (byte != b'/');
         let is_letter = from(byte | 0x20, b'a') <= from(b'z', b'a');
-        others |= (chosen != 0) & !(is_number | is_letter);
+        others |= (chosen[at] != 0) & !(is_number | is_letter);
     }
     !others
 }
