@@ -44,6 +44,21 @@ fn sixteen_threads_are_never_wrong_while_tables_change() {
     assert_eq!(counted, "320000 decisions, 0 wrong\n");
 }
 
+/// Children decide with what they have of their parent, whose threads were deciding, and whose tables change.
+#[test]
+fn children_are_right_whatever_their_parents_threads_were_doing() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| directory.path().join(name);
+    let program = build(directory.path(), "forks");
+    let counted = said(
+        Whose::Ours
+            .command(program)
+            .args([path("allow"), path("deny")])
+            .arg("200"),
+    );
+    assert_eq!(counted, "200 children, 0 wrong\n");
+}
+
 /// Not helgrind or drd: they do not know the locks of Rust's library, which are not the C library's.
 #[test]
 fn threads_under_memcheck() {
