@@ -8,6 +8,7 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,8 @@ use hosts_access::expand::client_info;
 use hosts_access::policy::{Compiled, Policy};
 use hosts_access::source::FileId;
 use hosts_access::{
-    Decision, Diagnostic, Effect, Host, Outcome, Place, Request, Side, TableKind, Tables, UNKNOWN, Verdict,
+    Decision, Diagnostic, Effect, Host, Outcome, Place, Reason, Request, Side, TableKind, Tables, UNKNOWN,
+    Verdict,
 };
 use system::endpoints::{Endpoint, Endpoints};
 use system::host::SocketHost;
@@ -30,47 +32,100 @@ use crate::rules;
 #[derive(Debug)]
 pub(crate) struct Rules {
     policy: Policy,
-    /// The tables that `policy` was last seen with.
-    seen: Mutex<(Weak<Compiled>, [State; 2])>,
+    /// Without one of these nobody is let in.
+    required: Vec<PathBuf>,
+    seen: Mutex<Seen>,
     /// What the rules call the program.
     pub daemon: Vec<u8>,
     pub names: Names,
     pub log: Log,
 }
 
+/// What `policy` was last seen with.
+#[derive(Debug)]
+struct Seen {
+    compiled: Weak<Compiled>,
+    tables: [State; 2],
+    /// What is required and was not there, as the log has been told.
+    gone: Option<PathBuf>,
+}
+
 /// What can be seen of a table without reading it.
 type State = Result<FileId, ErrorKind>;
 
 impl Rules {
-    pub(crate) fn new(tables: Tables, daemon: Vec<u8>, log: Log) -> Self {
+    pub(crate) fn new(tables: Tables, required: Vec<PathBuf>, daemon: Vec<u8>, log: Log) -> Self {
         let state = states(&tables);
         let policy = Policy::new(tables);
         Rules {
-            seen: Mutex::new((Arc::downgrade(&policy.current()), state)),
+            seen: Mutex::new(Seen {
+                compiled: Arc::downgrade(&policy.current()),
+                tables: state,
+                gone: None,
+            }),
             policy,
+            required,
             daemon,
             names: Names::default(),
             log,
         }
     }
 
-    /// The rules as they are now. When they are other ones than before, what is wrong with them is logged.
-    fn current(&self) -> Arc<Compiled> {
-        let current = self.policy.current();
+    fn decide(&self, request: &mut Request<'_>) -> Decision {
+        match self.current() {
+            Some(rules) => rules.decide(request),
+            None => Decision {
+                verdict: Verdict::Denied,
+                reason: Reason::TableError,
+                rule: None,
+                effects: Vec::new(),
+                severity: None,
+            },
+        }
+    }
+
+    /// The rules as they are now, or nothing without what is required. When they are other ones than before,
+    /// what is wrong with them is logged.
+    fn current(&self) -> Option<Arc<Compiled>> {
+        let mut current = self.policy.current();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.0.as_ptr() != Arc::as_ptr(&current) {
-            seen.0 = Arc::downgrade(&current);
+        if seen.compiled.as_ptr() != Arc::as_ptr(&current) {
             // A table that cannot be read is tried again each time, and is no other one for that.
             let state = states(self.policy.tables());
-            if seen.1 != state {
-                seen.1 = state;
+            if seen.tables != state {
+                seen.tables = state;
                 self.log.tables_changed();
                 for problem in rules::unfit(self.policy.tables(), &self.daemon) {
                     self.log.diagnostic(&problem);
                 }
             }
+            // A table that was missing when it was read may have been there again when it was looked at.
+            current = self.policy.current();
+            seen.compiled = Arc::downgrade(&current);
         }
-        current
+        // Where both tables are, so is what holds them.
+        let gone = match seen.tables.iter().all(Result::is_ok) {
+            true => None,
+            false => self.required.iter().find(|path| rules::is_gone(path)),
+        };
+        if gone != seen.gone.as_ref() {
+            self.log_gone(gone, seen.gone.as_ref());
+            seen.gone = gone.cloned();
+        }
+        gone.is_none().then_some(current)
+    }
+
+    fn log_gone(&self, gone: Option<&PathBuf>, before: Option<&PathBuf>) {
+        if let Some(path) = gone {
+            let line = format!(
+                "error: {} is gone: nobody is let in until it is back",
+                path.display()
+            );
+            self.log.line(syslog::ERR, line.as_bytes());
+        } else if let Some(path) = before {
+            let line = format!("{} is back, and its rules hold", path.display());
+            self.log.line(syslog::WARNING, line.as_bytes());
+        }
     }
 }
 
@@ -152,7 +207,7 @@ pub(crate) fn at_once(rules: &Rules, question: Question<'_>) -> Result<Answer, W
         diagnostics: Vec::new(),
     };
     let mut request = request(&mut host, rules, &question);
-    let decision = rules.current().decide(&mut request);
+    let decision = rules.decide(&mut request);
     let client = client_info(&mut request);
     let name = request.looked_up_name(Side::Client).map(<[u8]>::to_vec);
     drop(request);
@@ -183,7 +238,7 @@ pub(crate) fn with_lookups(rules: &Rules, question: Question<'_>) -> Answer {
         times: Times::default(),
     };
     let mut request = request(&mut host, rules, &question);
-    let decision = rules.current().decide(&mut request);
+    let decision = rules.decide(&mut request);
     let client = client_info(&mut request);
     let name = request.looked_up_name(Side::Client).map(<[u8]>::to_vec);
     let user = request.looked_up_user().map(<[u8]>::to_vec);

@@ -221,7 +221,12 @@ fn guard(options: &Options, socket: &UnixStream) -> Result<impl FnOnce() + use<>
         let line = "warning: io_uring is allowed: connections accepted through it are not guarded";
         log.line(system::syslog::WARNING, line.as_bytes());
     }
-    let rules = Arc::new(Rules::new(options.tables.clone(), options.name.clone(), log));
+    let rules = Arc::new(Rules::new(
+        options.tables.clone(),
+        options.required.clone(),
+        options.name.clone(),
+        log,
+    ));
     // SAFETY: plain data, and a call that only asks.
     let descriptors = unsafe {
         let mut limit: libc::rlimit = zeroed();

@@ -26,6 +26,7 @@ mod wake;
 
 use std::ffi::OsString;
 use std::fmt;
+use std::path::{PathBuf, absolute};
 
 use hosts_access::Tables;
 use hosts_access::decide::reason;
@@ -41,6 +42,7 @@ pub use log::Format;
 ///     arguments: vec!["-m".into(), "http.server".into()],
 ///     name: b"www".to_vec(),
 ///     tables: hosts_access::Tables::default(),
+///     required: Vec::new(),
 ///     log: Format::Json,
 ///     io_uring: false,
 ///     user_namespace: false,
@@ -57,6 +59,9 @@ pub struct Options {
     pub name: Vec<u8>,
     /// The rules.
     pub tables: Tables,
+    /// The directory or the files that the rules were said to be in. A missing table is an empty one, but
+    /// without one of these nobody is let in.
+    pub required: Vec<PathBuf>,
     /// Where decisions are logged.
     pub log: Format,
     /// Lets the program use io_uring, through which it can accept unguarded connections.
@@ -96,6 +101,14 @@ pub fn run(mut options: Options) -> Problem {
     match launch::absolute(&options.tables) {
         Ok(tables) => options.tables = tables,
         Err(error) => return Problem::new(reason(&error)),
+    }
+    // The guard has a directory of its own.
+    match options.required.iter().map(absolute).collect() {
+        Ok(required) => options.required = required,
+        Err(error) => return Problem::new(reason(&error)),
+    }
+    if let Some(path) = options.required.iter().find(|path| rules::is_gone(path)) {
+        return Problem::new(format!("{}: no such file or directory", path.display()));
     }
     let unfit = rules::unfit(&options.tables, &options.name);
     if !unfit.is_empty() {

@@ -3,6 +3,7 @@
 //! `setenv`, `umask`, `nice`, `user` and `group` (hosts_options(5)) act on the process that becomes the
 //! service. A guarded server is a process of its own. Such a rule is reported before any client meets it.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use hosts_access::document::{Content, Document, content};
@@ -10,6 +11,12 @@ use hosts_access::source::{self, Contents};
 use hosts_access::syntax::option::Keyword;
 use hosts_access::syntax::pattern::{DaemonPattern, Service, StringPattern};
 use hosts_access::{Diagnostic, Kind, Place, TableKind, Tables};
+
+/// Is there nothing by this name? What is there and cannot be read is another matter, and the engine's.
+pub(crate) fn is_gone(path: &Path) -> bool {
+    let gone = |error: std::io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+    std::fs::metadata(path).is_err_and(gone)
+}
 
 /// What is said of such an option.
 pub(crate) fn cannot_act(option: &str) -> Vec<u8> {

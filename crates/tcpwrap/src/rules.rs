@@ -60,6 +60,12 @@ impl Rules {
         Ok(tables)
     }
 
+    /// The directory or the files that were named.
+    pub fn named(&self) -> Vec<PathBuf> {
+        let named = [&self.rules, &self.allow, &self.deny];
+        named.into_iter().flatten().cloned().collect()
+    }
+
     /// Were they named, rather than left to be the usual ones?
     pub fn are_named(&self) -> bool {
         self.rules.is_some() || self.allow.is_some() || self.deny.is_some()

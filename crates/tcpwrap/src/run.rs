@@ -58,6 +58,7 @@ pub fn run(args: Args) -> ExitCode {
         Ok(tables) => tables,
         Err(problem) => return fail(&problem, 125),
     };
+    let required = args.rules.named();
     let mut command = args.command.into_iter();
     let program = command.next().unwrap_or_default();
     let name = match args.name {
@@ -72,6 +73,7 @@ pub fn run(args: Args) -> ExitCode {
         arguments: command.collect(),
         name: name.as_bytes().to_vec(),
         tables,
+        required,
         log: match args.log {
             None => Format::Syslog,
             Some(LogFormat::Text) => Format::Text,

@@ -153,10 +153,28 @@ fn tables_that_vanish_or_break() {
         let daemon = server(&guarded, JSON, "edges");
         assert!(greeted(FRIEND) && !greeted(STRANGER));
         // No tables, no rules: that is what the language says.
-        fs::rename("/srv/rules", "/srv/away").expect("ours");
-        assert!(greeted(STRANGER));
-        fs::rename("/srv/away", "/srv/rules").expect("ours");
+        for table in ["hosts.allow", "hosts.deny"] {
+            fs::rename(format!("/srv/rules/{table}"), format!("/srv/{table}")).expect("ours");
+        }
+        assert!(greeted(FRIEND) && greeted(STRANGER));
+        for table in ["hosts.allow", "hosts.deny"] {
+            fs::rename(format!("/srv/{table}"), format!("/srv/rules/{table}")).expect("ours");
+        }
         assert!(greeted(FRIEND) && !greeted(STRANGER));
+        // Without the directory that was named nobody is let in, which is said once, as is its return.
+        fs::rename("/srv/rules", "/srv/away").expect("ours");
+        for _ in 0..3 {
+            assert!(!greeted(FRIEND) && !greeted(STRANGER));
+        }
+        fs::rename("/srv/away", "/srv/rules").expect("ours");
+        for _ in 0..3 {
+            assert!(greeted(FRIEND) && !greeted(STRANGER));
+        }
+        daemon.wait_for("/srv/rules is back");
+        for said in ["/srv/rules is gone: nobody is let in", "/srv/rules is back"] {
+            let output = daemon.output();
+            assert_eq!(output.matches(said).count(), 1, "{output}");
+        }
         // A deny table without its last newline is in error from there on.
         guarded.rules("ALL: 192.0.2.1\n", "nobody: 10.0.0.1");
         for _ in 0..5 {
