@@ -28,6 +28,10 @@ const ROOM: u64 = 1024;
 /// Descriptors the guard needs besides: threads of the program, lookups, the log.
 const SPARE: u64 = 700;
 
+/// Descriptors without which it can do nothing: the program takes some numbers before it can be guarded, the
+/// guard its own, and those of one connection.
+const LEAST: u64 = 32;
+
 /// What the guard's process reads from this one's memory to find out whether it may.
 static PROBE: [u8; 8] = *b"tcpwrap\0";
 
@@ -54,6 +58,13 @@ pub(crate) fn launch(options: Options) -> Problem {
 fn prepare(options: &Options) -> Result<(), Problem> {
     let problem =
         |what: &'static str| move |error: io::Error| Problem::new(format!("{what}: {}", reason(&error)));
+    let limit = descriptor_limit();
+    if limit.rlim_max < LEAST {
+        return Err(Problem::new(format!(
+            "a limit of {} open files (ulimit -n) is too low for the guard, which needs {LEAST} or more",
+            limit.rlim_max
+        )));
+    }
     let (mut ours, theirs) = UnixStream::pair().map_err(problem("cannot make a socket"))?;
     let guard = fork_guard(options, theirs, ours.as_raw_fd()).map_err(problem("cannot start the guard"))?;
     if options.user_namespace {
@@ -85,6 +96,15 @@ fn prepare(options: &Options) -> Result<(), Problem> {
 
 /// From `linux/prctl.h`: the four letters `Yama`.
 const PR_SET_PTRACER: libc::c_int = 0x5961_6d61;
+
+fn descriptor_limit() -> libc::rlimit {
+    // SAFETY: plain data, and a call that only asks.
+    unsafe {
+        let mut limit: libc::rlimit = zeroed();
+        libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
+        limit
+    }
+}
 
 /// Forks the guard's process and returns its id.
 fn fork_guard(options: &Options, socket: UnixStream, others: RawFd) -> io::Result<libc::pid_t> {
@@ -227,12 +247,7 @@ fn guard(options: &Options, socket: &UnixStream) -> Result<impl FnOnce() + use<>
         options.name.clone(),
         log,
     ));
-    // SAFETY: plain data, and a call that only asks.
-    let descriptors = unsafe {
-        let mut limit: libc::rlimit = zeroed();
-        libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
-        limit.rlim_cur
-    };
+    let descriptors = descriptor_limit().rlim_cur;
     let room = descriptors.saturating_sub(SPARE).max(descriptors / 4).min(ROOM) as usize;
     let mut guard =
         Guard::new(notifications, Arc::clone(&rules), room).map_err(say("cannot start the guard"))?;

@@ -422,3 +422,21 @@ fn many_connections_that_go_before_they_are_accepted() {
         assert!(bare.starts_with(b"accepted 50000 "));
     });
 }
+
+#[test]
+fn too_few_descriptors_are_an_error_that_says_so() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        let wrapped = guarded.run("true");
+        for (limit, status) in [("10", 125), ("32", 0)] {
+            let mut command = Command::new("sh");
+            command.args(["-c", "ulimit -n $0; exec \"$@\"", limit]);
+            command.arg(wrapped.get_program()).args(wrapped.get_args());
+            let done = command.output().expect("sh");
+            let text = String::from_utf8_lossy(&done.stderr).into_owned();
+            assert_eq!(done.status.code(), Some(status), "{text}");
+            assert_eq!(text.contains("(ulimit -n) is too low"), status == 125, "{text}");
+            no_guard_left();
+        }
+    });
+}
