@@ -178,6 +178,16 @@ static void evaluations(void)
     SAY("client %s ", eval_client(&request));
     SAY("server %s\n", eval_server(&request));
     show();
+    /* In one line, as programs log it; and a result that was kept while there is another. */
+    request_init(&request, RQ_DAEMON, "d", RQ_USER, "joe", RQ_CLIENT_NAME, "h", RQ_SERVER_NAME, "s", 0);
+    struct sockaddr_in sin = { .sin_family = AF_INET, .sin_port = htons(4711) };
+    char *client = eval_client(&request), *server = eval_server(&request);
+    char *port = eval_port((struct sockaddr *) &sin);
+    SAY("%s to %s, port %s\n", client, server, port);
+    request_set(&request, RQ_USER, "jane", RQ_SERVER_NAME, "t", 0);
+    SAY("%d", eval_client(&request) == client);
+    SAY(" %d\n", eval_server(&request) == server);
+    SAY("%s to %s, port %s\n", client, server, port);
 }
 
 /* What the library finds out from a descriptor, and a number for what is sent by its sink. */

@@ -1,7 +1,7 @@
 //! What is known of a request (hosts_access(3)): the `eval_…` functions, which look up what is missing and
 //! keep it in the structure.
 
-use std::cell::RefCell;
+use std::cell::UnsafeCell;
 use std::ffi::c_char;
 
 use hosts_access::UNKNOWN;
@@ -9,7 +9,7 @@ use hosts_access::request::{is_known_name, is_unknown};
 
 use crate::entry::guard;
 use crate::strings::{bytes, c_bytes, put};
-use crate::structs::{HostInfo, RequestInfo, wrap_call_rfc931};
+use crate::structs::{HostInfo, RequestInfo, STRING_LENGTH, wrap_call_rfc931};
 
 /// The user at the client's end.
 ///
@@ -96,7 +96,7 @@ pub unsafe extern "C" fn eval_client(request: *mut RequestInfo) -> *mut c_char {
         if user.is_empty() || is_unknown(user) {
             host
         } else {
-            joined(user, c_bytes(host))
+            keep(Kept::Client, &[user, b"@", c_bytes(host)])
         }
     }
 }
@@ -113,7 +113,7 @@ pub unsafe extern "C" fn eval_server(request: *mut RequestInfo) -> *mut c_char {
         if is_unknown(host) {
             (&raw mut (*request).daemon).cast()
         } else {
-            joined(bytes(&(*request).daemon), host)
+            keep(Kept::Server, &[bytes(&(*request).daemon), b"@", host])
         }
     }
 }
@@ -122,27 +122,38 @@ pub unsafe extern "C" fn eval_server(request: *mut RequestInfo) -> *mut c_char {
 ///
 /// # Safety
 /// `address` is null or points to a socket address as long as its family says. The result lives until this
-/// thread calls a function of this file again.
+/// thread calls the function again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eval_port(address: *mut libc::sockaddr) -> *mut c_char {
     // SAFETY: as the caller promises.
     let port = unsafe { crate::socket::address(address) }.map_or(0, |address| address.port());
-    guard(std::ptr::null_mut(), || keep(port.to_string().into_bytes()))
+    keep(Kept::Port, &[port.to_string().as_bytes()])
 }
 
-fn joined(left: &[u8], right: &[u8]) -> *mut c_char {
-    guard(std::ptr::null_mut(), || keep([left, b"@", right].concat()))
+/// Whose text is kept. A log line may name the client, the server and a port at once.
+#[derive(Debug, Clone, Copy)]
+enum Kept {
+    Client,
+    Server,
+    Port,
 }
 
-/// Keeps a text for the caller of this thread.
-fn keep(mut text: Vec<u8>) -> *mut c_char {
+/// Room for a user or service, `@`, a host and the final NUL.
+const ROOM: usize = 2 * STRING_LENGTH;
+
+/// Keeps a text for the caller of this thread, always in the same place, so that what was handed out earlier
+/// changes and is never gone.
+fn keep(place: Kept, text: &[&[u8]]) -> *mut c_char {
     thread_local! {
-        static KEPT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        static KEPT: UnsafeCell<[[c_char; ROOM]; 3]> = const { UnsafeCell::new([[0; ROOM]; 3]) };
     }
-    text.push(0);
-    KEPT.with(|kept| {
-        let mut kept = kept.borrow_mut();
-        *kept = text;
-        kept.as_mut_ptr().cast()
+    guard(std::ptr::null_mut(), || {
+        let text = text.concat();
+        KEPT.with(|kept| {
+            // SAFETY: this thread's own, and no reference to it outlives this function.
+            let kept = unsafe { &mut (*kept.get())[place as usize] };
+            put(kept, &text);
+            kept.as_mut_ptr()
+        })
     })
 }
