@@ -8,7 +8,7 @@
 //! A connection costs the guard about twenty system calls, and little else; each one more is seen in
 //! `cargo xtask bench run`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use system::syslog;
 
 use crate::accept::{self, Listener};
-use crate::call::{Epoll, errno};
+use crate::call::{Epoll, errno, is_exhausted};
 use crate::decide::Rules;
 use crate::lookups::Lookups;
 use crate::notify::{Call, Notifications};
@@ -53,6 +53,8 @@ pub(crate) struct Guard {
     pub(crate) wakes: Wakes,
     /// When waiting calls end: the time, the call, the listener.
     pub(crate) deadlines: BTreeSet<(Instant, u64, u64)>,
+    /// Calls whose listener the guard has no descriptor for, and when they fail.
+    pub(crate) hopeless: VecDeque<(Instant, u64)>,
     /// Listeners to go on with.
     pub(crate) again: Vec<u64>,
     /// Commands that have a connection.
@@ -84,6 +86,7 @@ impl Guard {
             listeners: HashMap::new(),
             wakes: Wakes::default(),
             deadlines: BTreeSet::new(),
+            hopeless: VecDeque::new(),
             again: Vec::new(),
             children: HashMap::new(),
             room,
@@ -134,8 +137,9 @@ impl Guard {
         let now = Instant::now();
         let patience = (self.held > self.lookups.undecided()).then_some(now + Duration::from_secs(1));
         let deadline = self.deadlines.first().map(|(time, ..)| *time);
+        let hopeless = self.hopeless.front().map(|(time, _)| *time);
         let retry = self.is_full.then_some(now + HELD);
-        match [deadline, patience, retry].into_iter().flatten().min() {
+        match [deadline, hopeless, patience, retry].into_iter().flatten().min() {
             // Rounded up, so that the last fraction is not spent spinning.
             Some(time) => {
                 i32::try_from(time.saturating_duration_since(now).as_millis() + 1).unwrap_or(i32::MAX)
@@ -155,8 +159,7 @@ impl Guard {
                     libc::EBADF => fail(self, libc::EBADF),
                     libc::EMFILE | libc::ENFILE => {
                         self.complain(&call, &error);
-                        // What programs try again after.
-                        fail(self, libc::ECONNABORTED);
+                        self.hopeless.push_back((Instant::now() + HELD, call.id));
                     }
                     errno => {
                         self.complain(&call, &error);
@@ -202,25 +205,28 @@ impl Guard {
 
     /// The thread that called, and the socket it accepts from.
     fn reach(&mut self, call: &Call) -> io::Result<(Rc<Task>, OwnedFd)> {
-        for _ in 0..2 {
+        let mut again = true;
+        loop {
             let known = self.tasks.has(call.thread);
             let reached = self
                 .tasks
                 .get(call.thread)
                 .and_then(|task| Ok((Rc::clone(&task), task.descriptor(call.fd)?)));
             match reached {
-                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => self.tasks.forget(call.thread),
-                Err(error) if error.raw_os_error() == Some(libc::EMFILE) => self.tasks.clear(),
+                Err(error) if again && error.raw_os_error() == Some(libc::ESRCH) => {
+                    self.tasks.forget(call.thread);
+                }
+                Err(error) if again && is_exhausted(&error) => self.tasks.clear(),
                 Err(error) => return Err(error),
                 // The number may have passed to another thread before we opened it.
                 Ok(_) if !known && !self.notifications.is_waiting(call.id) => {
                     self.tasks.forget(call.thread);
-                    break;
+                    return Err(io::Error::from_raw_os_error(libc::ESRCH));
                 }
                 Ok(reached) => return Ok(reached),
             }
+            again = false;
         }
-        Err(io::Error::from_raw_os_error(libc::ESRCH))
     }
 
     fn make_room_for_listener(&mut self, cookie: u64) {

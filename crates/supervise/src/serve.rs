@@ -5,11 +5,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
 use crate::accept::{self, Accepted, Listener};
-use crate::call::{errno, option, owned};
+use crate::call::{errno, is_exhausted, option, owned};
 use crate::decide::{self, Answer};
 use crate::guard::{CHILD, Guard};
 use crate::lookups::Job;
-use crate::notify::is_gone;
+use crate::notify::{Call, is_gone};
 use crate::queue::{Ready, Waiter};
 
 /// How many refused connections are taken out of a backlog before others get their turn.
@@ -47,8 +47,17 @@ impl Guard {
         let Some(queue) = self.listeners.get(&cookie) else {
             return;
         };
+        let mut exhausted = None;
         let listener = queue.waiting.iter().find_map(|waiter| {
-            let fd = waiter.task.descriptor(waiter.call.fd).ok()?;
+            let fd = match waiter.task.descriptor(waiter.call.fd) {
+                Ok(fd) => fd,
+                Err(error) => {
+                    if is_exhausted(&error) {
+                        exhausted = Some((waiter.call, error));
+                    }
+                    return None;
+                }
+            };
             let same = accept::cookie(fd.as_fd()).is_ok_and(|found| found == cookie);
             same.then_some(Listener {
                 fd,
@@ -57,6 +66,9 @@ impl Guard {
                 readable,
             })
         });
+        if let (None, Some((call, error))) = (&listener, exhausted) {
+            return self.without_descriptors(cookie, &call, &error);
+        }
         self.serve(cookie, listener);
     }
 
@@ -116,10 +128,8 @@ impl Guard {
             let connection = match accept::accept(listener, nonblocking, call.address != 0, &self.watchdog) {
                 Ok(Some(connection)) => connection,
                 Ok(None) => return Taken::Nothing,
-                Err(error) if matches!(errno(&error), libc::EMFILE | libc::ENFILE) => {
-                    // Ours, not the program's.
-                    self.tasks.clear();
-                    self.complain(&call, &error);
+                Err(error) if is_exhausted(&error) => {
+                    self.without_descriptors(cookie, &call, &error);
                     return Taken::Full;
                 }
                 Err(error) => return Taken::Failed(errno(&error)),
@@ -157,6 +167,14 @@ impl Guard {
             *passed_over = true;
         }
         Taken::Later
+    }
+
+    /// The guard, not the program, has no descriptor left: it goes on with the listener in a while.
+    fn without_descriptors(&mut self, cookie: u64, call: &Call, error: &io::Error) {
+        self.tasks.clear();
+        self.complain(call, error);
+        self.queue(cookie).full = true;
+        self.is_full = true;
     }
 
     /// A wake-up for `target` came to a listener: what is ready there is handed out here, since the kernel

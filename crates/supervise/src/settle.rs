@@ -111,6 +111,14 @@ impl Guard {
                 }
             }
         }
+        while let Some((time, id)) = self.hopeless.pop_front() {
+            if time > now {
+                self.hopeless.push_front((time, id));
+                break;
+            }
+            // What programs try again after.
+            self.notifications.fail(id, libc::ECONNABORTED);
+        }
         if self.held > self.lookups.undecided() {
             let mut expired = 0;
             for queue in self.listeners.values_mut() {

@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use system::syslog;
 
 use crate::accept::local_address;
-use crate::call::{check, is_readable, option, owned};
+use crate::call::{check, is_exhausted, is_readable, option, owned};
 use crate::guard::{Guard, WAKE};
 
 /// Opens the network namespace of a socket; from `linux/sockios.h`.
@@ -153,6 +153,12 @@ impl Guard {
         if let Err(error) = sent {
             if error.kind() == io::ErrorKind::ConnectionRefused {
                 return self.nobody_listens(cookie);
+            }
+            if is_exhausted(&error) {
+                // Again when there is room, with the rest that waits for it.
+                self.queue(cookie).full = true;
+                self.is_full = true;
+                return;
             }
             let reason = hosts_access::decide::reason(&error);
             let line = format!("warning: cannot connect to {address} to wake the program: {reason}");

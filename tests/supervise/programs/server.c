@@ -20,6 +20,8 @@
 #include <unistd.h>
 
 static int listener;
+// Goes on after ECONNABORTED, as programs should.
+static int patient;
 
 static void serve(int fd) {
     char rest[256];
@@ -51,7 +53,11 @@ static void epolled(unsigned events) {
         for (int i = 0; i < count; i++) {
             int fd = all[i].data.fd;
             if (fd == listener) {
-                while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
+                while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0 ||
+                       (patient && errno == ECONNABORTED)) {
+                    if (fd < 0) {
+                        continue;
+                    }
                     if (write(fd, "hello\n", 6) < 0) {
                         close(fd);
                         continue;
@@ -109,6 +115,7 @@ int main(int count, char **arguments) {
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
+    patient = count > 3;
     const char *how = arguments[1];
     // Port 0: the listener is standard input.
     listener = atoi(arguments[2]) ? socket(AF_INET, SOCK_STREAM, 0) : 0;

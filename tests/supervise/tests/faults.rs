@@ -334,9 +334,46 @@ fn memory(process: u32) -> u64 {
         .expect("a number")
 }
 
-/// With `TCPWRAP_SOAK` set to a number of seconds, for that long; a test may take two minutes, so longer ones
-/// are started by hand: `TCPWRAP_TEST_ALONE=a_storm_leaves_nothing_behind unshare --mount --net --pid --fork
-/// --kill-child --mount-proc TEST-PROGRAM a_storm_leaves_nothing_behind --exact --nocapture`, status 42.
+/// The guard has no descriptors left: nobody is lost, nobody gets past it, and it goes on as soon as it can.
+#[test]
+fn a_guard_without_descriptors() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        for how in ["threads", "levels", "edges", "poll"] {
+            let program = guarded.c_program("server", &[]);
+            let mut command = guarded.run(program);
+            let daemon = Daemon::start(command.args([how, &PORT.to_string(), "patient"]));
+            machine.wait_for_port(&format!("192.0.2.1:{PORT}"));
+            assert!(greeted(FRIEND) && !greeted(STRANGER), "{how}");
+            let [guard] = guards()[..] else {
+                panic!("one guard");
+            };
+            let limit = |most: usize| {
+                let guard = guard.to_string();
+                let most = format!("--nofile={most}:");
+                supervise_tests::run(Command::new("prlimit").args(["--pid", &guard, &most]));
+            };
+            let open = descriptors(guard);
+            for most in [open, open / 2, 0] {
+                limit(most);
+                // Fewer than the server has threads, which each stay with a client.
+                let clients: Vec<_> = (0..12)
+                    .map(|n| connect(if n % 2 == 0 { FRIEND } else { STRANGER }, PORT).expect("a handshake"))
+                    .collect();
+                std::thread::sleep(Duration::from_millis(100));
+                limit(1000);
+                for (n, client) in clients.into_iter().enumerate() {
+                    let answer = if n % 2 == 0 { "hello\n" } else { "" };
+                    assert_eq!(hello(&client), answer, "{how} {most} {n}: {}", daemon.output());
+                }
+            }
+            daemon.wait_for("Too many open files");
+            assert!(greeted(FRIEND) && !greeted(STRANGER), "{how}");
+            stop(daemon);
+        }
+    });
+}
+
 /// A process outside accepts from the same socket, which blocks, and is often faster than the guard.
 #[test]
 fn a_listener_shared_with_somebody_outside() {
@@ -375,6 +412,9 @@ fn a_listener_shared_with_somebody_outside() {
     });
 }
 
+/// With `TCPWRAP_SOAK` set to a number of seconds, for that long; a test may take two minutes, so longer ones
+/// are started by hand: `TCPWRAP_TEST_ALONE=a_storm_leaves_nothing_behind unshare --mount --net --pid --fork
+/// --kill-child --mount-proc TEST-PROGRAM a_storm_leaves_nothing_behind --exact --nocapture`, status 42.
 #[test]
 fn a_storm_leaves_nothing_behind() {
     let seconds = std::env::var("TCPWRAP_SOAK")
