@@ -84,6 +84,8 @@ pub(crate) struct Queue {
     /// A program has called `accept` here when there was nothing to accept: it means to wait there. One that
     /// never does so asks `poll` first, and would be stopped if it had to wait.
     pub is_waited_on: bool,
+    /// A call here has been answered. Until then it may be either.
+    pub is_known: bool,
     /// There was no room for more undecided connections.
     pub full: bool,
     /// Where clients find it.

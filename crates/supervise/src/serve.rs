@@ -213,6 +213,7 @@ impl Guard {
     /// Hands a connection to the first call that takes it, or keeps it.
     fn deliver(&mut self, cookie: u64, connection: Accepted) {
         while let Some(mut waiter) = self.queue(cookie).waiting.pop_front() {
+            self.queue(cookie).is_known = true;
             let id = waiter.call.id;
             match self.give(&mut waiter, &connection) {
                 Given::Done => return,

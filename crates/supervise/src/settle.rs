@@ -16,7 +16,7 @@ use crate::queue::{Queue, State};
 const GRACE: Duration = Duration::from_millis(1);
 /// How long it is held while no connection can be accepted, lest it asks again and again.
 pub(crate) const HELD: Duration = Duration::from_millis(20);
-/// How long a granted connection waits for the program to accept it.
+/// How long a granted connection waits for the program to accept it, and a program's first call for a lookup.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Guard {
@@ -54,12 +54,18 @@ impl Guard {
                 let errno = if blocks { libc::ECONNABORTED } else { libc::EAGAIN };
                 let held = match (full, passed_over && undecided == 1) {
                     (true, _) => HELD,
+                    // It may be the first call of a program that means to wait.
+                    (false, true) if blocks && !queue.is_known => {
+                        let _ = watch(&self.epoll, queue, fd, cookie);
+                        PATIENCE
+                    }
                     (false, true) => GRACE,
                     (false, false) => {
                         self.notifications.fail(id, errno);
                         continue;
                     }
                 };
+                queue.is_known = true;
                 waiter.state = State::Held(Instant::now() + held, errno);
             }
             if let Some((time, _)) = waiter.end() {

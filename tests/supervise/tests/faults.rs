@@ -87,6 +87,33 @@ fn late_names_delay_their_own_clients_only() {
     });
 }
 
+/// The first client is there before the first `accept`, and its name comes late: the call waits as it would
+/// without a guard.
+#[test]
+fn a_late_name_before_the_first_call() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        dns::serve(machine, Some(Duration::from_millis(300)));
+        guarded.rules("ALL: host1.example\n", "ALL: ALL\n");
+        let listener = TcpListener::bind(("0.0.0.0", PORT)).expect("a listener");
+        let program = guarded.c_program("server", &[]);
+        for how in ["fork", "threads", "poll"] {
+            let first = connect(FRIEND, PORT).expect("a handshake");
+            let shared = OwnedFd::from(listener.try_clone().expect("a descriptor"));
+            let mut command = guarded.run(&program);
+            let daemon = Daemon::start(command.args([how, "0"]).stdin(shared));
+            assert_eq!(hello(&first), "hello\n", "{how}: {}", daemon.output());
+            drop(first);
+            assert!(
+                greeted(FRIEND) && !greeted(STRANGER),
+                "{how}: {}",
+                daemon.output()
+            );
+            stop(daemon);
+        }
+    });
+}
+
 #[test]
 fn a_name_server_that_never_answers_holds_up_nobody_else() {
     support::alone(|machine| {
