@@ -439,16 +439,14 @@ fn a_listener_shared_with_somebody_outside() {
     });
 }
 
-/// With `TCPWRAP_SOAK` set to a number of seconds, for that long; a test may take two minutes, so longer ones
-/// are started by hand: `TCPWRAP_TEST_ALONE=a_storm_leaves_nothing_behind unshare --mount --net --pid --fork
-/// --kill-child --mount-proc TEST-PROGRAM a_storm_leaves_nothing_behind --exact --nocapture`, status 42.
+/// For eight seconds, or `TCPWRAP_SOAK` of them; `cargo test … -- --nocapture` shows what was counted.
 #[test]
 fn a_storm_leaves_nothing_behind() {
     let seconds = std::env::var("TCPWRAP_SOAK")
         .ok()
         .and_then(|s| s.parse().ok())
         .unwrap_or(8);
-    support::alone(|machine| {
+    support::alone_for(seconds + 120, |machine| {
         let guarded = Guarded::new(machine);
         guarded.allow("192.0.2.1: keepalive");
         let daemon = server(&guarded, &["--log", "text"], "edges");

@@ -16,7 +16,7 @@ const INSIDE: &str = "TCPWRAP_TEST_ALONE";
 const PASSED: i32 = 42;
 
 /// Seconds after which a test is killed.
-const LIMIT: &str = "120";
+const LIMIT: u64 = 120;
 
 /// Runs the body of the calling test on a [`Machine`] of its own: private network, mounts and process
 /// ids. Everything it starts ends with it, also when it is killed.
@@ -29,6 +29,16 @@ const LIMIT: &str = "120";
 /// When the body does, when this process is not root, and after two minutes.
 #[track_caller]
 pub fn alone(test: impl FnOnce(&Machine)) {
+    alone_for(LIMIT, test);
+}
+
+/// [`alone`] for a test that may take so many seconds.
+///
+/// # Panics
+///
+/// As [`alone`] does.
+#[track_caller]
+pub fn alone_for(seconds: u64, test: impl FnOnce(&Machine)) {
     let name = test_name(type_name_of_val(&test));
     if std::env::var(INSIDE).is_ok_and(|inside| inside == name) {
         let passed = catch_unwind(AssertUnwindSafe(|| test(&Machine::new()))).is_ok();
@@ -39,7 +49,8 @@ pub fn alone(test: impl FnOnce(&Machine)) {
         .args(["--pdeathsig", "KILL"])
         // Tests of `nice` count from 0, however politely they are run.
         .args(["sh", "-c", "renice -n 0 -p $$ >/dev/null; exec \"$@\"", "sh"])
-        .args(["timeout", "--foreground", "--signal=KILL", LIMIT])
+        .args(["timeout", "--foreground", "--signal=KILL"])
+        .arg(seconds.to_string())
         .args(["setpriv", "--pdeathsig", "KILL"])
         .args([
             "unshare",
@@ -61,14 +72,14 @@ pub fn alone(test: impl FnOnce(&Machine)) {
         .env(INSIDE, name)
         .output()
         .expect("setpriv runs");
+    let printed = String::from_utf8_lossy(&done.stdout);
+    let complaints = String::from_utf8_lossy(&done.stderr);
     assert!(
         done.status.code() == Some(PASSED),
-        "{name} ({})
-{}{}",
-        done.status,
-        String::from_utf8_lossy(&done.stdout),
-        String::from_utf8_lossy(&done.stderr)
+        "{name} ({})\n{printed}{complaints}",
+        done.status
     );
+    print!("{printed}");
 }
 
 /// The name of a test, as the test program lists it, from the type of a closure in it.

@@ -28,7 +28,7 @@ mod log;
 mod machine;
 mod programs;
 
-pub use alone::alone;
+pub use alone::{alone, alone_for};
 pub use daemon::Daemon;
 pub use log::{Entry, Log};
 pub use machine::{Machine, Neighbour};
