@@ -10,7 +10,8 @@ use std::time::Instant;
 use benches::nanoseconds;
 use benches::reference::Reference;
 use benches::tables::{STRANGER, addresses, mixed};
-use hosts_access::{Diagnostic, Effect, Host, Outcome, Place, Policy, Request, Side, Tables, UNKNOWN};
+use hosts_access::dry::DryHost;
+use hosts_access::{Policy, Request, Side, Tables, UNKNOWN};
 
 const NAME: &str = "client.example.com";
 
@@ -50,8 +51,8 @@ fn row(
     let theirs = reference.nanoseconds(directory, NAME, rounds, &stranger)? / 1e3;
 
     let tables = Tables::in_directory(directory);
+    let mut host = DryHost::new(UNKNOWN);
     let scan = nanoseconds(|| {
-        let mut host = Nobody;
         let _ = black_box(tables.decide(&mut request(&mut host, STRANGER)));
     }) / 1e3;
 
@@ -76,11 +77,9 @@ fn row(
     };
     let ours = nanoseconds(|| {
         let client = client();
-        let mut host = Nobody;
         let _ = black_box(compiled.decide(&mut request(&mut host, client)));
     }) / 1e3;
     let checked = nanoseconds(|| {
-        let mut host = Nobody;
         let _ = black_box(policy.decide(&mut request(&mut host, STRANGER)));
     }) / 1e3;
     println!(
@@ -93,36 +92,8 @@ fn row(
     Ok(())
 }
 
-fn request<'h>(host: &'h mut Nobody, client: &str) -> Request<'h> {
+fn request<'h>(host: &'h mut DryHost, client: &str) -> Request<'h> {
     Request::new(host, "sshd")
         .known_address(Side::Client, client)
         .known_name(Side::Client, NAME)
-}
-
-/// Knows nothing: what these requests need is set beforehand.
-struct Nobody;
-
-impl Host for Nobody {
-    fn address(&mut self, _side: Side, _at: Option<&Place>) -> Vec<u8> {
-        UNKNOWN.to_vec()
-    }
-    fn name(&mut self, _side: Side, _address: &[u8], _at: Option<&Place>) -> Vec<u8> {
-        UNKNOWN.to_vec()
-    }
-    fn port(&mut self, _side: Side) -> Option<u16> {
-        None
-    }
-    fn user(&mut self, _at: Option<&Place>) -> Vec<u8> {
-        UNKNOWN.to_vec()
-    }
-    fn netgroup(&mut self, _group: &[u8], _host: &[u8]) -> bool {
-        false
-    }
-    fn banner(&mut self, _directory: &[u8], _daemon: &[u8], _at: Option<&Place>) -> Option<Vec<u8>> {
-        None
-    }
-    fn perform(&mut self, _effect: &Effect, _at: Option<&Place>) -> Outcome {
-        Outcome::Done
-    }
-    fn log(&mut self, _diagnostic: &Diagnostic) {}
 }

@@ -11,6 +11,8 @@ pub use visits::{Service, visit};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use support::run;
+
 /// Whose libwrap.so.0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whose {
@@ -78,14 +80,5 @@ pub fn source(name: &str) -> PathBuf {
 /// When it does not.
 #[track_caller]
 pub fn said(command: &mut Command) -> String {
-    let done = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(
-        done.status.success(),
-        "{command:?}: {}\n{}",
-        done.status,
-        String::from_utf8_lossy(&done.stderr)
-    );
-    String::from_utf8_lossy(&done.stdout).into_owned()
+    String::from_utf8_lossy(&run(command).stdout).into_owned()
 }

@@ -7,11 +7,11 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
-use support::{Machine, wait_until};
+use support::{Machine, run, wait_until};
 
 /// The client that rules allow at first.
 pub const FRIEND: &str = "192.0.2.1";
@@ -90,21 +90,6 @@ impl<'m> Guarded<'m> {
 /// A source file of this package's programs.
 pub fn source(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("programs").join(name)
-}
-
-/// Runs a command that must succeed.
-pub fn run(command: &mut Command) -> Output {
-    let done = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(
-        done.status.success(),
-        "{command:?}: {}\n{}{}",
-        done.status,
-        String::from_utf8_lossy(&done.stdout),
-        String::from_utf8_lossy(&done.stderr)
-    );
-    done
 }
 
 /// Connects from an address to a port of this machine.

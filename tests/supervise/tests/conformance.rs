@@ -3,7 +3,8 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use supervise_tests::{Guarded, guards, no_guard_left, run};
+use supervise_tests::{Guarded, guards, no_guard_left};
+use support::run;
 
 /// Who may run programs.
 const NOBODY: u32 = 65534;

@@ -378,7 +378,7 @@ fn a_guard_without_descriptors() {
             let limit = |most: usize| {
                 let guard = guard.to_string();
                 let most = format!("--nofile={most}:");
-                supervise_tests::run(Command::new("prlimit").args(["--pid", &guard, &most]));
+                support::run(Command::new("prlimit").args(["--pid", &guard, &most]));
             };
             let open = descriptors(guard);
             for most in [open, open / 2, 0] {
@@ -476,8 +476,8 @@ fn many_connections_that_go_before_they_are_accepted() {
         let guarded = Guarded::new(machine);
         guarded.rules("ALL: ALL\n", "");
         let program = guarded.c_program("aborts", &[]);
-        let bare = supervise_tests::run(&mut Command::new(&program)).stdout;
-        let watched = supervise_tests::run(
+        let bare = support::run(&mut Command::new(&program)).stdout;
+        let watched = support::run(
             guarded
                 .run_with(&["--log", "text"], &program)
                 .stderr(std::process::Stdio::null()),

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use supervise_tests::{FRIEND, Guarded, STRANGER, descriptors, guards, no_guard_left, run, source, talk};
-use support::{Daemon, packaged};
+use supervise_tests::{FRIEND, Guarded, STRANGER, descriptors, guards, no_guard_left, source, talk};
+use support::{Daemon, packaged, run};
 
 const PORT: u16 = 7000;
 

@@ -32,7 +32,7 @@ pub use alone::{alone, alone_for};
 pub use daemon::Daemon;
 pub use log::{Entry, Log};
 pub use machine::{Machine, Neighbour};
-pub use programs::{library, packaged, program, target};
+pub use programs::{library, packaged, program, run, target};
 
 use std::time::{Duration, Instant};
 

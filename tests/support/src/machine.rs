@@ -4,9 +4,9 @@ use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
-use crate::{Log, wait_until};
+use crate::{Log, run, wait_until};
 
 /// Makes `/etc`, `/run`, `/srv`, `/usr/local` and `/dev` the test's own: `/etc` and `/usr/local` begin as
 /// copies of the real ones, without rule files; the others are empty but for the usual devices.
@@ -145,18 +145,4 @@ fn add_address(ip: &mut Command, address: &str, interface: &str) {
         ip.arg("nodad");
     }
     run(ip);
-}
-
-/// Runs a command that must succeed.
-fn run(command: &mut Command) -> Output {
-    let done = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(
-        done.status.success(),
-        "{command:?}: {}\n{}",
-        done.status,
-        String::from_utf8_lossy(&done.stderr)
-    );
-    done
 }

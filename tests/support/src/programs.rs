@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::Mutex;
 
 /// The directory of the built programs, `target/debug` or `target/release`, as this test was built.
@@ -81,4 +81,24 @@ pub fn packaged(name: &str) -> PathBuf {
         })
         .find(|path| path.exists())
         .unwrap_or_else(|| panic!("{name} is not installed: see tests/*/packages.txt"))
+}
+
+/// Runs a command that must succeed.
+///
+/// # Panics
+///
+/// When it does not; with all it said.
+#[track_caller]
+pub fn run(command: &mut Command) -> Output {
+    let done = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        done.status.success(),
+        "{command:?}: {}\n{}{}",
+        done.status,
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr)
+    );
+    done
 }
