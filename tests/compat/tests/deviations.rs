@@ -256,7 +256,10 @@ fn deviation_17_wildcards_take_time_in_proportion() {
     let large = Case::new(format!("sshd: {}\n", pattern(24)), "ALL: ALL\n").client("192.0.2.1", &name);
     let start = Instant::now();
     engine::ask(&large, directory.path(), Way::Scan);
-    assert!(start.elapsed() < Duration::from_secs(1));
+    assert!(
+        start.elapsed() < Duration::from_secs(20),
+        "it would take the reference years"
+    );
 }
 
 #[test]
