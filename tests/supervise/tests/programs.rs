@@ -1,6 +1,7 @@
 //! Real programs, unmodified: whom the rules allow is served, whom they deny is refused, an edit holds for
 //! the next connection, and nothing is left when the program stops.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -89,6 +90,46 @@ fn nginx_with_three_workers() {
         let guarded = Guarded::new(machine);
         nginx(&guarded, "7000");
         nginx(&guarded, "7000 reuseport");
+    });
+}
+
+/// Processes that accept in turn, and a thread that accepts for the others.
+#[test]
+fn apache_with_each_of_its_process_models() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        let directory = machine.directory().display();
+        for model in ["prefork", "event", "worker"] {
+            let configuration = format!(
+                "ServerRoot {directory}\nServerName test\nListen 7000\nPidFile {directory}/pid\n\
+                 User nobody\nGroup nogroup\nErrorLog /dev/stderr\nDocumentRoot /srv\n\
+                 LoadModule mpm_{model}_module /usr/lib/apache2/modules/mod_mpm_{model}.so\n\
+                 LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so\n"
+            );
+            let file = machine.directory().join("apache.conf");
+            std::fs::write(&file, configuration).expect("ours");
+            let mut command = guarded.run(packaged("apache2"));
+            // It ends its whole process group with itself.
+            command.process_group(0);
+            command.args(["-DFOREGROUND", "-f"]).arg(file);
+            put_to_test(&guarded, &mut command, b"GET / HTTP/1.0\r\n\r\n", "HTTP/1.1 404");
+        }
+    });
+}
+
+#[test]
+fn haproxy_with_two_threads() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        let configuration = "global\n nbthread 2\ndefaults\n mode http\n timeout connect 5s\n timeout client 5s\n \
+                             timeout server 5s\nfrontend test\n bind :7000\n http-request return status 200\n";
+        let file = machine.directory().join("haproxy.cfg");
+        std::fs::write(&file, configuration).expect("ours");
+        for mode in ["-db", "-Ws"] {
+            let mut command = guarded.run(packaged("haproxy"));
+            command.args([mode, "-f"]).arg(&file);
+            put_to_test(&guarded, &mut command, b"GET / HTTP/1.0\r\n\r\n", "HTTP/1.1 200");
+        }
     });
 }
 
