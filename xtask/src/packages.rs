@@ -1,7 +1,8 @@
 //! What the test packages need of the machine: their `packages.txt`.
 //!
 //! Each line names a Debian package to install. `NAME extract` unpacks it in `target/debian` instead, for
-//! packages that conflict with others; `@root` says that the tests run as root. `#` begins a comment.
+//! packages that conflict with others, and installs the libraries it depends on; `@root` says that the tests
+//! run as root. `#` begins a comment.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -116,9 +117,14 @@ pub fn provide(all: &[Needs]) -> Result<()> {
             command(&[sudo, &quiet, arguments].concat())
         };
         run(&mut apt(&["update"]))?;
-        if !install.is_empty() {
+        let libraries: Vec<_> = extract
+            .iter()
+            .map(|name| libraries_of(name))
+            .collect::<Result<_>>()?;
+        let libraries = libraries.iter().flatten().filter(|name| !is_installed(name));
+        let names: Vec<_> = install.into_iter().chain(libraries).map(String::as_str).collect();
+        if !names.is_empty() {
             let _quiet = NoDaemons::new(sudo)?;
-            let names: Vec<_> = install.iter().map(|name| name.as_str()).collect();
             run(&mut apt(&[
                 &["install", "--yes", "--no-install-recommends"],
                 &names[..],
@@ -130,6 +136,18 @@ pub fn provide(all: &[Needs]) -> Result<()> {
         unpack(name)?;
     }
     Ok(())
+}
+
+/// The libraries a package depends on, as this release of Debian names them.
+fn libraries_of(name: &str) -> Result<Vec<String>> {
+    let depends = read(Command::new("apt-cache").args(["depends", "--important", name]))?;
+    // A bar stands before an alternative, angle brackets around what other packages provide.
+    let wanted = |line: &str| line.strip_prefix("  Depends: ").map(str::to_owned);
+    Ok(depends
+        .lines()
+        .filter_map(wanted)
+        .filter(|name| name.starts_with("lib"))
+        .collect())
 }
 
 /// Downloads a package and unpacks it in `target/debian`. Needs nobody's leave.
