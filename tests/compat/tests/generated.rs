@@ -3,7 +3,7 @@
 //! `COMPAT_CASES` sets how many, `COMPAT_FIRST` where to start.
 
 use compat_tests::engine::{self, Way};
-use compat_tests::reference::{Driver, comparable};
+use compat_tests::reference::{Driver, comparable, has_no_say};
 use compat_tests::{Case, generate};
 
 fn number(variable: &str, default: u64) -> u64 {
@@ -24,6 +24,9 @@ fn reference_and_engine_agree_on_every_generated_case() {
     let expected = driver.ask(&cases);
     let mut differences = 0;
     for (number, (case, expected)) in cases.iter().zip(&expected).enumerate() {
+        if has_no_say(expected) {
+            continue;
+        }
         let expected = comparable(expected);
         for way in [Way::Scan, Way::Policy] {
             let found = comparable(&engine::ask(case, directory.path(), way));

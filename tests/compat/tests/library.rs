@@ -4,7 +4,7 @@
 
 #![forbid(unsafe_code)]
 
-use compat_tests::reference::{Driver, comparable};
+use compat_tests::reference::{Driver, comparable, has_no_say};
 use compat_tests::{Case, generate};
 
 /// An answer without commands that decide or take over: here they are run, not seen. Their effect on the
@@ -56,7 +56,7 @@ fn the_library_answers_as_the_reference() {
     let found = ours.ask(&cases);
     let mut differences = 0;
     for ((case, expected), found) in cases.iter().zip(&expected).zip(&found) {
-        if escaped(expected) != seen(found) {
+        if !has_no_say(expected) && escaped(expected) != seen(found) {
             differences += 1;
             if differences <= 10 {
                 println!(

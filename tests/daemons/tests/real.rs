@@ -5,14 +5,21 @@
 
 #![forbid(unsafe_code)]
 
-use daemons_tests::{Service, visit};
+use std::process::Command;
 
-/// A test for each daemon.
+use daemons_tests::{Service, said, visit};
+
+/// A test for each daemon; in brackets, whether there is anything to test.
 macro_rules! services {
-    ($($name:ident: $service:expr;)*) => {
+    ($($name:ident $(($works:expr))?: $service:expr;)*) => {
         $(
             #[test]
             fn $name() {
+                $(
+                    if !$works {
+                        return;
+                    }
+                )?
                 support::alone(|machine| visit(machine, &$service));
             }
         )*
@@ -24,6 +31,11 @@ macro_rules! read {
     ($port:literal) => {
         concat!("socat -t5 -u TCP:$SERVER:", $port, " -; echo closed")
     };
+}
+
+/// The version of a Debian package.
+fn version(package: &str) -> String {
+    said(Command::new("dpkg-query").args(["-W", "-f", "${Version}", package]))
 }
 
 services! {
@@ -57,7 +69,8 @@ services! {
             printf '%s\n' \"ModulePath $UNPACKED/usr/lib/proftpd\" 'LoadModule mod_wrap.c' 'ServerType standalone' \
                 'DefaultServer on' 'DefaultAddress 127.0.0.1' 'UseIPv6 off' 'UseReverseDNS off' 'Port 21' \
                 'User nobody' 'Group nogroup' 'PidFile /run/proftpd.pid' 'ScoreboardFile /run/proftpd.score' \
-                'SyslogLevel debug' 'DelayEngine off' 'WtmpLog off' 'UseFtpUsers off' 'RequireValidShell off' \
+                'SyslogLevel debug' '<IfModule mod_delay.c>' 'DelayEngine off' '</IfModule>' \
+                'WtmpLog off' 'UseFtpUsers off' 'RequireValidShell off' \
                 'TCPAccessFiles /etc/hosts.allow /etc/hosts.deny' '<Anonymous /srv/ftp>' 'User nobody' \
                 'Group nogroup' 'UserAlias anonymous nobody' '</Anonymous>' >/srv/proftpd.conf",
         daemon: "$UNPACKED/usr/sbin/proftpd --nodaemon --quiet -c /srv/proftpd.conf",
@@ -119,7 +132,8 @@ services! {
         refused: "Authentication error",
         logged: "connect from",
     };
-    tftpd: Service {
+    // A later one asks for a socket of no family when a request comes, and ends, with either library.
+    tftpd(version("tftpd-hpa").starts_with("5.2+2015")): Service {
         prepare: "mkdir -p /srv/tftp; echo served >/srv/tftp/hello",
         daemon: "/usr/sbin/in.tftpd -L --address 0.0.0.0:69 -s /srv/tftp",
         port: 69,
@@ -138,7 +152,8 @@ services! {
         refused: "refused",
         logged: "denied access by tcpd",
     };
-    dovecot: Service {
+    // Since 2.4 it does not link libwrap.
+    dovecot(version("dovecot-core").contains(":2.3")): Service {
         prepare: "printf '%s\n' 'protocols = imap' 'base_dir = /run/dovecot' 'ssl = no' \
             'import_environment = LD_LIBRARY_PATH' 'login_access_sockets = tcpwrap' \
             'passdb {' 'driver = static' 'args = nopassword=y' '}' \

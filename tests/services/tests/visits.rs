@@ -231,14 +231,17 @@ fn netgroups_are_looked_up_in_the_hosts_own_domain() {
         let domain = std::fs::read_to_string("/proc/sys/kernel/domainname").expect("the NIS domain");
         // A host in no domain is in any.
         let any = if domain.trim() == "(none)" { "served\n" } else { "" };
-        setting.compare(
-            &[
-                ("in", "192.0.2.2", "served\n"),
-                ("out", "192.0.2.3", ""),
-                ("none", "192.0.2.2", ""),
-                ("domain", "192.0.2.2", any),
-            ]
-            .map(visit),
-        );
+        let visits = [
+            ("in", "192.0.2.2", "served\n"),
+            ("out", "192.0.2.3", ""),
+            ("none", "192.0.2.2", ""),
+            ("domain", "192.0.2.2", any),
+        ]
+        .map(visit);
+        if support::reference_knows_netgroups() {
+            setting.compare(&visits);
+        } else {
+            setting.run(Guard::Ours, &visits);
+        }
     });
 }

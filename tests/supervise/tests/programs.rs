@@ -34,17 +34,17 @@ fn check(guarded: &Guarded<'_>, daemon: &mut Daemon, say: &[u8], answer: &str) {
     let [guard] = guards()[..] else {
         panic!("one guard, not {:?}: {}", guards(), daemon.output());
     };
-    assert!(served(FRIEND) && !served(STRANGER), "{}", daemon.output());
+    let both = || assert!(served(FRIEND) && !served(STRANGER), "{}", daemon.output());
+    both();
     let before = descriptors(guard);
-    for _ in 0..10 {
-        assert!(served(FRIEND) && !served(STRANGER), "{}", daemon.output());
-    }
+    (0..20).for_each(|_| both());
     guarded.allow(STRANGER);
     assert!(!served(FRIEND) && served(STRANGER), "{}", daemon.output());
     guarded.allow(FRIEND);
-    assert!(served(FRIEND) && !served(STRANGER), "{}", daemon.output());
+    both();
+    // Two for each thread that has accepted, of which the first visits met some; 40 connections were more.
     assert!(
-        descriptors(guard) <= before + 8,
+        descriptors(guard) <= before + 20,
         "the guard kept {} descriptors, {before} before",
         descriptors(guard)
     );

@@ -32,7 +32,7 @@ pub use alone::{alone, alone_for};
 pub use daemon::Daemon;
 pub use log::{Entry, Log};
 pub use machine::{Machine, Neighbour};
-pub use programs::{library, packaged, program, run, target};
+pub use programs::{NO_NETGROUPS, library, packaged, program, reference_knows_netgroups, run, target};
 
 use std::time::{Duration, Instant};
 

@@ -83,6 +83,27 @@ pub fn packaged(name: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("{name} is not installed: see tests/*/packages.txt"))
 }
 
+/// Can the reference look up netgroups? Since Debian 13 its library is built without; a rule that names one
+/// then matches nobody, and it says so in the log.
+///
+/// # Panics
+///
+/// When it is not installed.
+pub fn reference_knows_netgroups() -> bool {
+    let directories = std::fs::read_dir("/usr/lib").expect("/usr/lib").flatten();
+    let library = directories
+        .map(|entry| entry.path().join("libwrap.so.0"))
+        .find(|path| path.exists())
+        .expect("libwrap0 is installed");
+    let library = std::fs::read(library).expect("a library");
+    !library
+        .windows(NO_NETGROUPS.len())
+        .any(|part| part == NO_NETGROUPS.as_bytes())
+}
+
+/// What the reference says of a rule that names a netgroup, where it cannot look it up.
+pub const NO_NETGROUPS: &str = "netgroup support is disabled";
+
 /// Runs a command that must succeed.
 ///
 /// # Panics

@@ -35,8 +35,20 @@ fn directories(of: &Path) -> Vec<PathBuf> {
         .expect("a directory")
         .map(|entry| entry.expect("an entry").path());
     let mut found: Vec<_> = entries.filter(|path| path.is_dir()).collect();
+    if !support::reference_knows_netgroups() {
+        found.retain(|path| !names_a_netgroup(path));
+    }
     found.sort();
     found
+}
+
+/// Does a table in this directory name a netgroup?
+fn names_a_netgroup(directory: &Path) -> bool {
+    ["hosts.allow", "hosts.deny"].iter().any(|table| {
+        let text = fs::read(directory.join(table)).unwrap_or_default();
+        let mut words = text.split(|byte| byte.is_ascii_whitespace() || b",:".contains(byte));
+        words.any(|word| word.starts_with(b"@") || word.windows(2).any(|pair| pair == b"@@"))
+    })
 }
 
 /// What `check` finds in all these directories, on all processors.
