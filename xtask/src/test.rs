@@ -10,7 +10,7 @@ use crate::dist::{self, Profile};
 use crate::packages::{self, Needs};
 use crate::shell::{Result, as_root, cargo, root, run, succeeds};
 
-/// Runs the tests; `arguments` go to the test runner, and replace the choice of packages.
+/// Runs the tests; `arguments` go to the test runner, and may choose packages.
 pub fn run_tests(arguments: &[String]) -> Result<()> {
     let needs = Needs::all()?;
     packages::provide(&needs)?;
@@ -20,23 +20,29 @@ pub fn run_tests(arguments: &[String]) -> Result<()> {
     run(cargo().args(["build", "--workspace", "--bins"]))?;
     dist::build(Profile::Dev)?;
 
-    let mut choice: Vec<String> = vec!["--workspace".to_owned()];
-    for package in &left_out {
-        choice.extend(["--exclude".to_owned(), package.clone()]);
+    let mut chosen = arguments.to_vec();
+    if !arguments.iter().any(|argument| chooses_packages(argument)) {
+        chosen.push("--workspace".to_owned());
+        for package in left_out {
+            chosen.extend(["--exclude".to_owned(), package]);
+        }
     }
-    let chosen = if arguments.is_empty() {
-        &choice[..]
-    } else {
-        arguments
-    };
-    if !succeeds(cargo().args(["nextest", "--version"])) {
-        return run(runner(&["test"]).args(chosen));
-    }
-    // The other runner leaves the examples in the documentation to this one.
     if arguments.is_empty() {
-        run(runner(&["test", "--doc", "--quiet"]).args(chosen))?;
+        // First, for the last line is to be a count of tests.
+        run(runner(&["test", "--doc", "--quiet"]).args(&chosen))?;
+        chosen.extend(["--lib", "--bins", "--tests"].map(str::to_owned));
     }
-    run(runner(&["nextest", "run", "--no-fail-fast"]).args(chosen))
+    let with = if succeeds(cargo().args(["nextest", "--version"])) {
+        &["nextest", "run", "--no-fail-fast"][..]
+    } else {
+        &["test", "--no-fail-fast"]
+    };
+    run(runner(with).args(chosen))
+}
+
+/// Does an argument for cargo say which packages to test?
+fn chooses_packages(argument: &str) -> bool {
+    argument.starts_with("-p") || argument == "--workspace" || argument.starts_with("--package")
 }
 
 /// Cargo, running tests as root.
