@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use compat_tests::reference::{Driver, comparable};
+use compat_tests::reference::{Driver, comparable, has_no_say};
 use compat_tests::{Case, generate};
 use daemons_tests::Whose;
 
@@ -38,7 +38,7 @@ fn with_plain_controls(answer: &[String]) -> Vec<String> {
 fn both_libraries_say_the_same_in_every_generated_case() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let first = number("COMPAT_FIRST", 100_000);
-    let cases: Vec<Case> = (first..first + number("COMPAT_CASES", 4000))
+    let cases: Vec<Case> = (first..first + number("COMPAT_CASES", 6000))
         .map(generate::case)
         .collect();
     let expected = Driver::new(directory.path()).ask(&cases);
@@ -47,6 +47,9 @@ fn both_libraries_say_the_same_in_every_generated_case() {
         .ask(&cases);
     let mut differences = 0;
     for (number, ((case, expected), found)) in (first..).zip(cases.iter().zip(expected).zip(ours)) {
+        if has_no_say(&expected) {
+            continue;
+        }
         let [expected, found] = [&expected, &found].map(|answer| with_plain_controls(&comparable(answer)));
         if found != expected {
             differences += 1;
