@@ -4,92 +4,13 @@
  *
  * usage: contract DIRECTORY
  */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <syslog.h>
-#include <unistd.h>
-#include <tcpd.h>
-
-int allow_severity = LOG_INFO;
-int deny_severity = LOG_WARNING;
-
-/* Exported, but not in every header. */
-extern char *xgets(char *, int, FILE *);
-extern char *split_at(char *, int);
-extern unsigned long dot_quad_addr(char *);
-extern unsigned long cidr_mask_addr(char *);
-extern char *percent_m(char *, char *);
-extern void fix_options(struct request_info *);
-extern int resident, dry_run, rfc931_timeout;
-extern jmp_buf tcpd_buf;
-
-#define COUNT(array) (sizeof (array) / sizeof *(array))
-#define SAY(...) (printf(__VA_ARGS__), fflush(stdout))
+#include "contract.h"
 
 static char text[512];
-static struct request_info request;
-
-static void logged(int level, const char *format, va_list arguments)
-{
-    SAY("  log %d [", level);
-    vprintf(format, arguments);
-    SAY("]\n");
-}
-
-void __syslog_chk(int level, int flag, const char *format, ...)
-{
-    va_list arguments;
-    (void) flag;
-    va_start(arguments, format);
-    logged(level, format, arguments);
-    va_end(arguments);
-}
-
-void syslog(int level, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    logged(level, format, arguments);
-    va_end(arguments);
-}
-
-void __vsyslog_chk(int level, int flag, const char *format, va_list arguments)
-{
-    (void) flag;
-    logged(level, format, arguments);
-}
-
-void vsyslog(int level, const char *format, va_list arguments)
-{
-    logged(level, format, arguments);
-}
-
-/* The reference waits after a refusal. */
-unsigned int sleep(unsigned int seconds)
-{
-    (void) seconds;
-    return 0;
-}
 
 static char *copy(const char *from)
 {
     return strcpy(text, from);
-}
-
-static void show(void)
-{
-    SAY("  user [%s] daemon [%s] client [%s] [%s] %d server [%s] [%s] %d sink %d methods %d %d\n", request.user,
-        request.daemon, request.client->name, request.client->addr, request.client->sin != NULL,
-        request.server->name, request.server->addr, request.server->sin != NULL, request.sink != NULL,
-        request.hostname != NULL, request.hostaddr != NULL);
 }
 
 static void own_name(struct host_info *host)
@@ -108,27 +29,6 @@ static void own_sink(int fd)
 {
     SAY("  sink %d\n", fd);
 }
-
-static void put(const char *path, const char *contents)
-{
-    FILE *file = fopen(path, "w");
-    fputs(contents, file);
-    fclose(file);
-}
-
-/* Calls in a child, and says how that ends. */
-#define ENDS(call)                                                                                         \
-    do {                                                                                                   \
-        int status;                                                                                        \
-        SAY(" %s\n", #call);                                                                               \
-        if (fork() == 0) {                                                                                 \
-            call;                                                                                          \
-            SAY("  returned\n");                                                                           \
-            _exit(77);                                                                                     \
-        }                                                                                                  \
-        wait(&status);                                                                                     \
-        SAY("  status %x\n", (unsigned) status);                                                           \
-    } while (0)
 
 static void requests(void)
 {
@@ -205,21 +105,6 @@ static void connection(const char *what, int fd)
         request.sink(fd);
         SAY("  left %zd\n", recv(fd, &byte, 1, MSG_DONTWAIT));
     }
-}
-
-static int bound(int family, int type, struct sockaddr_storage *address)
-{
-    socklen_t length = sizeof *address;
-    int fd = socket(family, type, 0);
-    memset(address, 0, sizeof *address);
-    address->ss_family = family;
-    if (family == AF_INET)
-        ((struct sockaddr_in *) address)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    else
-        ((struct sockaddr_in6 *) address)->sin6_addr = in6addr_loopback;
-    bind(fd, (struct sockaddr *) address, sizeof(struct sockaddr_in6));
-    getsockname(fd, (struct sockaddr *) address, &length);
-    return fd;
 }
 
 static void routes(const char *what, int fd)

@@ -88,9 +88,16 @@ pub unsafe extern "C" fn hosts_ctl(
 /// # Safety
 /// The program does not change the paths while they are used.
 unsafe fn paths<'p>() -> [&'p [u8]; 2] {
-    // SAFETY: they point to C strings, as the caller promises.
-    [&hosts_allow_table, &hosts_deny_table].map(|text| unsafe { c_bytes(text.load(Relaxed)) })
+    [&hosts_allow_table, &hosts_deny_table].map(|text| match text.load(Relaxed) {
+        path if path.is_null() => NO_PATH,
+        // SAFETY: they point to C strings, as the caller promises.
+        path => unsafe { c_bytes(path) },
+    })
 }
+
+/// For a table that is a null pointer. That is no empty table: nothing can be opened here, which is logged,
+/// and in the deny table denies.
+const NO_PATH: &[u8] = b"/dev/null/(null)";
 
 /// The tables at these paths.
 fn tables(paths: [&[u8]; 2]) -> Tables {
@@ -139,8 +146,9 @@ pub unsafe fn conclude(request: *mut RequestInfo, decision: &Decision, client: &
     match (decision.verdict, decision.effects.last()) {
         (Verdict::Granted, _) => 1,
         (Verdict::Delegated, Some(Effect::Twist(command))) => {
+            let at = decision.rule.as_ref().map(|rule| &rule.place);
             // SAFETY: as the caller promises.
-            unsafe { twist(request, command, client) };
+            log::in_context(at, || unsafe { twist(request, command, client) });
             // Only a dry run comes here: then the table gives the answer.
             c_int::from(
                 decision

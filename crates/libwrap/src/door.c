@@ -93,7 +93,7 @@ static struct request_info *put(struct request_info *request, va_list arguments)
         if (key == RQ_FILE) {
             request->fd = va_arg(arguments, int);
         } else if (!wrap_request_put(request, key, va_arg(arguments, void *))) {
-            tcpd_warn("request: there is no key %d", key);
+            tcpd_warn("request_fill: invalid key: %d", key);
             break;
         }
     }

@@ -2,6 +2,7 @@
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_int};
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::Ordering::Relaxed;
@@ -35,17 +36,24 @@ pub unsafe fn address(address: *const libc::sockaddr) -> Option<SocketAddr> {
 }
 
 /// Who a connection is with, where that is an IPv4 or IPv6 address.
-pub fn peer(fd: c_int) -> std::io::Result<Option<SocketAddr>> {
+pub fn peer(fd: c_int) -> io::Result<Option<SocketAddr>> {
     // SAFETY: plain data.
     let mut storage: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
-    let mut length = size_of_val(&storage) as libc::socklen_t;
-    let place = (&raw mut storage).cast::<libc::sockaddr>();
-    // SAFETY: room for an address, and its size.
-    if unsafe { libc::getpeername(fd, place, &mut length) } == -1 {
-        return Err(std::io::Error::last_os_error());
-    }
+    ask(fd, libc::getpeername, &mut storage)?;
     // SAFETY: zeroes, or what the kernel put there: no shorter than any family is.
-    Ok(unsafe { address(place) })
+    Ok(unsafe { address((&raw const storage).cast()) })
+}
+
+type AddressCall = unsafe extern "C" fn(c_int, *mut libc::sockaddr, *mut libc::socklen_t) -> c_int;
+
+/// One end of a connection, of whatever family it is.
+fn ask(fd: c_int, call: AddressCall, storage: &mut libc::sockaddr_storage) -> io::Result<()> {
+    let mut length = size_of_val(storage) as libc::socklen_t;
+    // SAFETY: room for an address, and its size.
+    match unsafe { call(fd, (&raw mut *storage).cast(), &mut length) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Is this the address of a local socket?
@@ -89,18 +97,21 @@ pub unsafe extern "C" fn sock_host(request: *mut RequestInfo) {
             return;
         };
         let found = Endpoints::of(connection, &mut |text| log::warn(&text));
+        let fd = request.fd;
         // Whoever has no peer may be a datagram service: what it is sent waits, or comes yet.
-        if found.datagram || found.client == Endpoint::Unknown {
+        let has_peer = !found.datagram && (found.client != Endpoint::Unknown || peer(fd).is_ok());
+        if !has_peer {
             request.sink = Some(sink);
         }
-        ENDS.with(|ends| {
-            let ends = [
-                (&found.client, &mut request.client),
-                (&found.server, &mut request.server),
-            ]
-            .into_iter()
-            .zip(ends);
-            for ((endpoint, info), place) in ends {
+        if !has_peer && found.client == Endpoint::Unknown {
+            return;
+        }
+        ENDS.with(|places| {
+            let ends: [(_, AddressCall, _); 2] = [
+                (&found.client, libc::getpeername, &mut request.client),
+                (&found.server, libc::getsockname, &mut request.server),
+            ];
+            for ((endpoint, call, info), place) in ends.into_iter().zip(places) {
                 // SAFETY: the storage is this thread's, and has room for a socket address of any family.
                 unsafe {
                     match endpoint {
@@ -115,7 +126,12 @@ pub unsafe extern "C" fn sock_host(request: *mut RequestInfo) {
                             place.get().write_bytes(0, 1);
                             (*place.get()).ss_family = libc::AF_UNIX as libc::sa_family_t;
                         }
-                        Endpoint::Unknown => continue,
+                        // The program may know more of it than rules do.
+                        Endpoint::Unknown => {
+                            if ask(fd, call, &mut *place.get()).is_err() {
+                                continue;
+                            }
+                        }
                     }
                 }
                 info[0].sin = place.get().cast();
