@@ -109,22 +109,24 @@ impl Trace for NoTrace {
 
 /// Supplies the files that `/path` patterns name.
 pub(crate) trait Files {
-    /// The file's patterns; none where it is missing or, with a warning, cannot be read.
-    fn open(&mut self, path: &[u8], request: &mut Request<'_>) -> Arc<HostFile>;
+    /// The file's patterns that could match this end; none where it is missing or, with a warning, cannot be read.
+    fn open(&mut self, path: &[u8], side: Side, request: &mut Request<'_>) -> Arc<HostFile>;
 }
 
 /// Files read when a pattern first needs them, and kept until the decision ends.
 #[derive(Default)]
 pub(crate) struct FilesRead {
-    read: HashMap<Vec<u8>, Arc<HostFile>>,
+    read: HashMap<(Vec<u8>, Side), Arc<HostFile>>,
 }
 
 impl Files for FilesRead {
-    fn open(&mut self, path: &[u8], request: &mut Request<'_>) -> Arc<HostFile> {
-        let file = self
-            .read
-            .entry(path.to_vec())
-            .or_insert_with(|| Arc::new(HostFile::read(path)));
+    fn open(&mut self, path: &[u8], side: Side, request: &mut Request<'_>) -> Arc<HostFile> {
+        let file = self.read.entry((path.to_vec(), side)).or_insert_with(|| {
+            Arc::new(match side {
+                Side::Client => HostFile::read_for(path, request),
+                Side::Server => HostFile::read(path),
+            })
+        });
         file.warn(path, request);
         Arc::clone(file)
     }
@@ -425,7 +427,7 @@ impl<F: Files, T: Trace> Matching for Evaluation<F, T> {
             return false;
         }
         self.open_files.push(path.to_vec());
-        let file = self.files.open(path, request);
+        let file = self.files.open(path, side, request);
         let mut words = file.words(side);
         let mut matched = false;
         while !matched && let Some(word) = words.next(request) {

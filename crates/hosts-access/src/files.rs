@@ -38,7 +38,20 @@ pub(crate) struct WordIndex {
 impl HostFile {
     /// Reads the file a `/path` token names.
     pub(crate) fn read(token: &[u8]) -> Self {
-        let (contents, seen) = source::read(path(token));
+        HostFile::new(source::read(path(token)))
+    }
+
+    /// The same for one request: words that certainly do not match its client are left out.
+    pub(crate) fn read_for(token: &[u8], request: &Request<'_>) -> Self {
+        let mut sieve = None;
+        Sieve::renew(&mut sieve, request);
+        HostFile::new(match &sieve {
+            Some(sieve) => source::read_parts(path(token), |piece, text| sift(sieve, piece, text)),
+            None => source::read(path(token)),
+        })
+    }
+
+    fn new((contents, seen): (Contents, Seen)) -> Self {
         let contents = match contents {
             // Such a token is a typing error that matches nothing, as it always was.
             Contents::Unreadable(error) if error.kind() == io::ErrorKind::IsADirectory => Contents::Missing,
@@ -153,7 +166,12 @@ impl<'f> Words<'f> {
             } => {
                 if *side == Side::Client {
                     Sieve::renew(sieve, request);
-                    *at = sieve.as_ref().map_or(*at, |sieve| pass(sieve, text, *at));
+                    // One word was just read: its line ends here.
+                    if let Some(sieve) = sieve
+                        && text.get(*at) == Some(&b'\n')
+                    {
+                        *at = pass(sieve, text, *at + 1);
+                    }
                 }
                 let (offset, word) = words(&text[*at..]).next()?;
                 *at += offset + word.len();
@@ -173,20 +191,32 @@ impl<'f> Words<'f> {
 }
 
 /// Passes over words that stand on lines of their own and certainly do not match; returns where it stopped.
+/// A line begins at `at`.
 #[inline(never)]
 fn pass(sieve: &Sieve, text: &[u8], mut at: usize) -> usize {
-    // One word was just read: its line ends here.
-    while let Some(b'\n') = text.get(at)
-        && let Some(line) = text.get(at + 1..).and_then(<[u8]>::first_chunk)
-    {
+    while let Some(line) = text.get(at..).and_then(<[u8]>::first_chunk) {
         let ends_line = |end: &usize| line.get(*end) == Some(&b'\n');
         let number = sieve.after_address(line, 0).filter(ends_line);
         let number = number.or_else(|| sieve.after_network(line, 0).filter(ends_line));
         let name = || memchr::memchr(b'\n', line).filter(|end| sieve.excludes_name(line, 0, *end));
         let Some(end) = number.or_else(name) else { break };
-        at += 1 + end;
+        at += end + 1;
     }
     at
+}
+
+/// Adds to `text` the lines of a piece that are not passed over.
+fn sift(sieve: &Sieve, piece: &[u8], text: &mut Vec<u8>) {
+    let mut at = 0;
+    loop {
+        at = pass(sieve, piece, at);
+        let Some(rest) = piece.get(at..).filter(|rest| !rest.is_empty()) else {
+            break;
+        };
+        let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+        text.extend_from_slice(&rest[..length]);
+        at += length;
+    }
 }
 
 /// The words of such a file, and where they begin.

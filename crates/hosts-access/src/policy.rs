@@ -12,7 +12,7 @@ use crate::decide::{Evaluation, Files, NoTrace, Tables};
 use crate::decision::{Decision, TableKind};
 use crate::files::HostFile;
 use crate::index::TableIndex;
-use crate::request::Request;
+use crate::request::{Request, Side};
 use crate::source::{self, Contents, Lines, Seen};
 use crate::syntax::fields;
 use crate::syntax::list::tokens;
@@ -195,7 +195,7 @@ impl Compiled {
 }
 
 impl Files for &Compiled {
-    fn open(&mut self, path: &[u8], request: &mut Request<'_>) -> Arc<HostFile> {
+    fn open(&mut self, path: &[u8], _side: Side, request: &mut Request<'_>) -> Arc<HostFile> {
         let file = match self.files.get(path) {
             Some(file) => Arc::clone(file),
             None => Arc::new(HostFile::read(path)),

@@ -110,13 +110,29 @@ pub(crate) fn until_steady<R>(mut attempt: impl FnMut() -> io::Result<Option<R>>
 /// Reads a file whole. A file that is being rewritten meanwhile is read again, so that no mixture of
 /// two states is ever used; one that will not hold still counts as unreadable.
 pub fn read(path: &Path) -> (Contents, Seen) {
-    let read = until_steady(|| {
+    contents(until_steady(|| {
         let mut reader = Reader::open(path)?;
         let mut text = Vec::with_capacity(usize::try_from(reader.id.size).unwrap_or(0) + 1);
         reader.file.read_to_end(&mut text)?;
         reader.position = text.len() as u64;
         Ok(reader.is_unchanged(true)?.then_some((text, reader.seen)))
-    });
+    }))
+}
+
+/// The same for what `keep` keeps of it, adding it to the text: it sees the file in pieces, which are whole lines.
+/// Memory that is used again and again is much faster than memory for the whole of a large file.
+pub(crate) fn read_parts(path: &Path, mut keep: impl FnMut(&[u8], &mut Vec<u8>)) -> (Contents, Seen) {
+    contents(until_steady(|| {
+        let mut reader = Reader::open(path)?;
+        let mut text = Vec::new();
+        while reader.read_piece()? {
+            keep(reader.piece(), &mut text);
+        }
+        Ok(reader.is_unchanged(true)?.then_some((text, reader.seen)))
+    }))
+}
+
+fn contents(read: io::Result<(Vec<u8>, Seen)>) -> (Contents, Seen) {
     match read {
         Ok((text, seen)) => (Contents::Text(text), seen),
         Err(error) if error.kind() == io::ErrorKind::NotFound => (Contents::Missing, Seen::Missing),

@@ -14,7 +14,12 @@ const DAEMONS: &[&str] = &[
     "ss*",
     "sshd@10.0.0.1",
     "sshd@.example.org",
+    "sshd@FILE",
+    "sshd@KNOWN",
+    "ALL@@group",
+    "s*@/nowhere",
     "22",
+    "23",
     "EXCEPT",
     "SSHD",
     ".d",
@@ -35,6 +40,15 @@ const HOSTS: &[&str] = &[
     "192.",
     "192.0.2.1.",
     "0192.0.2.1",
+    "0300.0.2.1",
+    "0300.0.02.01",
+    "0300.",
+    "192.0.02.1",
+    "192.0.02.0/24",
+    "192.0.0x2.1/32",
+    "0.0.2.1/0.0.255.255",
+    "012.9.8.0/24",
+    "012.",
     "300.",
     ".2.1",
     ".1",
@@ -58,6 +72,8 @@ const HOSTS: &[&str] = &[
     "128.0.0.0/192.0.0.0",
     "0300.0.2.0/24",
     "10.0.0.0/9",
+    "10.0.0.1",
+    "server.example.org",
     "198.51.100.7",
     "198.51.100.",
     "0.0.0.0/1",
@@ -98,6 +114,7 @@ const HOSTS: &[&str] = &[
     "/nowhere",
     "FILE",
     "u1@FILE",
+    "OTHER",
     "::1",
     "localhost",
 ];
@@ -118,6 +135,8 @@ const ADDRESSES: &[&str] = &[
     "0192.0.2.1",
     "0300.0.2.1",
     "192.0.2.01",
+    "192.0.02.1",
+    "012.9.8.7",
     "junk",
     "255.255.255.255",
 ];
@@ -174,6 +193,9 @@ fn plain_line() -> impl Strategy<Value = String> {
         "22: ",
         "sshd : ",
         "sshd@.org: ",
+        "sshd@FILE: ",
+        "23, sshd@KNOWN: ",
+        "vsftpd@@group: ",
     ];
     const ENDS: &[&str] = &[
         "\n", "\n", "\n", "\n", "\r\n", " \n", "\\\n", ": deny\n", ", x\n", "\0\n",
@@ -191,6 +213,13 @@ fn table() -> impl Strategy<Value = String> {
     let line = prop_oneof![line(), plain_line()];
     (prop::collection::vec(line, 0..12), prop::bool::weighted(0.05))
         .prop_map(|(lines, cut)| lines.concat() + if cut { "ALL: ALL" } else { "" })
+}
+
+/// What stands in a file of patterns.
+fn words() -> impl Strategy<Value = String> {
+    const ENDS: &[&str] = &["\n", "\n", "\n", "\r\n", "\n\n", " ", "\n# ", "\\\n", "\0\n", ""];
+    let word = (select(HOSTS), select(ENDS)).prop_map(|(word, end)| [word, end].concat());
+    prop::collection::vec(word, 0..30).prop_map(|words| words.concat())
 }
 
 /// Text that is mostly made of what rules are made of.
@@ -223,16 +252,19 @@ proptest! {
     fn decide_alike(
         allow in table(),
         deny in table(),
-        words in prop::collection::vec((select(HOSTS), select(&["\n", "\n", "\n", "\r\n", "\n\n", " ", "\n# "][..])), 0..30),
+        words in words(),
+        other in words(),
         requests in prop::collection::vec((any::<Index>(), any::<Index>(), any::<bool>()), 6),
     ) {
         let dir = tempfile::tempdir()?;
-        let file = dir.path().join("list");
-        let words: String = words.iter().flat_map(|(word, end)| [*word, *end]).collect();
-        let named = |text: &str| text.replace("FILE", &file.to_string_lossy());
+        let [file, second] = ["list", "other"].map(|name| dir.path().join(name));
+        let named = |text: &str| {
+            text.replace("FILE", &file.to_string_lossy()).replace("OTHER", &second.to_string_lossy())
+        };
         std::fs::write(dir.path().join("hosts.allow"), named(&allow))?;
         std::fs::write(dir.path().join("hosts.deny"), named(&deny))?;
         std::fs::write(&file, named(&words))?;
+        std::fs::write(&second, named(&other))?;
         let tables = Tables::in_directory(dir.path());
         let policy = Policy::new(tables.clone());
         let compiled = policy.current();
@@ -273,6 +305,49 @@ proptest! {
                         prop_assert_eq!(document.text.get(at), token.text.first());
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Files are read in pieces of 128 kB. Wherever the border falls, lines, continued lines and words stay whole.
+#[test]
+fn borders_of_pieces_may_be_anywhere() {
+    const PIECE: usize = 128 << 10;
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("list");
+    let rules = format!(
+        "sshd: 198.51.100.7\nsshd: host9.example.net\nsshd: 198.\\\n51.100.8\n# no \\\nsshd: ALL\nsshd: {}\n\
+         sshd: 198.51.100.0/24\n no rule\nsshd, \\\nvsftpd: 192.0.\\\n2.1: severity \\\ninfo\n",
+        list.display()
+    );
+    let words =
+        "198.51.100.7\n198.51.100.0/24 .example.com\n\\\nother.example.org\r\n198.51.100.8\n192.0.2.2";
+    let filler = |length: usize, line: &str| {
+        let lines = "#".repeat(length % line.len());
+        lines + "\n" + &line.repeat(length / line.len())
+    };
+    for in_words in [false, true] {
+        for cut in 0..=if in_words { words.len() } else { rules.len() } {
+            let before = PIECE - cut - 1;
+            let (deny, words) = if in_words {
+                (rules.clone(), filler(before, "198.51.100.77\n") + words)
+            } else {
+                (filler(before, "sshd: 198.51.100.77\n") + &rules, String::new())
+            };
+            std::fs::write(dir.path().join("hosts.deny"), deny).unwrap();
+            std::fs::write(&list, words).unwrap();
+            let tables = Tables::in_directory(dir.path());
+            let policy = Policy::new(tables.clone());
+            let compiled = policy.current();
+            for address in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
+                let (host, known) = (DryHost::new(address).named("client.example.org"), cut % 2 == 0);
+                let scanned = ask(host.clone(), known, "client.example.org", |r| tables.decide(r));
+                let decided = ask(host, known, "client.example.org", |r| compiled.decide(r));
+                assert_eq!(scanned, decided, "{address}, {cut} bytes before the border");
+                let is_denied = scanned.0.verdict == hosts_access::Verdict::Denied;
+                let is_listed = address == "192.0.2.1" || in_words && address == "192.0.2.2";
+                assert_eq!(is_denied, is_listed, "{address}, {cut} bytes before the border");
             }
         }
     }
