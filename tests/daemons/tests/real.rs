@@ -63,10 +63,13 @@ services! {
         refused: "421 Service not available.",
         logged: "",
     };
-    // Without an address of its own it looks the machine's name up, which nobody here knows, and ends.
+    // Debian 13 has made modules of what every server needs. Without an address of its own it looks the
+    // machine's name up, which nobody here knows, and ends.
     proftpd: Service {
         prepare: "mkdir -p /srv/ftp; echo served >/srv/ftp/hello; \
-            printf '%s\n' \"ModulePath $UNPACKED/usr/lib/proftpd\" 'LoadModule mod_wrap.c' 'ServerType standalone' \
+            cd $UNPACKED/usr/lib/proftpd; for module in ls xfer wrap; do \
+                if [ -e mod_$module.so ]; then echo LoadModule mod_$module.c; fi; done >/srv/modules.conf; \
+            printf '%s\n' \"ModulePath $PWD\" 'Include /srv/modules.conf' 'ServerType standalone' \
                 'DefaultServer on' 'DefaultAddress 127.0.0.1' 'UseIPv6 off' 'UseReverseDNS off' 'Port 21' \
                 'User nobody' 'Group nogroup' 'PidFile /run/proftpd.pid' 'ScoreboardFile /run/proftpd.score' \
                 'SyslogLevel debug' '<IfModule mod_delay.c>' 'DelayEngine off' '</IfModule>' \
