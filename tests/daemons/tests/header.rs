@@ -50,7 +50,7 @@ fn shared(build: &mut Command) {
 
 fn archive(build: &mut Command) {
     let archive: &Path = &Whose::Ours.directory().join("libwrap.a");
-    build.arg(archive).arg("-lgcc_s");
+    build.arg(archive);
 }
 
 #[test]
@@ -70,12 +70,31 @@ fn c_with_the_archive() {
 
 #[test]
 fn c_wholly_static() {
-    decides("gcc", &["-static"], |build| {
-        build
-            .arg("-L")
-            .arg(Whose::Ours.directory())
-            .args(["-lwrap", "-lgcc_eh"]);
-    });
+    decides("gcc", &["-static"], shared);
+}
+
+/// What `pkg-config` says that a program needs.
+fn by_pkg_config(arguments: &[&str], build: &mut Command) {
+    let libraries = Whose::Ours.directory();
+    // Where it is installed for the test is a system of its own.
+    let system = libraries.ancestors().nth(2).expect("usr/lib");
+    let flags = said(
+        Command::new("pkg-config")
+            .args(["--cflags", "--libs"])
+            .args(arguments)
+            .arg("libwrap")
+            .env("PKG_CONFIG_SYSROOT_DIR", system)
+            .env("PKG_CONFIG_LIBDIR", libraries.join("pkgconfig")),
+    );
+    let header = format!("-I{}", Whose::Ours.include().display());
+    assert!(flags.split_whitespace().any(|flag| flag == header), "{flags}");
+    build.args(flags.split_whitespace());
+}
+
+#[test]
+fn c_by_pkg_config() {
+    decides("gcc", &[], |build| by_pkg_config(&[], build));
+    decides("gcc", &["-static"], |build| by_pkg_config(&["--static"], build));
 }
 
 #[test]
