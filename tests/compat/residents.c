@@ -340,8 +340,33 @@ static void strings(void)
     }
 }
 
+/* A connection whose packets carry these IP options; what is left of both once they were looked at. */
+static void ip_options(const unsigned char *options, socklen_t length)
+{
+    struct sockaddr_storage address;
+    int listener = bound(AF_INET, SOCK_STREAM, &address), peer = socket(AF_INET, SOCK_STREAM, 0), fd;
+    unsigned char left[40], byte;
+    socklen_t count = sizeof left;
+
+    listen(listener, 1);
+    connect(peer, (struct sockaddr *) &address, sizeof(struct sockaddr_in));
+    fd = accept(listener, NULL, NULL);
+    if (setsockopt(fd, IPPROTO_IP, IP_OPTIONS, options, length) != 0)
+        SAY("  setsockopt: %m\n");
+    request_init(&request, RQ_DAEMON, "d", RQ_FILE, fd, 0);
+    sock_host(&request);
+    fix_options(&request);
+    getsockopt(fd, IPPROTO_IP, IP_OPTIONS, left, &count);
+    SAY("  %d bytes of options left, connection %s\n", (int) count,
+        recv(fd, &byte, 1, MSG_DONTWAIT) == 0 ? "closed" : "open");
+    close(fd);
+    close(peer);
+    close(listener);
+}
+
 static void sockets(void)
 {
+    static const unsigned char none[4], timestamp[8] = { 68, 8, 5, 0 };
     int pair[2], old;
 
     if (pipe(pair) != 0 || socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) != 0)
@@ -366,6 +391,9 @@ static void sockets(void)
             request.sink(all[i].fd);
         SAY("  %s %s\n", eval_client(&request), eval_server(&request));
     }
+    ip_options(none, 0);
+    ip_options(none, sizeof none);
+    ip_options(timestamp, sizeof timestamp);
     /* A request that is used again. */
     old = bound(AF_INET, SOCK_DGRAM, &(struct sockaddr_storage) { 0 });
     request_init(&request, RQ_DAEMON, "d", RQ_FILE, old, RQ_CLIENT_SIN, all, RQ_SERVER_SIN, all, 0);
@@ -382,7 +410,9 @@ static void sockets(void)
 static void deviations(void)
 {
     struct sockaddr_un local = { .sun_family = AF_UNIX, .sun_path = "/run/socket" };
+    static const unsigned char route[8] = { 131, 7, 4, 127, 0, 0, 1 };
 
+    ip_options(route, sizeof route);
     tables("d: ALL: deny\n", "");
     request_init(&request, RQ_DAEMON, "d", RQ_USER, "j;e", RQ_CLIENT_ADDR, "10.0.0.1", 0);
     hosts_access(&request);

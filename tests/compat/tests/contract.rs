@@ -85,3 +85,21 @@ fn deviation_24_expansion_leaves_the_request_as_it_is() {
 fn deviation_25_a_local_socket_has_no_port() {
     assert_eq!(apart("port"), [format!("port {}", 0x2f72), "port 0".to_owned()]);
 }
+
+#[test]
+fn deviation_26_a_client_that_chose_its_route_is_shut_out() {
+    let [reference, ours] = apart("with IP ");
+    assert_eq!(
+        reference,
+        "log 5 [connect from 127.0.0.1 with IP options (ignored): 83 07 04 7f 00 00 01 00]"
+    );
+    assert_eq!(
+        ours,
+        "log 4 [refused connect from 127.0.0.1 with IP source routing options]"
+    );
+    let [reference, ours] = apart("connection");
+    assert!(
+        reference.ends_with("open") && ours.ends_with("closed"),
+        "{reference} {ours}"
+    );
+}
