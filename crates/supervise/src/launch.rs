@@ -16,7 +16,7 @@ use std::sync::Arc;
 use hosts_access::Tables;
 use hosts_access::decide::reason;
 
-use crate::call::check;
+use crate::call::{check, is_exhausted};
 use crate::decide::Rules;
 use crate::guard::Guard;
 use crate::log::{Format, Log};
@@ -56,8 +56,16 @@ pub(crate) fn launch(options: Options) -> Problem {
 
 /// Starts the guard and puts the filter on this process.
 fn prepare(options: &Options) -> Result<(), Problem> {
-    let problem =
-        |what: &'static str| move |error: io::Error| Problem::new(format!("{what}: {}", reason(&error)));
+    let problem = |what: &'static str| {
+        move |error: io::Error| {
+            let hint = if is_exhausted(&error) {
+                ": raise this process's limit, ulimit -Sn"
+            } else {
+                ""
+            };
+            Problem::new(format!("{what}: {}{hint}", reason(&error)))
+        }
+    };
     let limit = descriptor_limit();
     if limit.rlim_max < LEAST {
         return Err(Problem::new(format!(

@@ -28,8 +28,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{PathBuf, absolute};
 
-use hosts_access::Tables;
 use hosts_access::decide::reason;
+use hosts_access::{TableKind, Tables, source};
 
 pub use log::Format;
 
@@ -109,6 +109,15 @@ pub fn run(mut options: Options) -> Problem {
     }
     if let Some(path) = options.required.iter().find(|path| rules::is_gone(path)) {
         return Problem::new(format!("{}: no such file or directory", path.display()));
+    }
+    for table in [TableKind::Allow, TableKind::Deny] {
+        let path = options.tables.path(table);
+        if let Some(what) = source::endless(path) {
+            let path = path.display();
+            return Problem::new(format!(
+                "{path}: {what}: the guard reads its rules again when they change, so they must be in a file"
+            ));
+        }
     }
     let unfit = rules::unfit(&options.tables, &options.name);
     if !unfit.is_empty() {

@@ -84,6 +84,9 @@ impl Guard {
             }
             if let Some(ready) = queue.ready.pop_front() {
                 self.held -= 1;
+                if let (true, Some(listener)) = (queue.ready.is_empty(), &mut listener) {
+                    self.take_wake(listener);
+                }
                 self.deliver(cookie, ready.connection);
                 continue;
             }
@@ -94,8 +97,7 @@ impl Guard {
                 Taken::Connection(connection) => self.deliver(cookie, connection),
                 Taken::Nothing => break,
                 Taken::Full => {
-                    self.queue(cookie).full = true;
-                    self.is_full = true;
+                    self.is_out_of_room(cookie);
                     break;
                 }
                 Taken::Later => {
@@ -111,6 +113,22 @@ impl Guard {
         }
         self.settle(cookie, listener.as_ref(), passed_over);
         self.wake(cookie);
+    }
+
+    /// The guard's own connection to this listener, if there is one, has done its work when the last one is
+    /// handed over that it spoke of. Left in the backlog, it would make the next call look as if it came from a
+    /// program that had asked `poll`.
+    fn take_wake(&mut self, listener: &mut Listener) {
+        let cookie = listener.cookie;
+        if !self.wakes.is_under_way(cookie) {
+            return;
+        }
+        match self.take(listener, &mut false) {
+            Taken::Connection(connection) => self.keep(cookie, connection, false),
+            Taken::Full => self.is_out_of_room(cookie),
+            Taken::Later => self.again.push(cookie),
+            Taken::Nothing | Taken::Failed(_) => {}
+        }
     }
 
     /// Accepts a connection the program may have, for the first call that waits.
@@ -173,6 +191,11 @@ impl Guard {
     fn without_descriptors(&mut self, cookie: u64, call: &Call, error: &io::Error) {
         self.tasks.clear();
         self.complain(call, error);
+        self.is_out_of_room(cookie);
+    }
+
+    /// Goes on with the listener when there is room again.
+    fn is_out_of_room(&mut self, cookie: u64) {
         self.queue(cookie).full = true;
         self.is_full = true;
     }

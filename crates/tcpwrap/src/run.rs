@@ -15,7 +15,7 @@ use crate::rules::Rules;
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "tcpwrap run [OPTIONS] -- PROGRAM [ARGS]...",
-    after_help = "EXIT STATUS:\n  that of the program, or\n  125  it cannot be guarded\n  126  it cannot be executed\n  \
+    after_help = "EXIT STATUS:\n  that of the program, or\n  2    the command line is not understood\n  125  it cannot be guarded\n  126  it cannot be executed\n  \
     127  it was not found"
 )]
 pub struct Args {

@@ -490,6 +490,99 @@ static void processes(void) {
     say("answered %d", good);
 }
 
+static void send_descriptor(int to, int fd) {
+    char byte = 0;
+    union {
+        struct cmsghdr align;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec part = {&byte, 1};
+    struct msghdr m = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&m);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof fd);
+    memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    need(sendmsg(to, &m, 0) == 1, "sendmsg");
+}
+
+static int receive_descriptor(int from) {
+    char byte;
+    int fd;
+    union {
+        struct cmsghdr align;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec part = {&byte, 1};
+    struct msghdr m = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    need(recvmsg(from, &m, 0) == 1 && CMSG_FIRSTHDR(&m), "recvmsg");
+    memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof fd);
+    return fd;
+}
+
+static void passed(void) {
+    // The process that accepts was there before the listener, which nobody else keeps.
+    int pair[2], good = 0, status;
+    need(!socketpair(AF_UNIX, SOCK_STREAM, 0, pair), "socketpair");
+    pid_t child = fork();
+    if (child == 0) {
+        struct shared s = {.listener = receive_descriptor(pair[1])};
+        accept_all(&s);
+        _exit(0);
+    }
+    int l = listener(0), port = port_of(l);
+    send_descriptor(pair[0], l);
+    close(l);
+    for (int i = 0; i < 50; i++) {
+        good += ask(port);
+    }
+    kill(child, SIGTERM);
+    waitpid(child, &status, 0);
+    say("answered %d", good);
+}
+
+static void reap(int signal) {
+    (void)signal;
+    int saved = errno;
+    while (waitpid(-1, NULL, WNOHANG) > 0) {
+    }
+    errno = saved;
+}
+
+static void child_for_each(void) {
+    // Each child's end interrupts the parent, who waits for the next client.
+    int l = listener(0), port = port_of(l), good = 0, status;
+    pid_t server = fork();
+    if (server == 0) {
+        struct sigaction action = {.sa_handler = reap, .sa_flags = SA_RESTART};
+        sigaction(SIGCHLD, &action, NULL);
+        for (;;) {
+            int fd = accept(l, NULL, NULL);
+            if (fd < 0) {
+                say("accept %s", error(fd));
+                _exit(0);
+            }
+            if (fork() == 0) {
+                char byte;
+                if (read(fd, &byte, 1) == 1) {
+                    need(write(fd, "y", 1) == 1, "write");
+                }
+                _exit(0);
+            }
+            close(fd);
+        }
+    }
+    close(l);
+    for (int i = 0; i < 100; i++) {
+        good += ask(port);
+    }
+    kill(server, SIGTERM);
+    waitpid(server, &status, 0);
+    say("answered %d", good);
+}
+
 static int vfork_listener;
 
 static void vforked(void) {
@@ -636,6 +729,32 @@ static void shared_port(void) {
     say("seen %d", seen);
 }
 
+static void shared_port_of_processes(void) {
+    int first = bind_to(AF_INET, 0, 1), port = port_of(first), good = 0, status;
+    pid_t children[3];
+    for (int i = 0; i < 3; i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            struct shared s = {.listener = first};
+            if (i > 0) {
+                s.listener = bind_to(AF_INET, port, 1);
+                close(first);
+            }
+            accept_all(&s);
+            _exit(0);
+        }
+    }
+    close(first);
+    for (int i = 0; i < 200; i++) {
+        good += ask(port);
+    }
+    for (int i = 0; i < 3; i++) {
+        kill(children[i], SIGTERM);
+        waitpid(children[i], &status, 0);
+    }
+    say("answered %d", good);
+}
+
 static void deferred(void) {
     int l = listener(SOCK_NONBLOCK), port = port_of(l), second = 1;
     setsockopt(l, IPPROTO_TCP, TCP_DEFER_ACCEPT, &second, sizeof second);
@@ -738,6 +857,8 @@ static const struct {
     {"no descriptors", no_descriptors},
     {"threads", threads},
     {"processes", processes},
+    {"passed", passed},
+    {"child for each", child_for_each},
     {"vfork", vforked},
     {"own descriptors", unshared_descriptors},
     {"first thread ends", first_thread_ends},
@@ -746,6 +867,7 @@ static const struct {
     {"one at a time", one_at_a_time},
     {"duplicates", duplicates},
     {"shared port", shared_port},
+    {"shared port of processes", shared_port_of_processes},
     {"deferred", deferred},
     {"ended while pending", ended_while_pending},
     {"signals galore", signals_galore},

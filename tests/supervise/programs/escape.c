@@ -19,8 +19,10 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -128,6 +130,35 @@ static int try_without_guard(int kill_it) {
     return 0;
 }
 
+static long open_of(int process, const char *what) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/%s", process, what);
+    return open(path, O_RDWR);
+}
+
+// What one process may do to another of the same user, tried on the guard, whose process id is on standard input.
+static int try_reach(void) {
+    int guard;
+    if (scanf("%d", &guard) != 1) {
+        return 1;
+    }
+    char byte = 0;
+    struct iovec here = {&byte, 1}, there = {(void *)try_reach, 1};
+    printf("trace %s\n", name(ptrace(PTRACE_SEIZE, guard, 0, 0)));
+    printf("read %s\n", name(process_vm_readv(guard, &here, 1, &there, 1, 0)));
+    printf("write %s\n", name(process_vm_writev(guard, &here, 1, &there, 1, 0)));
+    printf("memory %s\n", name(open_of(guard, "mem")));
+    int pidfd = syscall(SYS_pidfd_open, guard, 0);
+    printf("descriptor %s\n", name(syscall(SYS_pidfd_getfd, pidfd, 3, 0)));
+    printf("descriptors %s\n", name(open_of(guard, "fd/3")));
+    // This one may, and gains nothing: a guard without descriptors lets nobody in.
+    struct rlimit none = {0, 0};
+    printf("limit %s\n", name(prlimit(guard, RLIMIT_NOFILE, &none, NULL)));
+    fcntl(listener, F_SETFL, O_NONBLOCK);
+    printf("accept %s\n", name(accept(listener, NULL, NULL)));
+    return 0;
+}
+
 static int try_children(void) {
     fcntl(listener, F_SETFL, O_NONBLOCK);
     fflush(stdout);
@@ -227,6 +258,8 @@ int main(int count, char **arguments) {
         result = try_without_guard(0);
     } else if (!strcmp(how, "guard kill")) {
         result = try_without_guard(1);
+    } else if (!strcmp(how, "guard reached")) {
+        result = try_reach();
     } else if (!strcmp(how, "children")) {
         result = try_children();
     } else if (!strcmp(how, "descriptors")) {

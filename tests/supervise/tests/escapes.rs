@@ -149,6 +149,25 @@ fn a_program_that_kills_its_guard_accepts_nothing() {
 }
 
 #[test]
+fn a_guard_is_out_of_its_programs_reach() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        let text = attempt(&guarded, &["--log", "json"], "guard reached", 65534);
+        let expected = [
+            "trace EPERM",
+            "read EPERM",
+            "write EPERM",
+            "memory EACCES",
+            "descriptor EPERM",
+            "descriptors EACCES",
+            "limit got through",
+            "accept ECONNABORTED",
+        ];
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    });
+}
+
+#[test]
 fn children_are_guarded() {
     support::alone(|machine| everybody(machine, "children", &["vfork EAGAIN", "grandchild EAGAIN"]));
 }
