@@ -98,7 +98,7 @@ fn story(
         // It is mapped by the process of a connection alone; this one is past its decision when it is greeted.
         let mut idle = friend.command("curl");
         let server = format!("telnet://{}:{}", FRIEND[1], service.port);
-        let idle = Daemon::start(idle.args(["-s", "-m20"]).arg(server).stdin(Stdio::piped()));
+        let idle = Daemon::start(idle.args(["-sN", "-m20"]).arg(server).stdin(Stdio::piped()));
         wait_until("a greeting", || (!idle.output().is_empty()).then_some(()));
         check_maps(whose);
     } else {
