@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use crate::install::Original;
 use crate::output;
 use crate::unit::{Unit, values};
 
@@ -48,14 +49,16 @@ fn attach(args: &Args) -> Result<ExitCode, String> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory).map_err(cannot)?;
     }
-    let before = fs::read(&path).ok();
-    fs::write(&path, text).map_err(cannot)?;
+    // Half a drop-in would leave the service without anything to start.
+    let before = Original::read(&path).map_err(cannot)?;
+    before.replace(text.as_bytes()).map_err(cannot)?;
     if let Some(objection) = verify(&unit, &args.root) {
-        match before {
-            Some(before) => fs::write(&path, before),
-            None => fs::remove_file(&path),
+        if before.exists() {
+            let installed = Original::read(&path).map_err(cannot)?;
+            installed.replace(&before.text).map_err(cannot)?;
+        } else {
+            unit.remove_drop_in().map_err(cannot)?;
         }
-        .map_err(cannot)?;
         return Err(format!(
             "systemd-analyze verify objects, nothing was changed:\n{objection}"
         ));

@@ -1,5 +1,6 @@
 //! `tcpwrap detach`: removes what `tcpwrap attach` installed.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -24,11 +25,12 @@ pub fn run(args: &Args) -> ExitCode {
         Err(problem) => return output::fail(&problem),
     };
     let path = unit.drop_in();
-    if let Err(error) = std::fs::remove_file(&path) {
-        return output::fail(&format!("{}: {error}", path.display()));
+    if let Err(error) = unit.remove_drop_in() {
+        return output::fail(&match error.kind() {
+            ErrorKind::NotFound => format!("{} is not attached: there is no {}", unit.name, path.display()),
+            _ => format!("{}: {error}", path.display()),
+        });
     }
-    // One that holds something else stays.
-    let _ = path.parent().map(std::fs::remove_dir);
     let done = format!(
         "{} removed. To put it to work: systemctl daemon-reload && systemctl restart {}\n",
         path.display(),

@@ -2,8 +2,8 @@
 //!
 //! It reads files, so that it works on a machine that is not running, such as an image being built.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// Where units are, the first place first.
 const PLACES: [&str; 4] = [
@@ -48,6 +48,17 @@ impl Unit {
     pub fn drop_in(&self) -> PathBuf {
         let directory = self.root.join(PLACES[0]).join(format!("{}.d", self.name));
         directory.join(DROP_IN)
+    }
+
+    /// Removes our drop-in, and its directory where nothing else is in it.
+    ///
+    /// # Errors
+    /// Where the drop-in cannot be removed.
+    pub fn remove_drop_in(&self) -> io::Result<()> {
+        let path = self.drop_in();
+        fs::remove_file(&path)?;
+        let _ = path.parent().map(fs::remove_dir);
+        Ok(())
     }
 
     /// The settings of the `[Service]` section in the order in which systemd reads them, ours left out.

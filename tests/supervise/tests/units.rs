@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use support::{packaged, program};
+use support::{packaged, program, run};
 
 fn tcpwrap(root: &Path, arguments: &[&str]) -> (bool, String, String) {
     let done = Command::new(program("tcpwrap", "tcpwrap"))
@@ -101,7 +101,36 @@ fn attach_shows_and_installs_and_detach_removes() {
     let (good, said, _) = tcpwrap(root, &["detach", "web"]);
     assert!(good && said.contains("removed"));
     assert!(!drop_in.exists() && !drop_in.parent().expect("a directory").exists());
-    assert!(!tcpwrap(root, &["detach", "web"]).0);
+    let (good, _, problem) = tcpwrap(root, &["detach", "web"]);
+    assert!(
+        !good && problem.contains("web.service is not attached"),
+        "{problem}"
+    );
+}
+
+/// A service whose drop-in ends after the first `ExecStart=` does not start.
+#[test]
+fn a_full_disk_leaves_no_half_of_a_drop_in() {
+    support::alone(|_| {
+        let root = machine();
+        let root = root.path();
+        let directory = root.join("etc/systemd/system/web.service.d");
+        fs::create_dir(&directory).expect("ours");
+        run(Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=8k", "tmpfs"])
+            .arg(&directory));
+        let drop_in = directory.join("90-tcpwrap.conf");
+        for old in [None, Some("[Service]\nExecStart=\nExecStart=/bin/true\n")] {
+            if let Some(old) = old {
+                fs::remove_file(directory.join("full")).expect("ours");
+                fs::write(&drop_in, old).expect("there is room");
+            }
+            let _ = fs::write(directory.join("full"), [0; 8192]);
+            let (good, _, problem) = tcpwrap(root, &["attach", "--write", "web"]);
+            assert!(!good && problem.contains("No space left on device"), "{problem}");
+            assert_eq!(fs::read_to_string(&drop_in).ok().as_deref(), old);
+        }
+    });
 }
 
 #[test]
