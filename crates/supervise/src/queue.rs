@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::accept::Accepted;
 use crate::notify::Call;
@@ -16,8 +16,12 @@ pub(crate) enum State {
     New,
     /// It waits for one, as `accept` does that blocks, until the listener's receive timeout.
     Blocked(Option<Instant>),
-    /// It waits for a lookup that is expected to be quick, until a time; then it fails with an error.
-    Held(Instant, i32),
+    /// It waits for a lookup, since a time and until a time; then it fails with an error.
+    Held {
+        since: Instant,
+        until: Instant,
+        errno: i32,
+    },
 }
 
 /// A call that wants a connection.
@@ -60,7 +64,7 @@ impl Waiter {
         match self.state {
             State::New | State::Blocked(None) => None,
             State::Blocked(Some(time)) => Some((time, libc::EAGAIN)),
-            State::Held(time, errno) => Some((time, errno)),
+            State::Held { until, errno, .. } => Some((until, errno)),
         }
     }
 }
@@ -72,8 +76,12 @@ pub(crate) struct Ready {
     pub since: Instant,
 }
 
+/// How long calls of a program of which it is not known whether it means to wait are held for lookups at one
+/// listener, all of them together.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// What belongs to one listening socket.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Queue {
     pub waiting: VecDeque<Waiter>,
     pub ready: VecDeque<Ready>,
@@ -84,8 +92,8 @@ pub(crate) struct Queue {
     /// A program has called `accept` here when there was nothing to accept: it means to wait there. One that
     /// never does so asks `poll` first, and would be stopped if it had to wait.
     pub is_waited_on: bool,
-    /// A call here has been answered. Until then it may be either.
-    pub is_known: bool,
+    /// How much longer calls are held here that may be of either kind.
+    pub patience: Duration,
     /// There was no room for more undecided connections.
     pub full: bool,
     /// Where clients find it.
@@ -94,9 +102,49 @@ pub(crate) struct Queue {
     pub is_watched: bool,
 }
 
+impl Default for Queue {
+    fn default() -> Self {
+        Queue {
+            waiting: VecDeque::new(),
+            ready: VecDeque::new(),
+            undecided: 0,
+            listens: false,
+            is_waited_on: false,
+            patience: PATIENCE,
+            full: false,
+            address: None,
+            is_watched: false,
+        }
+    }
+}
+
 impl Queue {
     pub(crate) fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.ready.is_empty() && self.undecided == 0
+    }
+
+    /// The call that came first. What it was held counts.
+    pub(crate) fn next(&mut self) -> Option<Waiter> {
+        let waiter = self.waiting.pop_front()?;
+        self.spend(&waiter);
+        Some(waiter)
+    }
+
+    /// Takes the calls out that were held for lookups, when there is none to be held for any more.
+    pub(crate) fn held_for_nothing(&mut self) -> VecDeque<Waiter> {
+        if self.undecided > 0 || self.full {
+            return VecDeque::new();
+        }
+        let held = self.extract(|waiter| matches!(waiter.state, State::Held { .. }));
+        held.iter().for_each(|waiter| self.spend(waiter));
+        held
+    }
+
+    /// Counts how long a call was held that ends now.
+    pub(crate) fn spend(&mut self, waiter: &Waiter) {
+        if let State::Held { since, .. } = waiter.state {
+            self.patience = self.patience.saturating_sub(since.elapsed());
+        }
     }
 
     /// Takes the calls out that fulfil the condition.

@@ -105,7 +105,7 @@ impl Guard {
                     return;
                 }
                 Taken::Failed(errno) => {
-                    if let Some(waiter) = self.queue(cookie).waiting.pop_front() {
+                    if let Some(waiter) = self.queue(cookie).next() {
                         self.notifications.fail(waiter.call.id, errno);
                     }
                 }
@@ -235,8 +235,7 @@ impl Guard {
 
     /// Hands a connection to the first call that takes it, or keeps it.
     fn deliver(&mut self, cookie: u64, connection: Accepted) {
-        while let Some(mut waiter) = self.queue(cookie).waiting.pop_front() {
-            self.queue(cookie).is_known = true;
+        while let Some(mut waiter) = self.queue(cookie).next() {
             let id = waiter.call.id;
             match self.give(&mut waiter, &connection) {
                 Given::Done => return,

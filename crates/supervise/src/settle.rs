@@ -16,7 +16,7 @@ use crate::queue::{Queue, State};
 const GRACE: Duration = Duration::from_millis(1);
 /// How long it is held while no connection can be accepted, lest it asks again and again.
 pub(crate) const HELD: Duration = Duration::from_millis(20);
-/// How long a granted connection waits for the program to accept it, and a program's first call for a lookup.
+/// How long a granted connection waits for the program to accept it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Guard {
@@ -52,21 +52,24 @@ impl Guard {
             } else {
                 // POSIX has the first error for a connection that went away between poll and accept.
                 let errno = if blocks { libc::ECONNABORTED } else { libc::EAGAIN };
-                let held = match (full, passed_over && undecided == 1) {
-                    (true, _) => HELD,
-                    // It may be the first call of a program that means to wait.
-                    (false, true) if blocks && !queue.is_known => {
-                        let _ = watch(&self.epoll, queue, fd, cookie);
-                        PATIENCE
-                    }
-                    (false, true) => GRACE,
-                    (false, false) => {
-                        self.notifications.fail(id, errno);
-                        continue;
-                    }
+                let held = if blocks && (full || undecided > 0) && queue.patience > GRACE {
+                    // It may be a call of a program that means to wait.
+                    let _ = watch(&self.epoll, queue, fd, cookie);
+                    queue.patience
+                } else if full {
+                    HELD
+                } else if passed_over && undecided == 1 {
+                    GRACE
+                } else {
+                    self.notifications.fail(id, errno);
+                    continue;
                 };
-                queue.is_known = true;
-                waiter.state = State::Held(Instant::now() + held, errno);
+                let since = Instant::now();
+                waiter.state = State::Held {
+                    since,
+                    until: since + held,
+                    errno,
+                };
             }
             if let Some((time, _)) = waiter.end() {
                 self.deadlines.insert((time, id, cookie));
@@ -89,14 +92,15 @@ impl Guard {
         }
         for cookie in changed {
             self.serve(cookie, None);
-            let queue = self.queue(cookie);
-            if queue.undecided == 0 {
-                // Nothing more to be quick about.
-                for waiter in queue.extract(|waiter| matches!(waiter.state, State::Held(..))) {
-                    let errno = waiter.end().map_or(libc::EAGAIN, |(_, errno)| errno);
-                    self.notifications.fail(waiter.call.id, errno);
-                }
-            }
+            self.let_go(cookie);
+        }
+    }
+
+    /// Ends the calls that were held for lookups, if these have ended.
+    fn let_go(&mut self, cookie: u64) {
+        for waiter in self.queue(cookie).held_for_nothing() {
+            let errno = waiter.end().map_or(libc::EAGAIN, |(_, errno)| errno);
+            self.notifications.fail(waiter.call.id, errno);
         }
     }
 
@@ -112,7 +116,10 @@ impl Guard {
             };
             for waiter in queue.extract(|waiter| waiter.call.id == id) {
                 match waiter.end() {
-                    Some((end, errno)) if end <= now => self.notifications.fail(id, errno),
+                    Some((end, errno)) if end <= now => {
+                        queue.spend(&waiter);
+                        self.notifications.fail(id, errno);
+                    }
                     _ => queue.waiting.push_back(waiter),
                 }
             }
@@ -161,6 +168,7 @@ impl Guard {
                 }
             } else {
                 self.go_on(cookie, false);
+                self.let_go(cookie);
             }
         }
     }

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -147,27 +148,56 @@ fn a_name_server_that_never_answers_holds_up_nobody_else() {
     });
 }
 
+/// The guard, and with it the program, has 64 descriptors: room for 16 connections.
+fn with_little_room(guarded: &Guarded<'_>, program: &Path) -> Command {
+    let wrapped = guarded.run_with(JSON, program);
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 64; exec \"$@\"", "-"]);
+    command.arg(wrapped.get_program()).args(wrapped.get_args());
+    command
+}
+
+/// Comes 40 times, from two addresses in turn.
+fn many() -> Vec<TcpStream> {
+    let from = [FRIEND, STRANGER].into_iter().cycle();
+    from.take(40)
+        .map(|from| connect(from, PORT).expect("a handshake"))
+        .collect()
+}
+
 #[test]
 fn more_undecided_connections_than_there_is_room_for() {
     support::alone(|machine| {
         let guarded = Guarded::new(machine);
         dns::serve(machine, Some(Duration::from_millis(700)));
         guarded.rules("ALL: .example\n", "ALL: ALL\n");
+        let program = guarded.c_program("server", &[]);
         for how in ["edges", "levels", "fork"] {
-            let program = guarded.c_program("server", &[]);
-            // With 64 descriptors the guard holds 16 connections.
-            let mut command = Command::new("sh");
-            let wrapped = guarded.run_with(JSON, program);
-            command.args(["-c", "ulimit -n 64; exec \"$@\"", "-"]);
-            command.arg(wrapped.get_program()).args(wrapped.get_args());
+            let mut command = with_little_room(&guarded, &program);
             let daemon = Daemon::start(command.args([how, &PORT.to_string()]));
             machine.wait_for_port(&format!("192.0.2.1:{PORT}"));
-            let clients: Vec<_> = (0..40)
-                .map(|n| {
-                    let from = if n % 2 == 0 { FRIEND } else { STRANGER };
-                    connect(from, PORT).expect("a handshake")
-                })
-                .collect();
+            for client in many() {
+                assert_eq!(hello(&client), "hello\n", "{how}: {}", daemon.output());
+            }
+            stop(daemon);
+        }
+    });
+}
+
+/// They are there before the program, which has never found its listener without clients. It waits until it
+/// is known what becomes of them, as it would wait for a client.
+#[test]
+fn more_undecided_connections_before_the_first_call_than_there_is_room_for() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        dns::serve(machine, Some(Duration::from_millis(300)));
+        guarded.rules("ALL: .example\n", "ALL: ALL\n");
+        let program = guarded.c_program("server", &[]);
+        for how in ["edges", "levels", "fork"] {
+            let listener = TcpListener::bind(("0.0.0.0", PORT)).expect("a listener");
+            let clients = many();
+            let mut command = with_little_room(&guarded, &program);
+            let daemon = Daemon::start(command.args([how, "0"]).stdin(OwnedFd::from(listener)));
             for client in clients {
                 assert_eq!(hello(&client), "hello\n", "{how}: {}", daemon.output());
             }
