@@ -1,12 +1,13 @@
 //! Two tables kept ready by a process that decides many requests.
 //!
 //! A policy notices edited, replaced, created and removed files before each decision, and answers any
-//! number of threads at once: no lock is held while a decision looks things up or runs commands, nor while
-//! files are looked at. While one thread compiles, the others decide by scanning; so does the child of a
-//! process that forked while another of its threads held a lock, since nothing here waits for one.
+//! number of threads at once, without a lock. While one thread compiles, the others decide by scanning; so
+//! does the child of a process that forked while another of its threads did, since nothing here waits for it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::sync::{Arc, Mutex, TryLockError};
+
+use arc_swap::ArcSwapOption;
 
 use crate::decide::{Evaluation, Files, NoTrace, Tables};
 use crate::decision::{Decision, TableKind};
@@ -37,7 +38,8 @@ use crate::syntax::pattern::{ClientPattern, DaemonPattern, HostPattern};
 #[derive(Debug)]
 pub struct Policy {
     tables: Tables,
-    current: Mutex<Option<Arc<Compiled>>>,
+    /// What was compiled last.
+    current: ArcSwapOption<Compiled>,
     compiling: Mutex<()>,
 }
 
@@ -46,7 +48,7 @@ impl Policy {
     pub fn new(tables: Tables) -> Self {
         Policy {
             tables,
-            current: Mutex::new(None),
+            current: ArcSwapOption::empty(),
             compiling: Mutex::new(()),
         }
     }
@@ -78,7 +80,7 @@ impl Policy {
     /// The tables as they are now, compiled; read again only where they changed. Nothing while another
     /// thread compiles them.
     fn try_current(&self) -> Option<Arc<Compiled>> {
-        let kept = self.kept()?.clone();
+        let kept = self.current.load_full();
         if let Some(compiled) = &kept
             && !compiled.is_stale()
         {
@@ -90,24 +92,8 @@ impl Policy {
             Err(TryLockError::WouldBlock) => return None,
         };
         let compiled = Arc::new(Compiled::new(&self.tables, kept.as_deref()));
-        if let Some(mut kept) = self.kept() {
-            *kept = Some(Arc::clone(&compiled));
-        }
+        self.current.store(Some(Arc::clone(&compiled)));
         Some(compiled)
-    }
-
-    /// What was compiled last. It is locked for no longer than a copy takes, so a lock that stays held is
-    /// one that was held in another thread when this process forked.
-    fn kept(&self) -> Option<MutexGuard<'_, Option<Arc<Compiled>>>> {
-        const PATIENCE: usize = 1000;
-        for _ in 0..PATIENCE {
-            match self.current.try_lock() {
-                Ok(guard) => return Some(guard),
-                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
-            }
-        }
-        None
     }
 }
 
