@@ -42,11 +42,14 @@ pub(crate) fn launch(options: Options) -> Problem {
         Err(problem) => return problem,
     }
     let Options {
-        program, arguments, ..
+        program,
+        argv0,
+        arguments,
+        ..
     } = options;
     let name = program.to_string_lossy().into_owned();
     inherit::restore();
-    let error = execute(program, arguments);
+    let error = execute(program, argv0, arguments);
     let found = error.kind() != io::ErrorKind::NotFound;
     Problem {
         text: format!("cannot execute {name}: {}", reason(&error)),
@@ -348,8 +351,10 @@ fn receive_descriptor(socket: &UnixStream) -> io::Result<(OwnedFd, u32)> {
 }
 
 /// Becomes the program, which is looked for as a shell does. Returns only where that fails.
-fn execute(program: OsString, arguments: Vec<OsString>) -> io::Error {
-    let strings: Result<Vec<CString>, _> = std::iter::once(program)
+fn execute(program: OsString, argv0: Option<OsString>, arguments: Vec<OsString>) -> io::Error {
+    let argv0 = argv0.unwrap_or_else(|| program.clone());
+    let strings: Result<Vec<CString>, _> = [program, argv0]
+        .into_iter()
         .chain(arguments)
         .map(|text| CString::new(text.into_vec()))
         .collect();
@@ -360,7 +365,7 @@ fn execute(program: OsString, arguments: Vec<OsString>) -> io::Error {
     let mut pointers: Vec<_> = strings.iter().map(|string| string.as_ptr()).collect();
     pointers.push(std::ptr::null());
     // SAFETY: a C string, and an array of C strings that a null pointer ends.
-    unsafe { libc::execvp(pointers[0], pointers.as_ptr()) };
+    unsafe { libc::execvp(pointers[0], pointers[1..].as_ptr()) };
     io::Error::last_os_error()
 }
 

@@ -39,6 +39,7 @@ pub use log::Format;
 /// use supervise::{Format, Options, run};
 /// let problem = run(Options {
 ///     program: "python3".into(),
+///     argv0: None,
 ///     arguments: vec!["-m".into(), "http.server".into()],
 ///     name: b"www".to_vec(),
 ///     tables: hosts_access::Tables::default(),
@@ -53,6 +54,8 @@ pub use log::Format;
 pub struct Options {
     /// The program, a path or a name to be found in `PATH`.
     pub program: OsString,
+    /// What it is told its own name is, `program` where there is none.
+    pub argv0: Option<OsString>,
     /// Its arguments, without its own name.
     pub arguments: Vec<OsString>,
     /// What the rules call it.

@@ -1,13 +1,18 @@
 //! `tcpwrap attach`: a drop-in that starts a systemd service under guard.
 
+mod command;
+
 use std::fmt::Write as _;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::{fs, io};
 
-use crate::install::Original;
-use crate::output;
-use crate::unit::{Unit, values};
+use clap::builder::NonEmptyStringValueParser;
+
+use crate::install::{Original, parent};
+use crate::output::{self, at};
+use crate::unit::{Settings, Unit};
+use command::{commands, quoted, split_word};
 
 /// Show, or install, a drop-in that starts a systemd service with `tcpwrap run`
 #[derive(Debug, clap::Args)]
@@ -20,7 +25,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     rules: Option<PathBuf>,
     /// The daemon name that rules know the service by [default: its program's base name]
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     name: Option<String>,
     /// The system is below this directory
     #[arg(long, value_name = "DIR", default_value = "/")]
@@ -39,36 +44,72 @@ pub fn run(args: &Args) -> ExitCode {
 
 fn attach(args: &Args) -> Result<ExitCode, String> {
     let unit = Unit::new(&args.unit, &args.root)?;
-    let program = std::env::current_exe().map_err(|error| format!("where am I? {error}"))?;
-    let text = drop_in(&unit.settings()?, &program, args)?;
+    let settings = unit.settings()?;
+    let text = drop_in(&unit, &settings, args)?;
+    if settings.value("Type") == "forking" && settings.value("PIDFile").is_empty() {
+        output::note(&format!(
+            "tcpwrap: {}: Type=forking without PIDFile= lets systemd guess the main process, which it cannot with \
+             the guard beside it: give it a PIDFile=, or have it stay in the foreground\n",
+            unit.name
+        ));
+    }
     if !args.write {
         return Ok(output::print(&text).err().unwrap_or(ExitCode::SUCCESS));
     }
-    let path = unit.drop_in();
-    let cannot = |error: std::io::Error| format!("{}: {error}", path.display());
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory).map_err(cannot)?;
-    }
-    // Half a drop-in would leave the service without anything to start.
-    let before = Original::read(&path).map_err(cannot)?;
-    before.replace(text.as_bytes()).map_err(cannot)?;
-    if let Some(objection) = verify(&unit, &args.root) {
-        if before.exists() {
-            let installed = Original::read(&path).map_err(cannot)?;
-            installed.replace(&before.text).map_err(cannot)?;
-        } else {
-            unit.remove_drop_in().map_err(cannot)?;
-        }
-        return Err(format!(
-            "systemd-analyze verify objects, nothing was changed:\n{objection}"
-        ));
-    }
+    install(&unit, &text, args)?;
     let done = format!(
-        "{} installed. To put it to work: systemctl daemon-reload && systemctl restart {}\n",
-        path.display(),
-        unit.name
+        "{} installed. {}\n",
+        unit.drop_in().display(),
+        unit.how_to_restart()
     );
     Ok(output::print(&done).err().unwrap_or(ExitCode::SUCCESS))
+}
+
+/// Puts the drop-in in its place. Where that fails, or systemd objects, everything is as it was.
+fn install(unit: &Unit, text: &str, args: &Args) -> Result<(), String> {
+    if let Some(rules) = &args.rules {
+        let rules = absolute(rules)?;
+        let there = args.root.join(rules.strip_prefix("/").unwrap_or(&rules));
+        if !there.is_dir() {
+            return Err(format!(
+                "{}: there is no such directory of rules",
+                there.display()
+            ));
+        }
+    }
+    let before = verify(unit, &args.root);
+    let path = unit.drop_in();
+    let cannot = |error: io::Error| at(&path, &error);
+    let directory = parent(&path);
+    let is_new = !directory.exists();
+    fs::create_dir_all(directory).map_err(cannot)?;
+    let old = Original::read(&path).map_err(cannot)?;
+    // Half a drop-in would leave the service without anything to start.
+    if let Err(error) = old.replace(text.as_bytes()) {
+        if is_new {
+            let _ = fs::remove_dir(directory);
+        }
+        return Err(cannot(error));
+    }
+    let Some(objection) = verify(unit, &args.root) else {
+        return Ok(());
+    };
+    if before.as_ref() == Some(&objection) {
+        output::note(&format!(
+            "tcpwrap: systemd-analyze verify objects to the unit, without the drop-in too:\n{}\n",
+            output::escape(objection.as_bytes())
+        ));
+        return Ok(());
+    }
+    if old.exists() {
+        let installed = Original::read(&path).map_err(cannot)?;
+        installed.replace(&old.text).map_err(cannot)?;
+    } else {
+        unit.remove_drop_in().map_err(cannot)?;
+    }
+    Err(format!(
+        "systemd-analyze verify objects, nothing was changed:\n{objection}"
+    ))
 }
 
 /// What systemd has against the unit; nothing where it has nothing, or is not there to be asked.
@@ -83,54 +124,91 @@ fn verify(unit: &Unit, root: &Path) -> Option<String> {
 }
 
 /// The drop-in's text.
-fn drop_in(settings: &[(String, String)], program: &Path, args: &Args) -> Result<String, String> {
-    let commands = values(settings, "ExecStart");
-    if commands.is_empty() {
-        return Err("the service has no ExecStart".into());
+fn drop_in(unit: &Unit, settings: &Settings, args: &Args) -> Result<String, String> {
+    let lines = settings.list("ExecStart");
+    if lines.is_empty() {
+        return Err(format!("{} has no ExecStart", unit.name));
     }
-    let mut wrapper = format!("{} run", quoted(&program.display().to_string()));
-    if let Some(rules) = &args.rules {
-        let rules = std::path::absolute(rules).map_err(|error| error.to_string())?;
-        let _ = write!(wrapper, " --rules {}", quoted(&rules.display().to_string()));
+    if unit.name.contains('@') && settings.value("StandardInput") == "socket" {
+        return Err(format!(
+            "{} gets connections that systemd has accepted, so run has nothing to guard: put tcpd before its \
+             program, see tcpd(8)",
+            unit.name
+        ));
     }
-    if let Some(name) = &args.name {
-        let _ = write!(wrapper, " --name {}", quoted(name));
-    }
+    let program = std::env::current_exe().map_err(|error| format!("where am I? {error}"))?;
     let mut text =
         String::from("# Made by tcpwrap attach; tcpwrap detach removes it.\n[Service]\nExecStart=\n");
-    for command in commands {
-        let start = command.find(|c| !"-@:+!|".contains(c)).unwrap_or(command.len());
-        let (prefix, rest) = command.split_at(start);
-        if prefix.contains('@') {
-            return Err(format!(
-                "a name of its own for the program (@) cannot be kept: ExecStart={command}"
-            ));
-        }
-        if rest
-            .split_whitespace()
-            .next()
-            .is_some_and(|first| Path::new(first.trim_matches('"')) == program)
-        {
-            return Err("the service is started by tcpwrap already".into());
-        }
-        let _ = writeln!(text, "ExecStart={prefix}{wrapper} -- {}", rest.trim_start());
+    for command in lines.into_iter().flat_map(commands) {
+        let _ = writeln!(text, "ExecStart={}", guarded(unit, command, &program, args)?);
     }
     text.push_str(&permissions(settings));
     Ok(text)
 }
 
+/// A command with `tcpwrap run` before it.
+fn guarded(unit: &Unit, command: &str, tcpwrap: &Path, args: &Args) -> Result<String, String> {
+    let start = command.find(|c| !"-@:+!|".contains(c)).unwrap_or(command.len());
+    let (prefix, command) = command.split_at(start);
+    let (program, mut arguments) = split_word(command);
+    let unquoted = Path::new(program.trim_matches(['"', '\'']));
+    if unquoted.file_name().is_some_and(|name| name == "tcpwrap") {
+        return Err(format!(
+            "{} is started by tcpwrap already: ExecStart={prefix}{command}",
+            unit.name
+        ));
+    }
+    let expanded = !prefix.contains(':');
+    let mut text = format!(
+        "{}{} run",
+        prefix.replace('@', ""),
+        quoted(unicode(tcpwrap)?, false)
+    );
+    if let Some(rules) = &args.rules {
+        let _ = write!(text, " --rules {}", quoted(unicode(&absolute(rules)?)?, expanded));
+    }
+    if let Some(name) = &args.name {
+        let _ = write!(text, " {}", quoted(&format!("--name={name}"), expanded));
+    }
+    if prefix.contains('@') {
+        let (name, rest) = split_word(arguments);
+        if name.is_empty() {
+            return Err(format!(
+                "ExecStart={prefix}{command}: @ needs a name behind the program"
+            ));
+        }
+        let _ = write!(text, " --argv0={name}");
+        arguments = rest;
+    }
+    let _ = write!(text, " -- {program}");
+    if !arguments.is_empty() {
+        let _ = write!(text, " {arguments}");
+    }
+    Ok(text)
+}
+
 /// What the guard needs where the unit restricts itself. These settings add to what the unit says.
-fn permissions(settings: &[(String, String)]) -> String {
+fn permissions(settings: &Settings) -> String {
     let mut text = String::new();
-    for (key, needed) in [
-        ("CapabilityBoundingSet", "CAP_SYS_PTRACE"),
+    // Set to nothing, the first permits no capability, while the others restrict nothing.
+    for (key, is_restricted, needed) in [
+        (
+            "CapabilityBoundingSet",
+            settings.mention("CapabilityBoundingSet"),
+            "CAP_SYS_PTRACE",
+        ),
         (
             "SystemCallFilter",
+            !settings.list("SystemCallFilter").is_empty(),
             "seccomp pidfd_open pidfd_getfd process_vm_readv process_vm_writev timer_create",
         ),
-        ("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6"),
+        (
+            "RestrictAddressFamilies",
+            !settings.list("RestrictAddressFamilies").is_empty(),
+            "AF_UNIX AF_INET AF_INET6",
+        ),
     ] {
-        if !values(settings, key).is_empty() {
+        if is_restricted {
             let _ = writeln!(
                 text,
                 "# The service restricts itself; the guard beside it needs these.\n{key}={needed}"
@@ -140,12 +218,12 @@ fn permissions(settings: &[(String, String)]) -> String {
     text
 }
 
-/// A word of a command line as systemd reads it back.
-fn quoted(word: &str) -> String {
-    let word = word.replace('%', "%%").replace('$', "$$");
-    if word.contains([' ', '"', '\'', '\\', '\t']) {
-        let word = word.replace('\\', "\\\\").replace('"', "\\\"");
-        return format!("\"{word}\"");
-    }
-    word
+fn absolute(path: &Path) -> Result<PathBuf, String> {
+    std::path::absolute(path).map_err(|error| at(path, &error))
+}
+
+/// Units are text.
+fn unicode(path: &Path) -> Result<&str, String> {
+    path.to_str()
+        .ok_or_else(|| format!("{}: a unit cannot have a path that is not UTF-8", path.display()))
 }

@@ -31,10 +31,6 @@ pub fn run(args: &Args) -> ExitCode {
             _ => format!("{}: {error}", path.display()),
         });
     }
-    let done = format!(
-        "{} removed. To put it to work: systemctl daemon-reload && systemctl restart {}\n",
-        path.display(),
-        unit.name
-    );
+    let done = format!("{} removed. {}\n", path.display(), unit.how_to_restart());
     output::print(&done).err().unwrap_or(ExitCode::SUCCESS)
 }

@@ -24,6 +24,9 @@ pub struct Args {
     /// The daemon name that rules know the program by [default: its base name]
     #[arg(long)]
     name: Option<OsString>,
+    /// What the program is told its own name is [default: PROGRAM]
+    #[arg(long, value_name = "NAME")]
+    argv0: Option<OsString>,
     /// Log to standard error instead of the system log
     #[arg(long, value_name = "FORMAT")]
     log: Option<LogFormat>,
@@ -70,6 +73,7 @@ pub fn run(args: Args) -> ExitCode {
     }
     let problem = supervise::run(Options {
         program,
+        argv0: args.argv0,
         arguments: command.collect(),
         name: name.as_bytes().to_vec(),
         tables,

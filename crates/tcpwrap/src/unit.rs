@@ -1,53 +1,112 @@
 //! Units of systemd as `attach` and `detach` see them: their files, and the one drop-in that is ours.
 //!
-//! It reads files, so that it works on a machine that is not running, such as an image being built.
+//! It reads files, so that it works on a machine that is not running, such as an image being built. Where units
+//! and their drop-ins are, and which comes first, is in systemd.unit(5).
 
+mod settings;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+
+use crate::output::at;
+pub use settings::Settings;
 
 /// Where units are, the first place first.
-const PLACES: [&str; 4] = [
-    "etc/systemd/system",
+const PLACES: [&str; 13] = [
+    "etc/systemd/system.control",
+    "run/systemd/system.control",
+    "run/systemd/transient",
+    "run/systemd/generator.early",
+    OURS,
+    "etc/systemd/system.attached",
     "run/systemd/system",
+    "run/systemd/system.attached",
+    "run/systemd/generator",
+    "usr/local/lib/systemd/system",
     "usr/lib/systemd/system",
     "lib/systemd/system",
+    "run/systemd/generator.late",
 ];
 
-/// The name of our drop-in. It is read late, so it sees what others set.
-const DROP_IN: &str = "90-tcpwrap.conf";
+/// The place for what the administrator adds.
+const OURS: &str = "etc/systemd/system";
+
+/// The name of our drop-in. They are read in the order of their names, and it must come after all that set
+/// `ExecStart`, such as the `override.conf` of `systemctl edit`.
+const DROP_IN: &str = "zz-tcpwrap.conf";
+
+const SUFFIX: &str = ".service";
+
+/// Ends of names that are other units.
+const OTHER_SUFFIXES: [&str; 10] = [
+    ".socket",
+    ".device",
+    ".mount",
+    ".automount",
+    ".swap",
+    ".target",
+    ".timer",
+    ".path",
+    ".slice",
+    ".scope",
+];
 
 /// A service.
 #[derive(Debug)]
 pub struct Unit {
-    /// Its name, with `.service`.
+    /// Its own name, with `.service`.
     pub name: String,
     root: PathBuf,
 }
 
 impl Unit {
-    /// A service of the system below `root`.
+    /// A service of the system below `root`, which may be named by an alias.
     ///
     /// # Errors
     /// A message, where the name is no name of a service.
     pub fn new(name: &str, root: &Path) -> Result<Self, String> {
-        let name = if name.contains('.') {
-            name.to_owned()
-        } else {
-            format!("{name}.service")
-        };
-        if name.contains('/') || !name.ends_with(".service") || name.starts_with('.') {
-            return Err(format!("{name} is no service"));
+        if let Some(suffix) = OTHER_SUFFIXES.iter().find(|suffix| name.ends_with(**suffix)) {
+            return Err(format!("{name} is no service, but a {}", &suffix[1..]));
         }
-        Ok(Unit {
+        let name = match name.strip_suffix(SUFFIX) {
+            Some(_) => name.to_owned(),
+            None => format!("{name}{SUFFIX}"),
+        };
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
+        if name == SUFFIX || name.starts_with(['@', '.']) || name.len() > 255 || !name.chars().all(is_allowed)
+        {
+            return Err(format!(
+                "{name:?} cannot be the name of a service; systemd-escape makes one"
+            ));
+        }
+        let mut unit = Unit {
             name,
             root: root.to_owned(),
-        })
+        };
+        if let Some(name) = unit.fragment().and_then(|path| unit.alias_of(&path)) {
+            unit.name = name;
+        }
+        Ok(unit)
     }
 
     /// Where our drop-in is, or would be.
     pub fn drop_in(&self) -> PathBuf {
-        let directory = self.root.join(PLACES[0]).join(format!("{}.d", self.name));
+        let directory = self.root.join(OURS).join(format!("{}.d", self.name));
         directory.join(DROP_IN)
+    }
+
+    /// What has to be done before a change shows.
+    pub fn how_to_restart(&self) -> String {
+        let name = match self.name.split_once("@.") {
+            Some((template, _)) => format!("'{template}@*{SUFFIX}'"),
+            None => self.name.clone(),
+        };
+        format!("To put it to work: systemctl daemon-reload && systemctl restart {name}")
     }
 
     /// Removes our drop-in, and its directory where nothing else is in it.
@@ -61,83 +120,154 @@ impl Unit {
         Ok(())
     }
 
-    /// The settings of the `[Service]` section in the order in which systemd reads them, ours left out.
+    /// The settings of the `[Service]` section, ours left out.
     ///
     /// # Errors
-    /// A message, where there is no such unit.
-    pub fn settings(&self) -> Result<Vec<(String, String)>, String> {
-        let template = self
-            .name
-            .split_once('@')
-            .map(|(name, _)| format!("{name}@.service"));
-        let names = || std::iter::once(&self.name).chain(&template);
-        let main = PLACES
-            .iter()
-            .flat_map(|place| names().map(move |name| self.root.join(place).join(name)))
-            .find_map(|path| fs::read_to_string(path).ok());
-        let Some(main) = main else {
-            let places = PLACES.map(|place| self.root.join(place).display().to_string());
-            return Err(format!("there is no {} in {}", self.name, places.join(", ")));
+    /// A message, where there is no such unit, or it cannot be read, or something is read after our drop-in that
+    /// has the last word.
+    pub fn settings(&self) -> Result<Settings, String> {
+        let Some(fragment) = self.fragment() else {
+            return Err(format!(
+                "there is no {} in {}, nor where else systemd looks for units",
+                self.name,
+                self.root.join(OURS).display()
+            ));
         };
-        let mut drop_ins = std::collections::BTreeMap::new();
-        for directory in PLACES
-            .iter()
-            .rev()
-            .flat_map(|place| names().map(move |name| self.root.join(place).join(format!("{name}.d"))))
-        {
-            let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-            for entry in entries {
-                let name = entry.file_name().to_string_lossy().into_owned();
-                if name.ends_with(".conf") && name != DROP_IN {
-                    drop_ins.insert(name, entry.path());
-                }
-            }
+        if fs::read_link(&fragment).is_ok_and(|target| target == Path::new("/dev/null")) {
+            return Err(format!("{} is masked: systemctl unmask {0}", self.name));
         }
-        let mut settings = service_settings(&main);
-        for path in drop_ins.values() {
-            let text = fs::read_to_string(path).unwrap_or_default();
-            settings.extend(service_settings(&text));
+        let mut settings = Settings::default();
+        settings.read(&self.text(&fragment)?);
+        for (name, path) in self.drop_ins() {
+            let mut own = Settings::default();
+            let text = self.text(&path)?;
+            own.read(&text);
+            if name.as_str() > DROP_IN && own.mention("ExecStart") {
+                return Err(format!(
+                    "{}: this sets ExecStart, and is read after {DROP_IN}: give it a name that comes before",
+                    path.display()
+                ));
+            }
+            settings.read(&text);
         }
         Ok(settings)
     }
-}
 
-/// The values a setting that is a list has in the end: an empty one begins it anew.
-pub fn values<'s>(settings: &'s [(String, String)], key: &str) -> Vec<&'s str> {
-    let mut values = Vec::new();
-    for (name, value) in settings {
-        if name == key && value.is_empty() {
-            values.clear();
-        } else if name == key {
-            values.push(value.as_str());
+    /// The file of the unit itself, or of its template.
+    fn fragment(&self) -> Option<PathBuf> {
+        let template = template(&self.name);
+        std::iter::once(&self.name)
+            .chain(&template)
+            .flat_map(|name| PLACES.map(|place| self.root.join(place).join(name)))
+            .find(|path| path.symlink_metadata().is_ok())
+    }
+
+    /// The name of the unit that a file is a link to, if it is an alias.
+    fn alias_of(&self, path: &Path) -> Option<String> {
+        let real = self.real(path).ok()?;
+        let name = real.file_name()?.to_str()?;
+        let is_unit = PLACES
+            .iter()
+            .any(|place| real.ends_with(Path::new(place).join(name)));
+        let name = match (name.strip_suffix("@.service"), self.name.split_once('@')) {
+            (Some(template), Some((_, instance))) => format!("{template}@{instance}"),
+            _ => name.to_owned(),
+        };
+        (is_unit && name.ends_with(SUFFIX)).then_some(name)
+    }
+
+    /// The drop-ins by their names, ours left out: of two with one name, the more particular one counts.
+    fn drop_ins(&self) -> BTreeMap<String, PathBuf> {
+        let mut drop_ins = BTreeMap::new();
+        for directory in self.drop_in_directories() {
+            for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if name.ends_with(".conf") && name != DROP_IN {
+                    drop_ins.entry(name).or_insert(entry.path());
+                }
+            }
+        }
+        drop_ins
+    }
+
+    /// Where its drop-ins may be, the most particular place first.
+    fn drop_in_directories(&self) -> Vec<PathBuf> {
+        let mut directories = Vec::new();
+        let mut add = |place: &str, name: &str| {
+            directories.push(self.root.join(place).join(format!("{name}.d")));
+        };
+        for name in std::iter::once(self.name.clone()).chain(self.aliases()) {
+            for place in PLACES {
+                for name in general_names(&name) {
+                    add(place, &name);
+                }
+            }
+        }
+        for place in PLACES {
+            add(place, "service");
+        }
+        directories
+    }
+
+    /// Its other names: links to its file.
+    fn aliases(&self) -> BTreeSet<String> {
+        let mut aliases = BTreeSet::new();
+        for place in PLACES {
+            for entry in fs::read_dir(self.root.join(place))
+                .into_iter()
+                .flatten()
+                .flatten()
+            {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let target = fs::read_link(entry.path()).unwrap_or_default();
+                if name != self.name && target.file_name().is_some_and(|target| *target == *self.name) {
+                    aliases.insert(name);
+                }
+            }
+        }
+        aliases
+    }
+
+    /// The text of a file; nothing where a link leads nowhere.
+    fn text(&self, path: &Path) -> Result<String, String> {
+        match self.real(path).and_then(fs::read_to_string) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            read => read.map_err(|error| at(path, &error)),
         }
     }
-    values
+
+    /// Where a file really is. Links in an image are meant for the machine that it will be.
+    fn real(&self, path: &Path) -> io::Result<PathBuf> {
+        if self.root == Path::new("/") {
+            return path.canonicalize();
+        }
+        let inside = path.strip_prefix(&self.root).unwrap_or(path);
+        let root = File::open(&self.root)?;
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let file = rustix::fs::openat2(&root, inside, flags, Mode::empty(), ResolveFlags::IN_ROOT)?;
+        fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
+    }
 }
 
-/// The settings of `[Service]` in one file.
-fn service_settings(text: &str) -> Vec<(String, String)> {
-    let mut settings = Vec::new();
-    let mut inside = false;
-    let mut logical = String::new();
-    for line in text.lines() {
-        let line = line.trim();
-        if line.starts_with(['#', ';']) || (logical.is_empty() && line.is_empty()) {
-            continue;
-        }
-        if let Some(part) = line.strip_suffix('\\') {
-            logical.push_str(part);
-            logical.push(' ');
-            continue;
-        }
-        let whole = std::mem::take(&mut logical) + line;
-        if whole.starts_with('[') {
-            inside = whole == "[Service]";
-        } else if let (true, Some((key, value))) = (inside, whole.split_once('=')) {
-            settings.push((key.trim().to_owned(), value.trim().to_owned()));
-        }
-    }
-    settings
+/// The template of an instance.
+fn template(name: &str) -> Option<String> {
+    let (prefix, instance) = name.split_once('@')?;
+    (instance != SUFFIX).then(|| format!("{prefix}@{SUFFIX}"))
+}
+
+/// The names under which a unit has drop-ins, its own first: for `a-b@c`, these are `a-b@c`, `a-b@`, `a-@c`, `a-@`.
+fn general_names(name: &str) -> Vec<String> {
+    let (prefix, rest) = name.split_at(name.find('@').unwrap_or(name.len() - SUFFIX.len()));
+    let dashes = prefix.trim_end_matches('-').rmatch_indices('-');
+    let shorter = dashes.filter(|(at, _)| *at > 0).map(|(at, _)| &prefix[..=at]);
+    std::iter::once(prefix)
+        .chain(shorter)
+        .flat_map(|prefix| {
+            let name = format!("{prefix}{rest}");
+            let template = template(&name);
+            std::iter::once(name).chain(template)
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -145,20 +275,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_as_systemd_reads_them() {
-        let text = "[Unit]\nExecStart=no\n[Service]\n# a\nExecStart=a \\\n  ; between\n b\nUser = x\nExecStart=\nExecStart=-c\n";
-        let settings = service_settings(text);
-        assert_eq!(settings[0], ("ExecStart".into(), "a  b".into()));
-        assert_eq!(values(&settings, "ExecStart"), ["-c"]);
-        assert_eq!(values(&settings, "User"), ["x"]);
+    fn names_of_services() {
+        let name = |name| Unit::new(name, Path::new("/nowhere")).map(|unit| unit.name).ok();
+        assert_eq!(name("sshd").as_deref(), Some("sshd.service"));
+        assert_eq!(
+            name("org.example.web").as_deref(),
+            Some("org.example.web.service")
+        );
+        assert_eq!(name("a@b.service").as_deref(), Some("a@b.service"));
+        assert_eq!(name("a@b.c").as_deref(), Some("a@b.c.service"));
+        assert_eq!(name(r"a@b\x2dc").as_deref(), Some(r"a@b\x2dc.service"));
+        for wrong in [
+            "sshd.socket",
+            "../x.service",
+            "",
+            ".service",
+            "@b",
+            "a b",
+            "a\nb",
+            "ä",
+        ] {
+            assert_eq!(name(wrong), None, "{wrong}");
+        }
     }
 
     #[test]
-    fn names_of_services() {
-        let name = |name| Unit::new(name, Path::new("/")).map(|unit| unit.name).ok();
-        assert_eq!(name("sshd").as_deref(), Some("sshd.service"));
-        assert_eq!(name("a@b.service").as_deref(), Some("a@b.service"));
-        assert_eq!(name("sshd.socket"), None);
-        assert_eq!(name("../x.service"), None);
+    fn names_of_drop_in_directories() {
+        assert_eq!(
+            general_names("a-b-c.service"),
+            ["a-b-c.service", "a-b-.service", "a-.service"]
+        );
+        assert_eq!(
+            general_names("a-b@c-d.service"),
+            ["a-b@c-d.service", "a-b@.service", "a-@c-d.service", "a-@.service"]
+        );
+        assert_eq!(general_names("a@.service"), ["a@.service"]);
     }
 }

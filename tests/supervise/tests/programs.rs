@@ -341,3 +341,16 @@ fn a_program_in_a_network_of_its_own() {
         no_guard_left();
     });
 }
+
+#[test]
+fn a_name_of_its_own() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        let told = |options: &[&str]| {
+            let mut command = guarded.run_with(options, "cat");
+            run(command.arg("/proc/self/cmdline")).stdout
+        };
+        assert_eq!(told(&[]), b"cat\0/proc/self/cmdline\0");
+        assert_eq!(told(&["--argv0=-my name"]), b"-my name\0/proc/self/cmdline\0");
+    });
+}

@@ -64,7 +64,7 @@ fn attach_shows_and_installs_and_detach_removes() {
     );
     assert!(good);
     let line = format!(
-        "ExecStart=-{own} run --rules \"/etc/web rules\" --name www -- /bin/sleep --x  'a b' %i $A\n"
+        "ExecStart=-{own} run --rules \"/etc/web rules\" --name=www -- /bin/sleep --x  'a b' %i $A\n"
     );
     assert!(
         shown.contains(&format!("[Service]\nExecStart=\n{line}")),
@@ -74,7 +74,7 @@ fn attach_shows_and_installs_and_detach_removes() {
         shown.contains("CapabilityBoundingSet=CAP_SYS_PTRACE\n"),
         "{shown}"
     );
-    let drop_in = root.join("etc/systemd/system/web.service.d/90-tcpwrap.conf");
+    let drop_in = root.join("etc/systemd/system/web.service.d/zz-tcpwrap.conf");
     assert!(!drop_in.exists());
 
     let (good, said, problem) = tcpwrap(root, &["attach", "--write", "web.service"]);
@@ -119,7 +119,7 @@ fn a_full_disk_leaves_no_half_of_a_drop_in() {
         run(Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=8k", "tmpfs"])
             .arg(&directory));
-        let drop_in = directory.join("90-tcpwrap.conf");
+        let drop_in = directory.join("zz-tcpwrap.conf");
         for old in [None, Some("[Service]\nExecStart=\nExecStart=/bin/true\n")] {
             if let Some(old) = old {
                 fs::remove_file(directory.join("full")).expect("ours");
@@ -138,7 +138,9 @@ fn what_systemd_objects_to_is_not_installed() {
     let root = machine();
     let root = root.path();
     let unit = root.join("usr/lib/systemd/system/web.service");
-    fs::write(&unit, "[Service]\nExecStart=/bin/sleep 'unbalanced\n").expect("ours");
+    fs::write(unit, "[Service]\nExecStart=/bin/true\n").expect("ours");
+    let ours = program("tcpwrap", "tcpwrap");
+    fs::remove_file(root.join(ours.strip_prefix("/").expect("an absolute path"))).expect("ours");
     let (good, _, problem) = tcpwrap(root, &["attach", "--write", "web"]);
     assert!(
         !good && problem.contains("systemd-analyze verify objects"),
@@ -146,15 +148,208 @@ fn what_systemd_objects_to_is_not_installed() {
     );
     assert!(
         !root
-            .join("etc/systemd/system/web.service.d/90-tcpwrap.conf")
+            .join("etc/systemd/system/web.service.d/zz-tcpwrap.conf")
             .exists()
     );
-    fs::write(&unit, "[Service]\nExecStart=@/bin/sleep zzz 1\n").expect("ours");
-    let (good, _, problem) = tcpwrap(root, &["attach", "web"]);
-    assert!(!good && problem.contains("cannot be kept"), "{problem}");
     let (good, _, problem) = tcpwrap(root, &["attach", "nosuch"]);
     assert!(
         !good && problem.contains("there is no nosuch.service"),
         "{problem}"
     );
+}
+
+/// The unit `name` below `root` is made of `text`, and `attach --write` has to accept it. Returns the drop-in's
+/// commands without the path of our program.
+fn attached(root: &Path, name: &str, text: &str, options: &[&str]) -> Vec<String> {
+    let unit = root
+        .join("usr/lib/systemd/system")
+        .join(format!("{name}.service"));
+    fs::write(unit, text).expect("ours");
+    let (good, _, problem) = tcpwrap(root, &[&["attach", "--write", name], options].concat());
+    assert!(good, "{name}: {problem}");
+    commands(root, name)
+}
+
+fn commands(root: &Path, name: &str) -> Vec<String> {
+    let drop_in = root.join(format!("etc/systemd/system/{name}.service.d/zz-tcpwrap.conf"));
+    let text = fs::read_to_string(&drop_in).unwrap_or_else(|error| panic!("{}: {error}", drop_in.display()));
+    let own = program("tcpwrap", "tcpwrap").display().to_string();
+    let lines = text.lines().filter_map(|line| line.strip_prefix("ExecStart="));
+    lines.skip(1).map(|line| line.replace(&own, "tcpwrap")).collect()
+}
+
+#[test]
+fn every_command_of_a_service_is_guarded() {
+    let root = machine();
+    let root = root.path();
+    let text = "[Service]\nType=oneshot\nExecStart=@/bin/true \"my name\" a ; -/bin/true b\n\
+                ExecStart=:/bin/true $x \\; c\nExecStart=!/bin/true\n";
+    fs::create_dir_all(root.join("a$b %c")).expect("ours");
+    assert_eq!(
+        attached(root, "web", text, &["--rules", "/a$b %c", "--name=-x y"]),
+        [
+            "tcpwrap run --rules \"/a$$b %%c\" \"--name=-x y\" --argv0=\"my name\" -- /bin/true a",
+            "-tcpwrap run --rules \"/a$$b %%c\" \"--name=-x y\" -- /bin/true b",
+            ":tcpwrap run --rules \"/a$b %%c\" \"--name=-x y\" -- /bin/true $x \\; c",
+            "!tcpwrap run --rules \"/a$$b %%c\" \"--name=-x y\" -- /bin/true",
+        ]
+    );
+    // A line of its own would be a command of its own.
+    let rules = "/a\nExecStartPre=/bin/evil";
+    let (good, shown, _) = tcpwrap(root, &["attach", "web", "--rules", rules]);
+    assert!(
+        good && shown.contains("--rules \"/a\\x0aExecStartPre=/bin/evil\""),
+        "{shown}"
+    );
+}
+
+#[test]
+fn the_drop_in_has_the_last_word() {
+    let root = machine();
+    let root = root.path();
+    let directory = root.join("etc/systemd/system/web.service.d");
+    fs::create_dir(&directory).expect("ours");
+    let other = "[Service]\nExecStart=\nExecStart=/bin/true other\n";
+    fs::write(directory.join("override.conf"), other).expect("ours");
+    assert_eq!(
+        attached(root, "web", UNIT, &[]),
+        ["tcpwrap run -- /bin/true other"]
+    );
+    fs::write(directory.join("zzz.conf"), other).expect("ours");
+    let (good, _, problem) = tcpwrap(root, &["attach", "--write", "web"]);
+    assert!(
+        !good && problem.contains("zzz.conf: this sets ExecStart, and is read after"),
+        "{problem}"
+    );
+}
+
+/// Of drop-ins with one name, that of the instance counts, then that of the template, then the general ones.
+#[test]
+fn drop_ins_are_found_where_systemd_finds_them() {
+    let root = machine();
+    let root = root.path();
+    let system = root.join("usr/lib/systemd/system");
+    let put = |directory: &str, file: &str, word: &str| {
+        let directory = system.join(directory);
+        fs::create_dir_all(&directory).expect("ours");
+        let text = format!("[Service]\nExecStart=\nExecStart=/bin/true {word}\n");
+        fs::write(directory.join(file), text).expect("ours");
+    };
+    let unit = "[Service]\nExecStart=/bin/true\n";
+    fs::write(system.join("a-b@.service"), unit).expect("ours");
+    for (directory, word) in [
+        ("service.d", "all"),
+        ("a-@.service.d", "prefix"),
+        ("a-b@.service.d", "template"),
+        ("a-b@c.service.d", "instance"),
+    ] {
+        put(directory, "x.conf", word);
+        let (good, _, problem) = tcpwrap(root, &["attach", "--write", "a-b@c"]);
+        assert!(good, "{problem}");
+        assert_eq!(
+            commands(root, "a-b@c"),
+            [format!("tcpwrap run -- /bin/true {word}")]
+        );
+    }
+}
+
+/// Links in an image name files of the image.
+#[test]
+fn an_alias_stands_for_the_unit() {
+    let root = machine();
+    let root = root.path();
+    let etc = root.join("etc/systemd/system");
+    let unit = "[Service]\nExecStart=/bin/true\n";
+    std::os::unix::fs::symlink("/usr/lib/systemd/system/web.service", etc.join("www.service")).expect("ours");
+    fs::create_dir(etc.join("www.service.d")).expect("ours");
+    let more = "[Service]\nExecStart=\nExecStart=/bin/true alias\n";
+    fs::write(etc.join("www.service.d/a.conf"), more).expect("ours");
+    assert_eq!(
+        attached(root, "web", unit, &[]),
+        ["tcpwrap run -- /bin/true alias"]
+    );
+    let (good, said, problem) = tcpwrap(root, &["detach", "www"]);
+    assert!(good && said.contains("restart web.service"), "{said}{problem}");
+    let (good, _, problem) = tcpwrap(root, &["attach", "--write", "www"]);
+    assert!(good, "{problem}");
+    assert_eq!(commands(root, "web"), ["tcpwrap run -- /bin/true alias"]);
+}
+
+#[test]
+fn what_systemd_says_without_the_drop_in_is_no_objection_to_it() {
+    let root = machine();
+    let root = root.path();
+    let unit = "[Service]\nExecStart=/bin/true\nExecStop=/bin/nosuch\n";
+    fs::write(root.join("usr/lib/systemd/system/web.service"), unit).expect("ours");
+    let (good, _, said) = tcpwrap(root, &["attach", "--write", "web"]);
+    assert!(good && said.contains("without the drop-in too:"), "{said}");
+    assert_eq!(commands(root, "web"), ["tcpwrap run -- /bin/true"]);
+}
+
+#[test]
+fn what_cannot_be_guarded_is_refused() {
+    let root = machine();
+    let root = root.path();
+    let system = root.join("usr/lib/systemd/system");
+    for (name, text, problem) in [
+        (
+            "web@",
+            "ExecStart=/bin/true\nStandardInput=socket\n",
+            "put tcpd before",
+        ),
+        (
+            "web",
+            "ExecStart=/opt/tcpwrap run -- /bin/true\n",
+            "is started by tcpwrap already",
+        ),
+        ("web", "ExecStop=/bin/true\n", "web.service has no ExecStart"),
+        ("web", "ExecStart=@/bin/true\n", "needs a name"),
+    ] {
+        fs::write(
+            system.join(format!("{name}.service")),
+            format!("[Service]\n{text}"),
+        )
+        .expect("ours");
+        let (good, _, said) = tcpwrap(root, &["attach", name]);
+        assert!(!good && said.contains(problem), "{said}");
+    }
+    fs::write(system.join("web.service"), "[Service]\nExecStart=/bin/true\n").expect("ours");
+    let (good, _, said) = tcpwrap(root, &["attach", "--write", "web", "--rules", "/nosuch"]);
+    assert!(!good && said.contains("no such directory of rules"), "{said}");
+    std::os::unix::fs::symlink("/dev/null", root.join("etc/systemd/system/web.service")).expect("ours");
+    let (good, _, said) = tcpwrap(root, &["attach", "web"]);
+    assert!(!good && said.contains("web.service is masked"), "{said}");
+    assert_eq!(
+        fs::read_dir(root.join("etc/systemd/system"))
+            .expect("ours")
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn what_a_unit_restricts_is_permitted_to_the_guard() {
+    let root = machine();
+    let root = root.path();
+    let unit = root.join("usr/lib/systemd/system/web.service");
+    for (restriction, permitted) in [
+        ("CapabilityBoundingSet=", "CapabilityBoundingSet=CAP_SYS_PTRACE"),
+        ("SystemCallFilter=~@debug", "SystemCallFilter=seccomp"),
+        ("SystemCallFilter=~@debug\nSystemCallFilter=", ""),
+        ("Type=forking", ""),
+    ] {
+        let text = format!("[Service]\nExecStart=/bin/true\n{restriction}\n");
+        fs::write(&unit, text).expect("ours");
+        let (good, shown, said) = tcpwrap(root, &["attach", "web"]);
+        let added = shown.split_once("these.\n").map_or("", |(_, added)| added);
+        assert!(
+            good && added.starts_with(permitted) && added.is_empty() == permitted.is_empty(),
+            "{shown}"
+        );
+        assert_eq!(
+            said.contains("without PIDFile="),
+            restriction == "Type=forking",
+            "{said}"
+        );
+    }
 }
