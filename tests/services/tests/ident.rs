@@ -41,10 +41,10 @@ fn ask(
     })
 }
 
-const LONG: Duration = Duration::from_secs(10);
+const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(300);
 /// Time for a busy machine, on top of a timeout.
-const SLACK: Duration = Duration::from_secs(3);
+const SLACK: Duration = Duration::from_secs(20);
 
 #[test]
 fn a_reply_names_the_user() {
@@ -65,8 +65,8 @@ fn a_reply_may_come_byte_by_byte() {
                 stream.write_all(&[*byte])?;
                 thread::sleep(Duration::from_millis(5));
             }
-            thread::sleep(SLACK);
-            Ok(())
+            // Until the asker closes, who does not wait for the end.
+            stream.read(&mut [0]).map(drop)
         });
         assert_eq!(user.as_deref(), Some("joe"));
     });
@@ -180,7 +180,7 @@ fn threads_ask_side_by_side() {
                     let size = stream.read(&mut question).expect("a question");
                     let question = String::from_utf8_lossy(&question[..size]).into_owned();
                     let (port, rest) = question.trim_end().split_once(',').expect("two ports");
-                    thread::sleep(Duration::from_millis(200));
+                    thread::sleep(Duration::from_secs(1));
                     let reply = format!("{port},{rest}:USERID:UNIX:user{port}\r\n");
                     stream.write_all(reply.as_bytes()).expect("sent");
                 });

@@ -12,7 +12,7 @@ pub fn serve(machine: &support::Machine, delay: Option<Duration>) {
     );
     machine.put(
         "/etc/resolv.conf",
-        "nameserver 127.0.0.1\noptions timeout:30 attempts:1\n",
+        "nameserver 127.0.0.1\noptions timeout:30 attempts:5\n",
     );
     let socket = Arc::new(UdpSocket::bind("127.0.0.1:53").expect("the port"));
     std::thread::spawn(move || {
