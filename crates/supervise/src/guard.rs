@@ -182,18 +182,22 @@ impl Guard {
         queue.listens |= accept::listens(fd.as_fd(), queue.listens);
         // What the thread waited in before was interrupted by a signal.
         let old = queue.waiting.iter().position(|w| w.call.thread == call.thread);
-        if let Some(old) = old.and_then(|at| queue.waiting.remove(at))
-            && matches!(old.state, State::Blocked(Some(_)))
-        {
-            // Where there is a time limit, accept does not begin anew after a signal.
-            return fail(self, libc::EINTR);
+        let mut waiter = Waiter::new(call, task);
+        if let Some(old) = old.and_then(|at| queue.waiting.remove(at)) {
+            queue.spend(&old);
+            waiter.was_held = matches!(old.state, State::Held { .. });
+            if old.limit.is_some() {
+                // Where there is a time limit, accept does not begin anew after a signal.
+                return fail(self, libc::EINTR);
+            }
         }
         if queue.waiting.len() >= MANY && queue.waiting.len().is_power_of_two() {
             queue
                 .waiting
                 .retain(|waiter| notifications.is_waiting(waiter.call.id));
         }
-        queue.waiting.push_back(Waiter::new(call, task));
+        queue.last = Some(call);
+        queue.waiting.push_back(waiter);
         let listener = Listener {
             fd,
             cookie,

@@ -150,11 +150,12 @@ impl Lookups {
         let mut finished = Vec::new();
         while let Ok((job, answer)) = self.results.try_recv() {
             self.running -= 1;
-            if let Some(address) = job.name_of() {
+            let address = job.name_of();
+            finished.push((job, answer));
+            if let Some(address) = address {
                 self.asked.remove(&address);
                 self.decide_waiting(address, &mut finished);
             }
-            finished.push((job, answer));
         }
         self.start();
         finished

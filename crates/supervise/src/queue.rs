@@ -14,13 +14,14 @@ use crate::task::Task;
 pub(crate) enum State {
     /// That is still to be seen: it has just come in.
     New,
-    /// It waits for one, as `accept` does that blocks, until the listener's receive timeout.
-    Blocked(Option<Instant>),
-    /// It waits for a lookup, since a time and until a time; then it fails with an error.
+    /// It waits for one, as `accept` does that blocks.
+    Blocked,
+    /// It waits for a lookup, since a time and until a time. It may be one that blocks, which is not known of
+    /// its program.
     Held {
         since: Instant,
         until: Instant,
-        errno: i32,
+        blocks: bool,
     },
 }
 
@@ -30,6 +31,10 @@ pub(crate) struct Waiter {
     pub call: Call,
     pub task: Rc<Task>,
     pub state: State,
+    /// When the listener's receive timeout ends it, if it blocks.
+    pub limit: Option<Instant>,
+    /// It was held before a signal, after which it begins anew.
+    pub was_held: bool,
     /// See [`Waiter::room`].
     room: Option<Result<usize, i32>>,
 }
@@ -40,6 +45,8 @@ impl Waiter {
             call,
             task,
             state: State::New,
+            limit: None,
+            was_held: false,
             room: None,
         }
     }
@@ -62,9 +69,22 @@ impl Waiter {
     /// When the call ends without a connection, and as what error.
     pub(crate) fn end(&self) -> Option<(Instant, i32)> {
         match self.state {
-            State::New | State::Blocked(None) => None,
-            State::Blocked(Some(time)) => Some((time, libc::EAGAIN)),
-            State::Held { until, errno, .. } => Some((until, errno)),
+            State::New => None,
+            State::Blocked => self.limit.map(|time| (time, libc::EAGAIN)),
+            State::Held { until, blocks, .. } => {
+                let time = self.limit.map_or(until, |limit| limit.min(until));
+                Some((time, self.nothing(blocks)))
+            }
+        }
+    }
+
+    /// The error that says there is no connection, on a listener that blocks or does not. POSIX has one for a
+    /// connection that went away between poll and accept.
+    pub(crate) fn nothing(&self, blocks: bool) -> i32 {
+        if blocks && self.limit.is_none() {
+            libc::ECONNABORTED
+        } else {
+            libc::EAGAIN
         }
     }
 }
@@ -89,13 +109,15 @@ pub(crate) struct Queue {
     pub undecided: usize,
     /// It is known to listen; a few families accept without.
     pub listens: bool,
-    /// A program has called `accept` here when there was nothing to accept: it means to wait there. One that
-    /// never does so asks `poll` first, and would be stopped if it had to wait.
+    /// A program has called `accept` here when there was nothing to accept, or in two places at once: it means
+    /// to wait there. One that never does so asks `poll` first, and would be stopped if it had to wait.
     pub is_waited_on: bool,
     /// How much longer calls are held here that may be of either kind.
     pub patience: Duration,
     /// There was no room for more undecided connections.
     pub full: bool,
+    /// The last call, by which the guard finds the socket when none waits.
+    pub last: Option<Call>,
     /// Where clients find it.
     pub address: Option<SocketAddr>,
     /// The guard is told when there is something new to accept.
@@ -112,6 +134,7 @@ impl Default for Queue {
             is_waited_on: false,
             patience: PATIENCE,
             full: false,
+            last: None,
             address: None,
             is_watched: false,
         }
@@ -142,8 +165,21 @@ impl Queue {
 
     /// Counts how long a call was held that ends now.
     pub(crate) fn spend(&mut self, waiter: &Waiter) {
-        if let State::Held { since, .. } = waiter.state {
+        if let State::Held {
+            since, blocks: true, ..
+        } = waiter.state
+        {
             self.patience = self.patience.saturating_sub(since.elapsed());
+        }
+    }
+
+    /// The program is seen to wait here, so its calls that are held do.
+    pub(crate) fn waits(&mut self) {
+        self.is_waited_on = true;
+        for waiter in &mut self.waiting {
+            if matches!(waiter.state, State::Held { blocks: true, .. }) {
+                waiter.state = State::Blocked;
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
 use crate::accept::{self, Accepted, Listener};
-use crate::call::{errno, is_exhausted, option, owned};
+use crate::call::{errno, is_exhausted, is_readable, option, owned};
 use crate::decide::{self, Answer};
 use crate::guard::{CHILD, Guard};
 use crate::lookups::Job;
@@ -23,7 +23,7 @@ const AF_SMC: libc::c_int = 43;
 enum Taken {
     Connection(Accepted),
     Nothing,
-    /// There is no room for another undecided connection.
+    /// There is no room for a connection that is there.
     Full,
     /// Many were refused: others first.
     Later,
@@ -84,8 +84,11 @@ impl Guard {
             }
             if let Some(ready) = queue.ready.pop_front() {
                 self.held -= 1;
-                if let (true, Some(listener)) = (queue.ready.is_empty(), &mut listener) {
-                    self.take_wake(listener);
+                if queue.ready.is_empty() {
+                    self.wakes.give_up(cookie);
+                    if let Some(listener) = &mut listener {
+                        self.take_wake(listener);
+                    }
                 }
                 self.deliver(cookie, ready.connection);
                 continue;
@@ -97,6 +100,7 @@ impl Guard {
                 Taken::Connection(connection) => self.deliver(cookie, connection),
                 Taken::Nothing => break,
                 Taken::Full => {
+                    passed_over = true;
                     self.is_out_of_room(cookie);
                     break;
                 }
@@ -141,7 +145,8 @@ impl Guard {
         let nonblocking = call.flags & libc::SOCK_NONBLOCK != 0;
         for _ in 0..AT_A_TIME {
             if self.held >= self.room {
-                return Taken::Full;
+                let nothing = listener.listens && !is_readable(listener.fd.as_fd());
+                return if nothing { Taken::Nothing } else { Taken::Full };
             }
             let connection = match accept::accept(listener, nonblocking, call.address != 0, &self.watchdog) {
                 Ok(Some(connection)) => connection,

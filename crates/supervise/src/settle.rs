@@ -9,7 +9,7 @@ use crate::accept::{self, Listener};
 use crate::call::{Epoll, errno};
 use crate::decide::Answer;
 use crate::guard::{Guard, WATCH};
-use crate::queue::{Queue, State};
+use crate::queue::{Queue, State, Waiter};
 
 /// How long a program that does not want to wait is held for a lookup, which spares it a second call. It is
 /// held only while no other connection of the listener is undecided.
@@ -39,19 +39,25 @@ impl Guard {
                 self.notifications.fail(id, libc::EMFILE);
                 continue;
             }
-            if blocks && (queue.is_waited_on || !passed_over) {
-                queue.is_waited_on = true;
+            let since = Instant::now();
+            let passed_over = passed_over || waiter.was_held;
+            if blocks {
+                waiter.limit = accept::receive_timeout(fd).map(|time| since + time);
+            }
+            let is_held = |waiter: &Waiter| {
+                matches!(waiter.state, State::Held { blocks: true, .. })
+                    && self.notifications.is_waiting(waiter.call.id)
+            };
+            if blocks && (queue.is_waited_on || !passed_over || queue.waiting.iter().any(is_held)) {
+                queue.waits();
                 if let Err(error) = watch(&self.epoll, queue, fd, cookie) {
                     // Nothing would tell us of a connection: the call cannot wait.
                     self.notifications.fail(id, errno(&error));
                     continue;
                 }
-                let until = accept::receive_timeout(fd).map(|time| Instant::now() + time);
-                waiter.state = State::Blocked(until);
+                waiter.state = State::Blocked;
                 let _ = waiter.room();
             } else {
-                // POSIX has the first error for a connection that went away between poll and accept.
-                let errno = if blocks { libc::ECONNABORTED } else { libc::EAGAIN };
                 let held = if blocks && (full || undecided > 0) && queue.patience > GRACE {
                     // It may be a call of a program that means to wait.
                     let _ = watch(&self.epoll, queue, fd, cookie);
@@ -61,14 +67,13 @@ impl Guard {
                 } else if passed_over && undecided == 1 {
                     GRACE
                 } else {
-                    self.notifications.fail(id, errno);
+                    self.notifications.fail(id, waiter.nothing(blocks));
                     continue;
                 };
-                let since = Instant::now();
                 waiter.state = State::Held {
                     since,
                     until: since + held,
-                    errno,
+                    blocks,
                 };
             }
             if let Some((time, _)) = waiter.end() {
@@ -120,7 +125,12 @@ impl Guard {
                         queue.spend(&waiter);
                         self.notifications.fail(id, errno);
                     }
-                    _ => queue.waiting.push_back(waiter),
+                    end => {
+                        if let Some((end, _)) = end {
+                            self.deadlines.insert((end, id, cookie));
+                        }
+                        queue.waiting.push_back(waiter);
+                    }
                 }
             }
         }
@@ -158,12 +168,15 @@ impl Guard {
             .filter_map(|(cookie, queue)| queue.full.then_some(*cookie))
             .collect();
         for cookie in full {
-            let queue = self.queue(cookie);
+            let Some(queue) = self.listeners.get_mut(&cookie) else {
+                continue;
+            };
             queue.full = false;
-            if queue.waiting.is_empty() {
+            let waits = |waiter: &Waiter| self.notifications.is_waiting(waiter.call.id);
+            if !queue.waiting.iter().any(waits) {
                 // Who heard that there is nothing must hear that there is something, even where an earlier
                 // message is still in the backlog.
-                if !self.wakes.are_enough(cookie) {
+                if !self.nudge(cookie) && !self.wakes.are_enough(cookie) {
                     self.connect(cookie, None);
                 }
             } else {

@@ -4,6 +4,9 @@
 //! The only thing that makes a listener readable is a connection. So the guard makes one itself, to the very
 //! address the client came to, and knows it again by both its ends. When the program then accepts, it gets
 //! the connection that is ready; the guard's own is taken out of the queue last, and nobody sees it.
+//!
+//! A backlog that is full takes no such connection. But then the listener is readable already, and the program
+//! only has to look.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,7 +15,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use system::syslog;
 
-use crate::accept::local_address;
+use crate::accept::{self, local_address};
 use crate::call::{check, is_exhausted, is_readable, option, owned};
 use crate::guard::{Guard, WAKE};
 
@@ -49,7 +52,8 @@ impl Wakes {
             .is_some_and(|wakes| wakes.len() >= AT_ONCE)
     }
 
-    /// Connects to a listener at an address it is reached by, in the network that `beside` is a socket of.
+    /// Connects to a listener at an address it is reached by, in the network that `beside` is a socket of, and
+    /// says whether it got through at once.
     ///
     /// # Errors
     /// As `socket`, `setns` and `connect` say.
@@ -58,7 +62,7 @@ impl Wakes {
         listener: u64,
         to: SocketAddr,
         beside: BorrowedFd<'_>,
-    ) -> io::Result<&OwnedFd> {
+    ) -> io::Result<(&OwnedFd, bool)> {
         let to = canonical(to);
         let socket = socket_beside(beside, &to)?;
         match connect(&socket, &to) {
@@ -69,7 +73,8 @@ impl Wakes {
         let from = from.ok_or(io::ErrorKind::AddrNotAvailable)?;
         // A listener with TCP_DEFER_ACCEPT shows no connection before data has come; others do not mind.
         // SAFETY: one byte.
-        unsafe { libc::send(socket.as_raw_fd(), [0u8].as_ptr().cast(), 1, libc::MSG_NOSIGNAL) };
+        let sent = unsafe { libc::send(socket.as_raw_fd(), [0u8].as_ptr().cast(), 1, libc::MSG_NOSIGNAL) };
+        let arrived = sent == 1;
         self.by_ends.insert((from, to), listener);
         let wake = Wake {
             socket,
@@ -77,7 +82,7 @@ impl Wakes {
         };
         let wakes = self.by_listener.entry(listener).or_default();
         wakes.push(wake);
-        Ok(&wakes[wakes.len() - 1].socket)
+        Ok((&wakes[wakes.len() - 1].socket, arrived))
     }
 
     /// Is this accepted connection one of the guard's own? Then it is done with; the answer is the listener
@@ -92,8 +97,14 @@ impl Wakes {
         Some(listener)
     }
 
-    /// Something happened to connections of the guard's own before they were accepted; they are given up. Did
-    /// one fail, as it does where the listener is gone?
+    /// What those that are under way were to tell has become known. Ones that the listener has not answered yet,
+    /// as its backlog is full, will not come any more; others are in its backlog.
+    pub(crate) fn give_up(&mut self, listener: u64) {
+        self.keep(listener, |wake| is_connected(&wake.socket));
+    }
+
+    /// Something happened to connections of the guard's own before they were accepted; they are given up. Does
+    /// nobody listen at their address? One that is reset may have come to another listener, which is closed.
     pub(crate) fn failed(&mut self, listener: u64) -> bool {
         let mut failed = false;
         self.keep(listener, |wake| {
@@ -101,7 +112,7 @@ impl Wakes {
                 return true;
             }
             let error = option::<libc::c_int>(wake.socket.as_fd(), libc::SOL_SOCKET, libc::SO_ERROR);
-            failed |= error.is_ok_and(|error| error != 0);
+            failed |= error.is_ok_and(|error| error == libc::ECONNREFUSED);
             false
         });
         failed
@@ -146,10 +157,17 @@ impl Guard {
             return;
         };
         let beside = beside.as_ref().map_or(self.notifications.as_fd(), OwnedFd::as_fd);
-        let sent = self.wakes.send(cookie, address, beside).and_then(|socket| {
-            let events = libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLONESHOT;
-            self.epoll.add(socket.as_fd(), events, WAKE | cookie)
-        });
+        let sent = self
+            .wakes
+            .send(cookie, address, beside)
+            .and_then(|(socket, arrived)| {
+                let events = libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLONESHOT;
+                self.epoll.add(socket.as_fd(), events, WAKE | cookie)?;
+                Ok(arrived)
+            });
+        if let Ok(false) = sent {
+            self.nudge(cookie);
+        }
         if let Err(error) = sent {
             if error.kind() == io::ErrorKind::ConnectionRefused {
                 return self.nobody_listens(cookie);
@@ -166,12 +184,30 @@ impl Guard {
         }
     }
 
+    /// Has everybody who polls the listener look at it again, where it has connections in its backlog. One that
+    /// has heard of these, and found no room for them, would hear of no more once the backlog is full.
+    pub(crate) fn nudge(&mut self, cookie: u64) -> bool {
+        let Some(call) = self.listeners.get(&cookie).and_then(|queue| queue.last) else {
+            return false;
+        };
+        let task = self.tasks.get(call.thread);
+        let Ok(fd) = task.and_then(|task| task.descriptor(call.fd)) else {
+            return false;
+        };
+        if !accept::cookie(fd.as_fd()).is_ok_and(|found| found == cookie) || !is_readable(fd.as_fd()) {
+            return false;
+        }
+        // A listener has no sending side to shut; all that happens is that those are woken who wait for it.
+        // SAFETY: takes numbers only.
+        check(unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_WR) }.into()).is_ok()
+    }
+
     /// Something became of our own connection to a listener before it was accepted.
     pub(crate) fn woken(&mut self, cookie: u64) {
         if self.wakes.failed(cookie) {
             self.nobody_listens(cookie);
         } else {
-            // Another program accepted it.
+            // Another program accepted it, or closed the listener it came to.
             self.wake(cookie);
         }
     }
@@ -221,6 +257,12 @@ fn canonical(address: SocketAddr) -> SocketAddr {
         }
         (ip, _) => SocketAddr::new(ip, address.port()),
     }
+}
+
+fn is_connected(socket: &OwnedFd) -> bool {
+    let mut room = 0;
+    // SAFETY: no room for the address, which nobody wants.
+    unsafe { libc::getpeername(socket.as_raw_fd(), (&raw mut room).cast(), &mut room) == 0 }
 }
 
 fn connect(socket: &OwnedFd, to: &SocketAddr) -> io::Result<()> {

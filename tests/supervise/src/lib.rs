@@ -4,7 +4,7 @@
 pub mod dns;
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -124,6 +124,30 @@ pub fn talk(from: &str, port: u16, say: &[u8]) -> Option<Vec<u8>> {
         }
     }
     (!answer.is_empty()).then_some(answer)
+}
+
+/// The first line the server sends, whenever it comes.
+pub fn hello(stream: &TcpStream) -> String {
+    let mut line = String::new();
+    let _ = BufReader::new(stream).read_line(&mut line);
+    line
+}
+
+/// Has the server said something, or ended the connection?
+pub fn has_answer(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).expect("a socket");
+    let answer = stream.peek(&mut [0]);
+    stream.set_nonblocking(false).expect("a socket");
+    answer.is_ok()
+}
+
+/// The guard, and with it the program, has 64 descriptors: room for 16 connections.
+pub fn with_little_room(guarded: &Guarded<'_>, program: &Path) -> Command {
+    let wrapped = guarded.run(program);
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 64; exec \"$@\"", "-"]);
+    command.arg(wrapped.get_program()).args(wrapped.get_args());
+    command
 }
 
 /// The processes that guard programs on this machine.

@@ -5,11 +5,13 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use supervise_tests::{FRIEND, Guarded, STRANGER, connect, descriptors, dns, guards, no_guard_left, talk};
+use supervise_tests::{
+    FRIEND, Guarded, STRANGER, connect, descriptors, dns, guards, has_answer, hello, no_guard_left, talk,
+    with_little_room,
+};
 use support::{Daemon, wait_until};
 
 const PORT: u16 = 7000;
@@ -27,21 +29,6 @@ const JSON: &[&str] = &["--log", "json"];
 
 fn greeted(from: &str) -> bool {
     talk(from, PORT, b"").is_some_and(|answer| answer == b"hello\n")
-}
-
-/// The first line the server sends, whenever it comes.
-fn hello(stream: &TcpStream) -> String {
-    let mut line = String::new();
-    let _ = BufReader::new(stream).read_line(&mut line);
-    line
-}
-
-/// Has the server said something, or ended the connection?
-fn has_answer(stream: &TcpStream) -> bool {
-    stream.set_nonblocking(true).expect("a socket");
-    let answer = stream.peek(&mut [0]);
-    stream.set_nonblocking(false).expect("a socket");
-    answer.is_ok()
 }
 
 fn stop(mut daemon: Daemon) {
@@ -140,15 +127,6 @@ fn a_name_server_that_never_answers_holds_up_nobody_else() {
             stop(daemon);
         }
     });
-}
-
-/// The guard, and with it the program, has 64 descriptors: room for 16 connections.
-fn with_little_room(guarded: &Guarded<'_>, program: &Path) -> Command {
-    let wrapped = guarded.run_with(JSON, program);
-    let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 64; exec \"$@\"", "-"]);
-    command.arg(wrapped.get_program()).args(wrapped.get_args());
-    command
 }
 
 /// Comes 40 times, from two addresses in turn.
