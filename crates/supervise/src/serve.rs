@@ -90,14 +90,18 @@ impl Guard {
                         self.take_wake(listener);
                     }
                 }
+                self.part_with(cookie, &mut listener);
                 self.deliver(cookie, ready.connection);
                 continue;
             }
-            let Some(listener) = &mut listener else {
+            let Some(source) = &mut listener else {
                 break;
             };
-            match self.take(listener, &mut passed_over) {
-                Taken::Connection(connection) => self.deliver(cookie, connection),
+            match self.take(source, &mut passed_over) {
+                Taken::Connection(connection) => {
+                    self.part_with(cookie, &mut listener);
+                    self.deliver(cookie, connection);
+                }
                 Taken::Nothing => break,
                 Taken::Full => {
                     passed_over = true;
@@ -115,8 +119,16 @@ impl Guard {
                 }
             }
         }
-        self.settle(cookie, listener.as_ref(), passed_over);
+        self.settle(cookie, listener, passed_over);
         self.wake(cookie);
+    }
+
+    /// Closes the guard's descriptor of the listener before the last call is answered: the program may close its
+    /// own at once, and then nothing must come there any more.
+    fn part_with(&mut self, cookie: u64, listener: &mut Option<Listener>) {
+        if self.queue(cookie).waiting.len() == 1 {
+            *listener = None;
+        }
     }
 
     /// The guard's own connection to this listener, if there is one, has done its work when the last one is

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 impl Guard {
     /// Ends the calls that have just come in and got no connection, or lets them wait. `passed_over` says
     /// that there was a connection, which they could not have.
-    pub(crate) fn settle(&mut self, cookie: u64, listener: Option<&Listener>, passed_over: bool) {
+    pub(crate) fn settle(&mut self, cookie: u64, listener: Option<Listener>, passed_over: bool) {
         let (Some(queue), Some(listener)) = (self.listeners.get_mut(&cookie), listener) else {
             return;
         };
@@ -33,10 +33,11 @@ impl Guard {
         let fd = listener.fd.as_fd();
         let blocks = accept::blocks(fd);
         let (full, undecided) = (queue.full, queue.undecided);
+        let mut failed = Vec::new();
         for mut waiter in new {
             let id = waiter.call.id;
             if waiter.task.has_no_descriptor_left() {
-                self.notifications.fail(id, libc::EMFILE);
+                failed.push((id, libc::EMFILE));
                 continue;
             }
             let since = Instant::now();
@@ -52,7 +53,7 @@ impl Guard {
                 queue.waits();
                 if let Err(error) = watch(&self.epoll, queue, fd, cookie) {
                     // Nothing would tell us of a connection: the call cannot wait.
-                    self.notifications.fail(id, errno(&error));
+                    failed.push((id, errno(&error)));
                     continue;
                 }
                 waiter.state = State::Blocked;
@@ -67,7 +68,7 @@ impl Guard {
                 } else if passed_over && undecided == 1 {
                     GRACE
                 } else {
-                    self.notifications.fail(id, waiter.nothing(blocks));
+                    failed.push((id, waiter.nothing(blocks)));
                     continue;
                 };
                 waiter.state = State::Held {
@@ -80,6 +81,11 @@ impl Guard {
                 self.deadlines.insert((time, id, cookie));
             }
             queue.waiting.push_back(waiter);
+        }
+        // They may close the listener next.
+        drop(listener);
+        for (id, errno) in failed {
+            self.notifications.fail(id, errno);
         }
     }
 

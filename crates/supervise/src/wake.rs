@@ -56,7 +56,7 @@ impl Wakes {
     /// says whether it got through at once.
     ///
     /// # Errors
-    /// As `socket`, `setns` and `connect` say.
+    /// As `socket`, `setns`, `connect` and `send` say.
     pub(crate) fn send(
         &mut self,
         listener: u64,
@@ -74,7 +74,12 @@ impl Wakes {
         // A listener with TCP_DEFER_ACCEPT shows no connection before data has come; others do not mind.
         // SAFETY: one byte.
         let sent = unsafe { libc::send(socket.as_raw_fd(), [0u8].as_ptr().cast(), 1, libc::MSG_NOSIGNAL) };
-        let arrived = sent == 1;
+        let arrived = match check(sent as libc::c_long) {
+            Ok(_) => true,
+            // What `connect` did not wait for, said once.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Err(error),
+            Err(_) => false,
+        };
         self.by_ends.insert((from, to), listener);
         let wake = Wake {
             socket,

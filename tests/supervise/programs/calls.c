@@ -45,6 +45,33 @@ static int another(int option) {
     return fd;
 }
 
+// Asks without waiting first, then waits, in turn.
+static void toggles(void) {
+    for (;;) {
+        fcntl(0, F_SETFL, O_NONBLOCK);
+        greet(0);
+        fcntl(0, F_SETFL, 0);
+        greet(0);
+    }
+}
+
+// Hears of so many clients, accepts the first time only, and closes the listener.
+static void leaves(int times) {
+    struct pollfd p = {.fd = 0, .events = POLLIN};
+    fcntl(0, F_SETFL, O_NONBLOCK);
+    while (times-- > 0) {
+        poll(&p, 1, -1);
+        if (p.fd == 0) {
+            greet(0);
+            p.fd = dup(0);
+        }
+    }
+    close(p.fd);
+    close(0);
+    printf("left\n");
+    fflush(stdout);
+}
+
 // Two listeners on port 7001. Once one of them has had a client whose answer is not known yet, the other one is
 // closed as soon as something comes to it.
 static void group(int round) {
@@ -108,6 +135,14 @@ int main(int count, char **arguments) {
         }
     } else if (!strcmp(how, "patient")) {
         patient = 1;
+    } else if (!strcmp(how, "toggles")) {
+        toggles();
+    } else if (!strcmp(how, "leaves")) {
+        leaves(count - 1);
+        pause();
+    } else if (!strcmp(how, "exits")) {
+        leaves(count - 1);
+        return 0;
     } else if (!strcmp(how, "group")) {
         for (int round = 1;; round++) {
             group(round);

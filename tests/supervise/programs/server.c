@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -124,6 +125,10 @@ int main(int count, char **arguments) {
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (listener && (bind(listener, (void *)&a, sizeof a) || listen(listener, 4096))) {
         return 3;
+    }
+    if (patient && !strcmp(arguments[3], "deferred")) {
+        int seconds = 60;
+        setsockopt(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
     }
     if (!strcmp(how, "threads")) {
         pthread_t one;

@@ -1,25 +1,32 @@
 //! Calls, clients and names in unusual order. No outcome depends on how long anything takes.
 
-use std::net::{SocketAddr, TcpStream};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
+use std::process::Command;
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 use supervise_tests::{
-    FRIEND, Guarded, STRANGER, connect, connect_to, dns, has_answer, hello, no_guard_left, with_little_room,
+    FRIEND, Guarded, STRANGER, connect, connect_to, dns, guards, has_answer, hello, no_guard_left,
+    with_little_room,
 };
-use support::Daemon;
+use support::{Daemon, wait_until};
 
 const PORT: u16 = 7000;
 
 /// A listener of ours with a backlog of its own.
 fn listener(backlog: i32) -> OwnedFd {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    listener_at("0.0.0.0", backlog).into()
+}
+
+fn listener_at(address: &str, backlog: i32) -> Socket {
+    let address = SocketAddr::new(address.parse().expect("an address"), PORT);
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
     socket.set_reuse_address(true).expect("a socket");
-    let address = SocketAddr::from(([0, 0, 0, 0], PORT));
     socket.bind(&address.into()).expect("the port");
     socket.listen(backlog).expect("a listener");
-    socket.into()
+    socket
 }
 
 fn stop(mut daemon: Daemon) {
@@ -189,6 +196,7 @@ fn a_wake_up_that_is_lost_with_another_listener() {
     support::alone(|machine| {
         let guarded = Guarded::new(machine);
         guarded.rules("ALL: ALL: aclexec sleep 0.1\n", "");
+        // In each round a listener is closed as soon as its client is there; the next client must not come to it.
         let daemon = calls(&guarded, "group", listener(1));
         for round in 1..=12 {
             daemon.wait_for(&format!("round {round}\n"));
@@ -231,5 +239,138 @@ fn a_wake_up_that_comes_late() {
         assert_eq!(hello(&connect(STRANGER, PORT).expect("a handshake")), "hello\n");
         assert_eq!(errors(&daemon), [""; 0], "{}", daemon.output());
         stop(daemon);
+    });
+}
+
+/// Whose clients are undecided or ready when the listener is closed, or the program ends, sees an end too, and
+/// nothing of them stays in the guard.
+#[test]
+fn a_listener_that_is_closed_before_its_clients_are_accepted() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        guarded.rules("ALL: ALL: aclexec sleep 0.3\n", "");
+        let program = guarded.c_program("calls", &[]);
+        for (how, times) in [("leaves", 1), ("leaves", 2), ("exits", 1), ("exits", 2)] {
+            let mut command = guarded.run(&program);
+            command
+                .arg(how)
+                .args(vec!["again"; times - 1])
+                .stdin(listener(64));
+            let mut daemon = Daemon::start(&mut command);
+            drop(command);
+            let client = connect(FRIEND, PORT).expect("a handshake");
+            let end = (&client).read(&mut [0]);
+            let waits = |error: &std::io::Error| error.kind() == ErrorKind::WouldBlock;
+            assert!(!end.as_ref().is_err_and(waits), "{how} {times}: {end:?}");
+            // Commands that the guard starts have its descriptors for a moment.
+            wait_until("the port to be free", || {
+                connect(FRIEND, PORT).is_err().then_some(())
+            });
+            if how == "exits" {
+                assert!(daemon.ended().success());
+                no_guard_left();
+                continue;
+            }
+            let [guard] = guards()[..] else {
+                panic!("one guard");
+            };
+            wait_until("the guard to close its sockets", || {
+                let open = std::fs::read_dir(format!("/proc/{guard}/fd")).ok()?;
+                let mut targets = open
+                    .flatten()
+                    .filter_map(|entry| std::fs::read_link(entry.path()).ok());
+                (!targets.any(|target| target.to_string_lossy().starts_with("socket:"))).then_some(())
+            });
+            stop(daemon);
+        }
+    });
+}
+
+/// Workers are killed in their calls, held or waiting; those that are left get the clients.
+#[test]
+fn workers_that_are_killed_in_their_calls() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        dns::serve(machine, Some(Duration::from_secs(1)));
+        guarded.rules("ALL: .example\n", "ALL: ALL\n");
+        let listener = listener(64);
+        let first = connect(STRANGER, PORT).expect("a handshake");
+        let daemon = calls(&guarded, "workers", listener);
+        let children = format!("/proc/{0}/task/{0}/children", daemon.id());
+        let workers = wait_until("five workers", || {
+            let text = std::fs::read_to_string(&children).ok()?;
+            let workers: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+            (workers.len() == 5).then_some(workers)
+        });
+        for worker in workers {
+            support::run(Command::new("kill").args(["-KILL", &worker]));
+        }
+        assert_eq!(hello(&first), "hello\n", "{}", daemon.output());
+        for _ in 0..10 {
+            assert_eq!(hello(&connect(FRIEND, PORT).expect("a handshake")), "hello\n");
+        }
+        assert_eq!(errors(&daemon), [""; 0], "{}", daemon.output());
+        stop(daemon);
+    });
+}
+
+/// The listener blocks at one call, and not at the next.
+#[test]
+fn a_listener_that_blocks_now_and_then() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        guarded.rules("ALL: ALL: aclexec sleep 0.01\n", "");
+        let daemon = calls(&guarded, "toggles", listener(64));
+        for _ in 0..50 {
+            let clients = [FRIEND, STRANGER].map(|from| connect(from, PORT).expect("a handshake"));
+            for client in clients {
+                assert_eq!(hello(&client), "hello\n", "{}", daemon.output());
+            }
+        }
+        let errors = errors(&daemon);
+        assert!(errors.iter().all(|error| error == "EAGAIN"), "{errors:?}");
+        stop(daemon);
+    });
+}
+
+/// Wake-ups reach listeners of both families, at one address or at all, with no backlog to speak of, and ones
+/// that show no connection before data has come.
+#[test]
+fn every_kind_of_listener_is_woken() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        guarded.rules("ALL: ALL: aclexec sleep 0.05\n", "");
+        let program = guarded.c_program("server", &[]);
+        let server = IpAddr::from([192, 0, 2, 1]);
+        let itself = IpAddr::from(Ipv6Addr::LOCALHOST);
+        let cases = [
+            ("0.0.0.0", None, vec![server]),
+            ("192.0.2.1", None, vec![server]),
+            ("::", None, vec![server, itself]),
+            ("::ffff:192.0.2.1", None, vec![server]),
+            ("::1", None, vec![itself]),
+            ("0.0.0.0", Some("deferred"), vec![server]),
+            ("::", Some("deferred"), vec![server, itself]),
+        ];
+        for (address, option, servers) in cases {
+            for how in ["edges", "levels", "poll"] {
+                let mut command = guarded.run(&program);
+                command.args([how, "0"]).args(option);
+                let daemon = Daemon::start(command.stdin(OwnedFd::from(listener_at(address, 0))));
+                drop(command);
+                for server in servers.iter().cycle().take(4) {
+                    let from = if server.is_ipv4() { STRANGER } else { "::1" };
+                    let mut client = connect_to(from, SocketAddr::new(*server, PORT)).expect("a handshake");
+                    client.write_all(b"x").expect("a connection");
+                    assert_eq!(
+                        hello(&client),
+                        "hello\n",
+                        "{address} {option:?} {how}: {}",
+                        daemon.output()
+                    );
+                }
+                stop(daemon);
+            }
+        }
     });
 }
