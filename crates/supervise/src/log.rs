@@ -172,7 +172,10 @@ impl Log {
         } else {
             lines.lost += 1;
         }
-        if std::mem::take(&mut lines.sleeps) {
+        let wake = std::mem::take(&mut lines.sleeps);
+        // Else it would wake up to wait for the lock.
+        drop(lines);
+        if wake {
             self.queue.wake.notify_one();
         }
     }
