@@ -406,6 +406,14 @@ static void sockets(void)
     show();
 }
 
+static int asked;
+
+static void no_name(struct host_info *host)
+{
+    asked++;
+    strcpy(host->name, "");
+}
+
 /* What differs on purpose: docs/deviations.md. */
 static void deviations(void)
 {
@@ -421,6 +429,11 @@ static void deviations(void)
     hosts_access(&request);
     SAY("  user %s\n", request.user);
     SAY("  port %s\n", eval_port((struct sockaddr *) &local));
+    tables("d: a.example b.example c.example\nd: KNOWN\n", "d: UNKNOWN\n");
+    request_init(&request, RQ_DAEMON, "d", RQ_CLIENT_ADDR, "10.0.0.1", 0);
+    request.hostname = no_name;
+    int verdict = hosts_access(&request);
+    SAY("  asked %d times, %d\n", asked, verdict);
 }
 
 int main(int argc, char **argv)

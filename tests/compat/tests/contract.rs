@@ -103,3 +103,8 @@ fn deviation_26_a_client_that_chose_its_route_is_shut_out() {
         "{reference} {ours}"
     );
 }
+
+#[test]
+fn deviation_27_a_lookup_that_finds_nothing_is_made_once() {
+    assert_eq!(apart("asked"), ["asked 4 times, 1", "asked 1 times, 1"]);
+}
