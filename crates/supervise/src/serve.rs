@@ -10,7 +10,7 @@ use crate::decide::{self, Answer};
 use crate::guard::{CHILD, Guard};
 use crate::lookups::Job;
 use crate::notify::{Call, is_gone};
-use crate::queue::{Ready, Waiter};
+use crate::queue::{Queue, Ready, Waiter};
 
 /// How many refused connections are taken out of a backlog before others get their turn.
 const AT_A_TIME: usize = 64;
@@ -156,7 +156,7 @@ impl Guard {
         let (call, process) = (waiter.call, waiter.task.process);
         let nonblocking = call.flags & libc::SOCK_NONBLOCK != 0;
         for _ in 0..AT_A_TIME {
-            if self.held >= self.room {
+            if !self.has_room(cookie) {
                 let nothing = listener.listens && !is_readable(listener.fd.as_fd());
                 return if nothing { Taken::Nothing } else { Taken::Full };
             }
@@ -202,6 +202,14 @@ impl Guard {
             *passed_over = true;
         }
         Taken::Later
+    }
+
+    /// May one more connection of this listener be held? The last quarter of the room is for others, so that
+    /// slow clients of one do not shut them all.
+    pub(crate) fn has_room(&self, cookie: u64) -> bool {
+        let own = |queue: &Queue| queue.undecided + queue.ready.len();
+        let own = self.listeners.get(&cookie).map_or(0, own);
+        self.held < self.room && own < self.room - self.room / 4
     }
 
     /// The guard, not the program, has no descriptor left: it goes on with the listener in a while.

@@ -167,13 +167,13 @@ impl Guard {
         if !self.is_full || self.held >= self.room {
             return;
         }
-        self.is_full = false;
-        let full: Vec<u64> = self
+        let (again, full): (Vec<u64>, Vec<u64>) = self
             .listeners
             .iter()
             .filter_map(|(cookie, queue)| queue.full.then_some(*cookie))
-            .collect();
-        for cookie in full {
+            .partition(|cookie| self.has_room(*cookie));
+        self.is_full = !full.is_empty();
+        for cookie in again {
             let Some(queue) = self.listeners.get_mut(&cookie) else {
                 continue;
             };

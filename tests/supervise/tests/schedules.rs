@@ -46,7 +46,7 @@ fn a_backlog_that_is_full_when_the_names_come() {
         let mut command = with_little_room(&guarded, &program);
         let daemon = Daemon::start(command.args(["edges", "0"]).stdin(listener(4)));
         // As many as are undecided at once, and five.
-        let clients: Vec<TcpStream> = (0..21)
+        let clients: Vec<TcpStream> = (0..17)
             .map(|_| connect(STRANGER, PORT).expect("a handshake"))
             .collect();
         for client in clients {
@@ -118,7 +118,7 @@ fn a_poll_loop_while_there_is_no_room() {
         dns::serve(machine, Some(Duration::from_secs(1)));
         guarded.rules("ALL: host1.example\n", "ALL: ALL\n");
         let listener = listener(64);
-        let granted: Vec<_> = (0..16).map(|_| connect(FRIEND, PORT)).collect();
+        let granted: Vec<_> = (0..12).map(|_| connect(FRIEND, PORT)).collect();
         let refused: Vec<_> = (0..17).map(|_| connect(STRANGER, PORT)).collect();
         let program = guarded.c_program("calls", &[]);
         let mut command = with_little_room(&guarded, &program);
@@ -135,6 +135,29 @@ fn a_poll_loop_while_there_is_no_room() {
             assert_eq!(hello(&client.expect("a handshake")), "", "{}", daemon.output());
         }
         assert_eq!(hello(&second(FRIEND)), "hello\n", "{}", daemon.output());
+        stop(daemon);
+    });
+}
+
+/// Clients of one listener whose names never come leave room for those of another.
+#[test]
+fn two_listeners_and_room_for_one() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        dns::serve(machine, None);
+        guarded.rules(&format!("ALL: {FRIEND}\nALL: .example\n"), "ALL: ALL\n");
+        let listener = listener_at("0.0.0.0", 64);
+        listener.set_nonblocking(true).expect("a socket");
+        let program = guarded.c_program("calls", &[]);
+        let mut command = with_little_room(&guarded, &program);
+        let daemon = Daemon::start(command.arg("two").stdin(OwnedFd::from(listener)));
+        machine.wait_for_port("192.0.2.1:7001");
+        assert_eq!(hello(&second(FRIEND)), "hello\n", "{}", daemon.output());
+        let late: Vec<_> = (0..40).map(|_| connect(STRANGER, PORT)).collect();
+        for _ in 0..20 {
+            assert_eq!(hello(&second(FRIEND)), "hello\n", "{}", daemon.output());
+        }
+        assert!(!late.into_iter().flatten().any(|client| has_answer(&client)));
         stop(daemon);
     });
 }
@@ -221,7 +244,7 @@ fn a_wake_up_that_comes_late() {
         // Some are there before the first call, as many as are undecided at once then, and nine in the backlog.
         let mut clients: Vec<_> = (0..4).map(|_| connect(STRANGER, PORT)).collect();
         let daemon = Daemon::start(command.arg("patient").stdin(listener));
-        clients.extend((4..25).map(|_| connect(STRANGER, PORT)));
+        clients.extend((4..21).map(|_| connect(STRANGER, PORT)));
         let last = clients.pop().expect("a client").expect("a handshake");
         for client in clients {
             assert_eq!(
