@@ -28,6 +28,7 @@
 #include <syslog.h>
 #include <unistd.h>
 #include <tcpd.h>
+#include "replace.h"
 
 int allow_severity = LOG_INFO;
 int deny_severity = LOG_WARNING;
@@ -325,6 +326,8 @@ int main(int argc, char **argv)
     if (argc != 2)
         return 2;
     snprintf(directory, sizeof directory, "%s", argv[1]);
+    replace("rfc931", rfc931);
+    replace("shell_cmd", shell_cmd);
     out = fdopen(fcntl(1, F_DUPFD_CLOEXEC, 100), "w");
     if (out == NULL)
         return 3;

@@ -7,6 +7,7 @@
 
 pub mod alike;
 pub mod case;
+pub mod cc;
 pub mod engine;
 pub mod generate;
 pub mod reference;

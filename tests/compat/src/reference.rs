@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::case::Case;
+use crate::cc;
 
 /// The driver's program, in the target directory.
 fn program() -> &'static Path {
@@ -14,28 +15,20 @@ fn program() -> &'static Path {
     BUILT.get_or_init(build)
 }
 
-/// Builds it where it is missing or older than its source.
+/// Builds it where it is missing or older than its sources.
 fn build() -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("driver.c");
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let source = here.join("driver.c");
     let test = std::env::current_exe().expect("a test program has a path");
     let target = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
     let program = target.join("compat-driver");
     let modified = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
-    if modified(&program) > modified(&source) {
+    if modified(&program) > modified(&source).max(modified(&here.join("replace.h"))) {
         return program;
     }
     // Tests run beside each other: build under another name, then put it in place.
     let fresh = target.join(format!("compat-driver-{}", std::process::id()));
-    let done = Command::new("cc")
-        .args(["-DINET6", "-O1", "-Wall", "-Werror", "-o"])
-        .arg(&fresh)
-        .arg(source)
-        .arg("-lwrap")
-        .status();
-    assert!(
-        done.is_ok_and(|status| status.success()),
-        "cc cannot build the driver: is libwrap0-dev there?"
-    );
+    cc::build(&source, &fresh);
     std::fs::rename(&fresh, &program).expect("a program in the target directory");
     program
 }

@@ -30,13 +30,7 @@ fn both(name: &str, arguments: &[&str]) -> [Vec<String>; 2] {
     let directory: TempDir = tempfile::tempdir().expect("a temporary directory");
     let program = directory.path().join(name);
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
-    let built = Command::new("cc")
-        .args(["-DINET6", "-O1", "-Wall", "-Werror", "-o"])
-        .arg(&program)
-        .arg(source.with_extension("c"))
-        .arg("-lwrap")
-        .status();
-    assert!(built.is_ok_and(|status| status.success()), "cc cannot build it");
+    compat_tests::cc::build(&source.with_extension("c"), &program);
     let library = support::library("usr/lib/libwrap.so.0");
     [None, library.parent()].map(|library| seen(&program, library, arguments))
 }

@@ -165,7 +165,7 @@ services! {
             '}' '}' >/srv/dovecot.conf",
         daemon: "/usr/sbin/dovecot -F -c /srv/dovecot.conf",
         port: 143,
-        client: "(printf 'a logout\r\n'; sleep 1) | socat -t3 - TCP:$SERVER:143 | \
+        client: "(printf 'a logout\r\n'; sleep 1) | socat -t3 - TCP:$SERVER:143 2>/dev/null | \
             grep -v Waiting; echo closed",
         served: "* OK",
         refused: "closed",

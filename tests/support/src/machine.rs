@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::{Log, run, wait_until};
 
 /// Makes `/etc`, `/run`, `/srv`, `/usr/local` and `/dev` the test's own: `/etc` and `/usr/local` begin as
-/// copies of the real ones, without rule files; the others are empty but for the usual devices.
+/// copies of the real ones, without rule files and name servers; the others are empty but for the usual devices.
 const PREPARE: &str = "
 set -e
 mount --make-rprivate /
@@ -20,7 +20,7 @@ for directory in etc usr/local; do
     mount -t overlay -o lowerdir=/$directory,upperdir=/mnt/upper/$directory,workdir=/mnt/work/$directory \
         overlay /$directory
 done
-rm -rf /etc/hosts.allow /etc/hosts.deny /etc/inetd.conf /etc/xinetd.conf /etc/xinetd.d
+rm -rf /etc/resolv.conf /etc/hosts.allow /etc/hosts.deny /etc/inetd.conf /etc/xinetd.conf /etc/xinetd.d
 mount -t tmpfs -o mode=755 tmpfs /run
 mount -t tmpfs -o mode=755 tmpfs /srv
 mkdir /mnt/dev
