@@ -84,6 +84,8 @@ fn by_pkg_config(arguments: &[&str], build: &mut Command) {
             .args(arguments)
             .arg("libwrap")
             .env("PKG_CONFIG_SYSROOT_DIR", system)
+            // Even where pkg-config takes them for the machine's own.
+            .envs(["PKG_CONFIG_ALLOW_SYSTEM_CFLAGS", "PKG_CONFIG_ALLOW_SYSTEM_LIBS"].map(|name| (name, "1")))
             .env("PKG_CONFIG_LIBDIR", libraries.join("pkgconfig")),
     );
     let header = format!("-I{}", Whose::Ours.include().display());

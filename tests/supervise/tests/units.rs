@@ -87,13 +87,15 @@ fn attach_shows_and_installs_and_detach_removes() {
         text.contains(&format!("ExecStart=-{own} run -- /bin/sleep")),
         "{text}"
     );
-    let verified = Command::new(packaged("systemd-analyze"))
-        .args(["verify", "--man=no"])
-        .arg(format!("--root={}", root.display()))
-        .arg("web.service")
-        .output()
-        .expect("it runs");
-    assert!(verified.status.success(), "{verified:?}");
+    if verifies_elsewhere() {
+        let verified = Command::new(packaged("systemd-analyze"))
+            .args(["verify", "--man=no"])
+            .arg(format!("--root={}", root.display()))
+            .arg("web.service")
+            .output()
+            .expect("it runs");
+        assert!(verified.status.success(), "{verified:?}");
+    }
     // Again: what is there is ours, and is not wrapped twice.
     assert!(tcpwrap(root, &["attach", "--write", "web"]).0);
     assert_eq!(fs::read_to_string(&drop_in).expect("installed"), text);
@@ -106,6 +108,17 @@ fn attach_shows_and_installs_and_detach_removes() {
         !good && problem.contains("web.service is not attached"),
         "{problem}"
     );
+}
+
+/// Can `systemd-analyze` verify units below a directory? It has since systemd 250.
+fn verifies_elsewhere() -> bool {
+    let output = run(Command::new(packaged("systemd-analyze")).arg("--version"));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let version = text
+        .split_whitespace()
+        .nth(1)
+        .and_then(|number| number.parse().ok());
+    version.is_some_and(|number: u32| number >= 250)
 }
 
 /// A service whose drop-in ends after the first `ExecStart=` does not start.
@@ -141,16 +154,18 @@ fn what_systemd_objects_to_is_not_installed() {
     fs::write(unit, "[Service]\nExecStart=/bin/true\n").expect("ours");
     let ours = program("tcpwrap", "tcpwrap");
     fs::remove_file(root.join(ours.strip_prefix("/").expect("an absolute path"))).expect("ours");
-    let (good, _, problem) = tcpwrap(root, &["attach", "--write", "web"]);
-    assert!(
-        !good && problem.contains("systemd-analyze verify objects"),
-        "{problem}"
-    );
-    assert!(
-        !root
-            .join("etc/systemd/system/web.service.d/zz-tcpwrap.conf")
-            .exists()
-    );
+    if verifies_elsewhere() {
+        let (good, _, problem) = tcpwrap(root, &["attach", "--write", "web"]);
+        assert!(
+            !good && problem.contains("systemd-analyze verify objects"),
+            "{problem}"
+        );
+        assert!(
+            !root
+                .join("etc/systemd/system/web.service.d/zz-tcpwrap.conf")
+                .exists()
+        );
+    }
     let (good, _, problem) = tcpwrap(root, &["attach", "nosuch"]);
     assert!(
         !good && problem.contains("there is no nosuch.service"),

@@ -61,6 +61,8 @@ pub fn alone_for(seconds: u64, test: impl FnOnce(&Machine)) {
             "--kill-child",
             "--mount-proc",
         ])
+        // Older unshares leave signals ignored, and so may who runs the tests.
+        .args(["env", "--default-signal"])
         .arg(program)
         .args([
             name,
