@@ -153,10 +153,10 @@ impl Host for CaseHost<'_> {
     }
 
     fn banner(&mut self, directory: &[u8], daemon: &[u8], at: Option<&Place>) -> Option<Vec<u8>> {
-        let directory = Path::new(OsStr::from_bytes(directory));
-        let banner = std::fs::read(directory.join(OsStr::from_bytes(daemon))).ok();
-        if banner.is_none() && !directory.is_dir() {
-            let text = format!("{}: No such file or directory", directory.display());
+        let path = Path::new(OsStr::from_bytes(directory));
+        let banner = std::fs::read(path.join(OsStr::from_bytes(daemon))).ok();
+        if banner.is_none() && !path.is_dir() {
+            let text = [directory, b": No such file or directory"].concat();
             self.log(&Diagnostic::new(Kind::Warning, at.cloned(), text));
         }
         banner

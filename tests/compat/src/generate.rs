@@ -391,6 +391,10 @@ pub fn case(number: u64) -> Case {
     if n.once_in(12) {
         case.deny = None;
     }
+    if n.once_in(3) {
+        let tables = [&mut case.allow, &mut case.deny];
+        tables.into_iter().flatten().for_each(|text| damage(&mut n, text));
+    }
     case.list = list(&mut n);
     case.user = n.pick(USERS).into();
     case.server_address = n
@@ -408,6 +412,39 @@ pub fn case(number: u64) -> Case {
         case.banner = Some(b"\0\0%d\n\nlast".to_vec());
     }
     case
+}
+
+/// Bytes taken away, repeated, changed and put in. A command that fails would be a deviation, and so are NUL bytes.
+fn damage(n: &mut Numbers, text: &mut Vec<u8>) {
+    let asks_a_command = |text: &[u8]| {
+        text.to_ascii_lowercase()
+            .windows(7)
+            .any(|word| word == b"aclexec")
+    };
+    let before = text.clone();
+    for _ in 0..1 + n.below(4) {
+        let start = n.below(text.len() + 1);
+        let end = text.len().min(start + n.below(12));
+        match n.below(4) {
+            0 => drop(text.drain(start..end)),
+            1 => {
+                let piece = text[start..end].to_vec();
+                let to = n.below(text.len() + 1);
+                text.splice(to..to, piece);
+            }
+            2 => text[start..end]
+                .iter_mut()
+                .for_each(|byte| *byte = 1 + n.below(255) as u8),
+            _ => {
+                let from = [PIECES, OPTION_PIECES, SEPARATORS, DAEMONS, HOSTS][n.below(5)];
+                text.splice(start..start, n.pick(from).bytes());
+            }
+        }
+    }
+    // To the driver a table `-` is none.
+    if asks_a_command(text) || asks_a_command(&before) || text == b"-" {
+        *text = before;
+    }
 }
 
 fn list(n: &mut Numbers) -> Vec<u8> {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::decision::Severity;
-use crate::text::{after_blanks, is_blank, trim, whole_signed, whole_unsigned};
+use crate::text::{after_blanks, find_outside_brackets, is_blank, trim, whole_signed, whole_unsigned};
 
 /// The options there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -235,7 +235,7 @@ pub fn severity(value: &[u8]) -> Result<Severity, &[u8]> {
             .find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word));
         entry.map(|(_, number)| *number).ok_or(word)
     }
-    let (facility, level) = match memchr::memchr(b'.', value) {
+    let (facility, level) = match find_outside_brackets(value, b'.') {
         Some(at) => (find(&FACILITIES, &value[..at])? << 3, &value[at + 1..]),
         None => (0, value),
     };

@@ -68,6 +68,9 @@ fn other_severities_are_refused() {
         "info.auth",
         "6",
         "auth info",
+        "au[th.info",
+        "[x.y].info",
+        "x].info",
     ] {
         let answer = option(&format!("severity {value}"));
         assert_eq!(answer.granted(), Some(false), "{value}");
