@@ -30,6 +30,11 @@
 #include <time.h>
 #include <unistd.h>
 
+// Of listeners and clients: 0 is TCP.
+#ifndef PROTOCOL
+#define PROTOCOL 0
+#endif
+
 static const char *title;
 
 static void say(const char *form, ...) {
@@ -64,7 +69,7 @@ static long now_ms(void) {
 }
 
 static int bind_to(int family, int port, int reuse_port) {
-    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, PROTOCOL);
     need(fd >= 0, "socket");
     if (reuse_port) {
         need(!setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &reuse_port, sizeof reuse_port), "reuse");
@@ -93,7 +98,7 @@ static int port_of(int fd) {
 }
 
 static int client_to(int port) {
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, PROTOCOL);
     need(fd >= 0, "socket");
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     need(!connect(fd, (void *)&a, sizeof a), "connect");
