@@ -245,11 +245,11 @@ fn socket_beside(beside: BorrowedFd<'_>, to: &SocketAddr) -> io::Result<OwnedFd>
     let namespace = unsafe { owned(libc::ioctl(beside.as_raw_fd(), SIOCGSKNS).into()) }?;
     // A thread of its own, since the namespace of a thread is where its sockets are made.
     std::thread::scope(|scope| {
-        let there = scope.spawn(|| {
+        let there = std::thread::Builder::new().spawn_scoped(scope, || {
             // SAFETY: takes numbers only.
             check(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }.into())?;
             socket()
-        });
+        })?;
         there.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
     })
 }

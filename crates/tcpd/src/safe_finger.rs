@@ -95,7 +95,7 @@ fn copy(child: &mut Child, deadline: Instant) -> io::Result<End> {
     };
     // Reading blocks, so a thread does it, a buffer ahead at most; it ends with its pipe or our process.
     let (sender, pieces) = mpsc::sync_channel(1);
-    std::thread::spawn(move || {
+    std::thread::Builder::new().spawn(move || {
         let mut left = SIZE_LIMIT + 1;
         while left > 0 {
             let mut piece = vec![0; left.min(8192)];
@@ -115,7 +115,7 @@ fn copy(child: &mut Child, deadline: Instant) -> io::Result<End> {
                 }
             }
         }
-    });
+    })?;
     let mut harmless = Harmless::new(io::stdout().lock());
     let mut left = SIZE_LIMIT;
     loop {

@@ -30,7 +30,7 @@ impl Editor {
         let copies = copies.to_owned();
         let mut signals =
             Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|error| format!("signals: {error}"))?;
-        std::thread::spawn(move || {
+        let wait = move || {
             for signal in signals.forever() {
                 let _now = until.lock().unwrap_or_else(PoisonError::into_inner);
                 if signal != SIGINT || !seen.load(Ordering::SeqCst) {
@@ -38,7 +38,9 @@ impl Editor {
                     std::process::exit(128 + signal);
                 }
             }
-        });
+        };
+        let waits = std::thread::Builder::new().spawn(wait);
+        waits.map_err(|error| format!("cannot wait for signals: {error}"))?;
         Ok(Editor {
             command: command()?,
             is_running,

@@ -28,17 +28,20 @@ pub(super) fn judge(hosts: &[(Vec<u8>, Place)]) -> Vec<(Place, (&'static Code, S
     const AT_ONCE: usize = 16;
     let next = AtomicUsize::new(0);
     let found = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE.min(hosts.len()) {
-            scope.spawn(|| {
-                while let Some((name, place)) = hosts.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Some(judged) = look_up(name) {
-                        let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                        found.push((place.clone(), judged));
-                    }
-                }
-            });
+    let work = || {
+        while let Some((name, place)) = hosts.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Some(judged) = look_up(name) {
+                let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                found.push((place.clone(), judged));
+            }
         }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..AT_ONCE.min(hosts.len()) {
+            // With fewer threads it takes longer.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, work);
+        }
+        work();
     });
     found
         .into_inner()
