@@ -243,7 +243,12 @@ fn guard(options: &Options, socket: &UnixStream) -> Result<impl FnOnce() + use<>
     may_reach(process, notifications.as_fd()).map_err(|error| {
         let mut text = format!("the guard cannot reach the program: {}", reason(&error));
         if error.raw_os_error() == Some(libc::EPERM) {
-            text.push_str(": tracing is not permitted; see tcpwrap-run(1)");
+            // Every process may reach itself, unless a filter has the last word.
+            text.push_str(match may_reach(std::process::id(), notifications.as_fd()) {
+                Ok(()) => ": tracing is not permitted",
+                Err(_) => ": a filter of this container or unit forbids pidfd_getfd or process_vm_readv",
+            });
+            text.push_str("; see tcpwrap-run(1)");
         }
         text
     })?;
@@ -273,7 +278,7 @@ fn guard(options: &Options, socket: &UnixStream) -> Result<impl FnOnce() + use<>
     })
 }
 
-/// Tries what will be needed, on the process that is about to become the program.
+/// Tries what will be needed, on the process that is about to become the program or is a copy of it.
 fn may_reach(process: u32, own: BorrowedFd<'_>) -> io::Result<()> {
     let task = Task::open(process)?;
     let mut probe = [0; PROBE.len()];

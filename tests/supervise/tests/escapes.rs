@@ -115,6 +115,27 @@ fn filters_of_ones_own_are_no_more_lenient() {
     });
 }
 
+/// Without the system calls the guard needs the program does not start, and the reason is said.
+#[test]
+fn a_filter_of_a_container_is_named() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        guarded.rules("ALL: ALL\n", "");
+        let wrapped = guarded.run("true");
+        let done = Command::new(guarded.c_program("forbidden", &[]))
+            .arg(wrapped.get_program())
+            .args(wrapped.get_args())
+            .output()
+            .expect("it runs");
+        assert_eq!(done.status.code(), Some(125), "{done:?}");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(
+            said.contains("a filter of this container or unit forbids pidfd_getfd"),
+            "{said}"
+        );
+    });
+}
+
 #[test]
 fn a_killed_guard_leaves_a_program_that_accepts_nothing() {
     support::alone(|machine| {
