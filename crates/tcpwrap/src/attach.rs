@@ -2,6 +2,7 @@
 
 mod command;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -50,6 +51,15 @@ fn attach(args: &Args) -> Result<ExitCode, String> {
         output::note(&format!(
             "tcpwrap: {}: Type=forking without PIDFile= lets systemd guess the main process, which it cannot with \
              the guard beside it: give it a PIDFile=, or have it stay in the foreground\n",
+            unit.name
+        ));
+    }
+    if ["RootDirectory", "RootImage"]
+        .iter()
+        .any(|key| !settings.value(key).is_empty())
+    {
+        output::note(&format!(
+            "tcpwrap: {}: it has a root directory of its own, in which tcpwrap, hosts.allow and hosts.deny must be\n",
             unit.name
         ));
     }
@@ -139,20 +149,41 @@ fn drop_in(unit: &Unit, settings: &Settings, args: &Args) -> Result<String, Stri
     let program = std::env::current_exe().map_err(|error| format!("where am I? {error}"))?;
     let mut text =
         String::from("# Made by tcpwrap attach; tcpwrap detach removes it.\n[Service]\nExecStart=\n");
+    let mut names = BTreeSet::new();
     for command in lines.into_iter().flat_map(commands) {
         let _ = writeln!(text, "ExecStart={}", guarded(unit, command, &program, args)?);
+        names.extend(program_of(command).file_name());
     }
-    text.push_str(&permissions(settings));
+    if let (Some(name), 1) = (names.first().and_then(|name| name.to_str()), names.len())
+        && settings.value("SyslogIdentifier").is_empty()
+    {
+        let _ = writeln!(
+            text,
+            "# What it prints is logged under its own name, not tcpwrap's.\nSyslogIdentifier={name}"
+        );
+    }
+    text.push_str(&permissions(settings, &quoted(unicode(&program)?, false)));
     Ok(text)
+}
+
+/// What may stand before the program of a command.
+const PREFIXES: &str = "-@:+!|";
+
+/// The program of a command.
+fn program_of(command: &str) -> &Path {
+    let (program, _) = split_word(command.trim_start_matches(|c| PREFIXES.contains(c)));
+    Path::new(program.trim_matches(['"', '\'']))
 }
 
 /// A command with `tcpwrap run` before it.
 fn guarded(unit: &Unit, command: &str, tcpwrap: &Path, args: &Args) -> Result<String, String> {
-    let start = command.find(|c| !"-@:+!|".contains(c)).unwrap_or(command.len());
+    let start = command.find(|c| !PREFIXES.contains(c)).unwrap_or(command.len());
     let (prefix, command) = command.split_at(start);
     let (program, mut arguments) = split_word(command);
-    let unquoted = Path::new(program.trim_matches(['"', '\'']));
-    if unquoted.file_name().is_some_and(|name| name == "tcpwrap") {
+    if program_of(command)
+        .file_name()
+        .is_some_and(|name| name == "tcpwrap")
+    {
         return Err(format!(
             "{} is started by tcpwrap already: ExecStart={prefix}{command}",
             unit.name
@@ -188,7 +219,7 @@ fn guarded(unit: &Unit, command: &str, tcpwrap: &Path, args: &Args) -> Result<St
 }
 
 /// What the guard needs where the unit restricts itself. These settings add to what the unit says.
-fn permissions(settings: &Settings) -> String {
+fn permissions(settings: &Settings, tcpwrap: &str) -> String {
     let mut text = String::new();
     // Set to nothing, the first permits no capability, while the others restrict nothing.
     for (key, is_restricted, needed) in [
@@ -207,6 +238,7 @@ fn permissions(settings: &Settings) -> String {
             !settings.list("RestrictAddressFamilies").is_empty(),
             "AF_UNIX AF_INET AF_INET6",
         ),
+        ("ExecPaths", !settings.list("NoExecPaths").is_empty(), tcpwrap),
     ] {
         if is_restricted {
             let _ = writeln!(

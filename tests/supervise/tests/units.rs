@@ -110,6 +110,29 @@ fn attach_shows_and_installs_and_detach_removes() {
     );
 }
 
+/// What a service prints goes to the log under the program's name, with `tcpwrap run` before it too.
+#[test]
+fn the_log_names_the_program() {
+    let root = machine();
+    let root = root.path();
+    let unit = root.join("usr/lib/systemd/system/web.service");
+    for (text, identifier) in [
+        ("ExecStart=-\"/usr/bin/a b\" --x", Some("a b")),
+        ("ExecStart=@/usr/bin/web another", Some("web")),
+        ("Type=oneshot\nExecStart=/bin/a 1 ; /bin/a 2", Some("a")),
+        ("Type=oneshot\nExecStart=/bin/a\nExecStart=/bin/b", None),
+        ("ExecStart=/bin/a\nSyslogIdentifier=its-own", None),
+    ] {
+        fs::write(&unit, format!("[Service]\n{text}\n")).expect("ours");
+        let (good, shown, said) = tcpwrap(root, &["attach", "web"]);
+        assert!(good, "{said}");
+        let found = shown
+            .lines()
+            .find_map(|line| line.strip_prefix("SyslogIdentifier="));
+        assert_eq!(found, identifier, "{shown}");
+    }
+}
+
 /// Can `systemd-analyze` verify units below a directory? It has since systemd 250.
 fn verifies_elsewhere() -> bool {
     let output = run(Command::new(packaged("systemd-analyze")).arg("--version"));
@@ -351,6 +374,8 @@ fn what_a_unit_restricts_is_permitted_to_the_guard() {
         ("CapabilityBoundingSet=", "CapabilityBoundingSet=CAP_SYS_PTRACE"),
         ("SystemCallFilter=~@debug", "SystemCallFilter=seccomp"),
         ("SystemCallFilter=~@debug\nSystemCallFilter=", ""),
+        ("NoExecPaths=/\nExecPaths=/bin /lib", "ExecPaths=/"),
+        ("RootDirectory=/srv", ""),
         ("Type=forking", ""),
     ] {
         let text = format!("[Service]\nExecStart=/bin/true\n{restriction}\n");
@@ -360,6 +385,11 @@ fn what_a_unit_restricts_is_permitted_to_the_guard() {
         assert!(
             good && added.starts_with(permitted) && added.is_empty() == permitted.is_empty(),
             "{shown}"
+        );
+        assert_eq!(
+            said.contains("a root directory of its own"),
+            restriction.starts_with("RootDirectory"),
+            "{said}"
         );
         assert_eq!(
             said.contains("without PIDFile="),
