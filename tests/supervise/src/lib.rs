@@ -141,7 +141,7 @@ pub fn has_answer(stream: &TcpStream) -> bool {
     answer.is_ok()
 }
 
-/// The guard, and with it the program, has 64 descriptors: room for 16 connections.
+/// The guard, and with it the program, has 64 descriptors: room for 16 connections, 12 of them of one listener.
 pub fn with_little_room(guarded: &Guarded<'_>, program: &Path) -> Command {
     let wrapped = guarded.run(program);
     let mut command = Command::new("sh");

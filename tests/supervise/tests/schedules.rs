@@ -29,6 +29,11 @@ fn listener_at(address: &str, backlog: i32) -> Socket {
     socket
 }
 
+#[track_caller]
+fn served(client: &TcpStream, daemon: &Daemon) {
+    assert_eq!(hello(client), "hello\n", "{}", daemon.output());
+}
+
 fn stop(mut daemon: Daemon) {
     daemon.signal("TERM");
     daemon.ended();
@@ -50,7 +55,7 @@ fn a_backlog_that_is_full_when_the_names_come() {
             .map(|_| connect(STRANGER, PORT).expect("a handshake"))
             .collect();
         for client in clients {
-            assert_eq!(hello(&client), "hello\n", "{}", daemon.output());
+            served(&client, &daemon);
         }
         stop(daemon);
     });
@@ -124,17 +129,12 @@ fn a_poll_loop_while_there_is_no_room() {
         let mut command = with_little_room(&guarded, &program);
         let daemon = Daemon::start(command.arg("two").stdin(listener));
         for client in granted {
-            assert_eq!(
-                hello(&client.expect("a handshake")),
-                "hello\n",
-                "{}",
-                daemon.output()
-            );
+            served(&client.expect("a handshake"), &daemon);
         }
         for client in refused {
             assert_eq!(hello(&client.expect("a handshake")), "", "{}", daemon.output());
         }
-        assert_eq!(hello(&second(FRIEND)), "hello\n", "{}", daemon.output());
+        served(&second(FRIEND), &daemon);
         stop(daemon);
     });
 }
@@ -152,10 +152,10 @@ fn two_listeners_and_room_for_one() {
         let mut command = with_little_room(&guarded, &program);
         let daemon = Daemon::start(command.arg("two").stdin(OwnedFd::from(listener)));
         machine.wait_for_port("192.0.2.1:7001");
-        assert_eq!(hello(&second(FRIEND)), "hello\n", "{}", daemon.output());
+        served(&second(FRIEND), &daemon);
         let late: Vec<_> = (0..40).map(|_| connect(STRANGER, PORT)).collect();
         for _ in 0..20 {
-            assert_eq!(hello(&second(FRIEND)), "hello\n", "{}", daemon.output());
+            served(&second(FRIEND), &daemon);
         }
         assert!(!late.into_iter().flatten().any(|client| has_answer(&client)));
         stop(daemon);
@@ -177,10 +177,10 @@ fn a_poll_loop_and_a_name_that_never_comes() {
         first
             .set_read_timeout(Some(Duration::from_secs(90)))
             .expect("a socket");
-        assert_eq!(hello(&first), "hello\n", "{}", daemon.output());
+        served(&first, &daemon);
         let _more = connect(STRANGER, PORT).expect("a handshake");
         for _ in 0..5 {
-            assert_eq!(hello(&second(FRIEND)), "hello\n", "{}", daemon.output());
+            served(&second(FRIEND), &daemon);
         }
         stop(daemon);
     });
@@ -201,12 +201,7 @@ fn many_workers_while_there_is_no_room() {
         let mut command = with_little_room(&guarded, &program);
         let daemon = Daemon::start(command.arg("workers").stdin(listener));
         for client in clients {
-            assert_eq!(
-                hello(&client.expect("a handshake")),
-                "hello\n",
-                "{}",
-                daemon.output()
-            );
+            served(&client.expect("a handshake"), &daemon);
         }
         assert_eq!(errors(&daemon), [""; 0], "{}", daemon.output());
         stop(daemon);
@@ -224,7 +219,7 @@ fn a_wake_up_that_is_lost_with_another_listener() {
         for round in 1..=12 {
             daemon.wait_for(&format!("round {round}\n"));
             let client = connect_to(FRIEND, ([192, 0, 2, 1], PORT + 1).into()).expect("a handshake");
-            assert_eq!(hello(&client), "hello\n", "{}", daemon.output());
+            served(&client, &daemon);
         }
         stop(daemon);
     });
@@ -247,14 +242,9 @@ fn a_wake_up_that_comes_late() {
         clients.extend((4..21).map(|_| connect(STRANGER, PORT)));
         let last = clients.pop().expect("a client").expect("a handshake");
         for client in clients {
-            assert_eq!(
-                hello(&client.expect("a handshake")),
-                "hello\n",
-                "{}",
-                daemon.output()
-            );
+            served(&client.expect("a handshake"), &daemon);
         }
-        assert_eq!(hello(&last), "hello\n", "{}", daemon.output());
+        served(&last, &daemon);
         // When it would come.
         std::thread::sleep(Duration::from_millis(2500));
         drop(last);
@@ -328,7 +318,7 @@ fn workers_that_are_killed_in_their_calls() {
         for worker in workers {
             support::run(Command::new("kill").args(["-KILL", &worker]));
         }
-        assert_eq!(hello(&first), "hello\n", "{}", daemon.output());
+        served(&first, &daemon);
         for _ in 0..10 {
             assert_eq!(hello(&connect(FRIEND, PORT).expect("a handshake")), "hello\n");
         }
@@ -347,7 +337,7 @@ fn a_listener_that_blocks_now_and_then() {
         for _ in 0..50 {
             let clients = [FRIEND, STRANGER].map(|from| connect(from, PORT).expect("a handshake"));
             for client in clients {
-                assert_eq!(hello(&client), "hello\n", "{}", daemon.output());
+                served(&client, &daemon);
             }
         }
         let errors = errors(&daemon);
