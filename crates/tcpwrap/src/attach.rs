@@ -64,7 +64,8 @@ fn attach(args: &Args) -> Result<ExitCode, String> {
         ));
     }
     if !args.write {
-        return Ok(output::print(&text).err().unwrap_or(ExitCode::SUCCESS));
+        output::write(&text)?;
+        return Ok(ExitCode::SUCCESS);
     }
     install(&unit, &text, args)?;
     let done = format!(

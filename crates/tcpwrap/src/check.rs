@@ -16,7 +16,7 @@ use hosts_access::compare::compare;
 use hosts_access::document::Document;
 
 use crate::install::Original;
-use crate::output;
+use crate::output::{self, Envelope};
 use crate::pair::{self, Change};
 use crate::rules::Rules;
 use input::Policy;
@@ -182,6 +182,7 @@ fn write(args: &Args, checked: &[(Policy, Vec<Finding>)]) -> io::Result<()> {
     let mut out = io::BufWriter::with_capacity(1 << 16, anstream::stdout().lock());
     let format = if args.json { Format::Json } else { args.format };
     match format {
+        Format::Text if output::is_quiet() => {}
         Format::Text => {
             let renderer = Renderer::styled();
             for (policy, found) in checked {
@@ -190,7 +191,7 @@ fn write(args: &Args, checked: &[(Policy, Vec<Finding>)]) -> io::Result<()> {
             summary(&mut out, checked)?;
         }
         Format::Json => {
-            serde_json::to_writer_pretty(&mut out, &machine::json(checked))?;
+            serde_json::to_writer_pretty(&mut out, &Envelope::new("check", machine::json(checked)))?;
             writeln!(out)?;
         }
         Format::Sarif => {
@@ -323,9 +324,10 @@ fn explain(id: &str) -> ExitCode {
             "there is no code {id}; findings show theirs in brackets, as [W201]"
         ));
     };
-    output::print(&explanation(code))
-        .err()
-        .unwrap_or(ExitCode::SUCCESS)
+    match output::write(&explanation(code)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => output::fail(&problem),
+    }
 }
 
 /// What is known of a code, as text.

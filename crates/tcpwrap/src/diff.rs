@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> ExitCode {
     match compared(args) {
         Ok(comparison) => {
             let printed = if args.json {
-                output::json(&text::json(&comparison))
+                output::json("diff", &text::json(&comparison))
             } else {
                 output::print(&render(&comparison))
             };

@@ -290,5 +290,5 @@ fn say(text: &str) {
 }
 
 fn show(text: &str) {
-    let _ = output::print(text);
+    let _ = output::write(text);
 }

@@ -4,6 +4,7 @@
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
@@ -20,12 +21,57 @@ pub const NOTE: Style = AnsiColor::Yellow.on_default().bold();
 /// For what is said beside the point.
 pub const DIM: Style = Style::new().dimmed();
 
-/// Prints a text that may hold styles. The error is the status to exit with.
+/// The version of the JSON that all commands print. It grows where a field changes its meaning or goes.
+const JSON_VERSION: u32 = 1;
+
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// The options of every subcommand that say how to write.
+#[derive(Debug, clap::Args)]
+pub struct Manner {
+    /// Whether to colour the text
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: Color,
+    /// Print no text and no warnings: only errors, and what was asked for as data
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    Always,
+    Never,
+}
+
+impl Manner {
+    /// Makes it hold for everything that is written from now on.
+    pub fn set(&self) {
+        QUIET.store(self.quiet, Ordering::Relaxed);
+        match self.color {
+            Color::Auto => {}
+            Color::Always => anstream::ColorChoice::Always.write_global(),
+            Color::Never => anstream::ColorChoice::Never.write_global(),
+        }
+    }
+}
+
+/// Is only to be said what was asked for as data?
+pub fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
+/// Prints a text for people, which may hold styles. The error is the status to exit with.
 pub fn print(text: &str) -> Result<(), ExitCode> {
+    if is_quiet() {
+        return Ok(());
+    }
     write(text).map_err(|problem| fail(&problem))
 }
 
-/// Writes a text that may hold styles. Whoever closes the pipe has seen enough, and gets the same exit status.
+/// Writes data that was asked for, which may hold styles. Whoever closes the pipe has seen enough, and gets the
+/// same exit status.
 ///
 /// # Errors
 /// A message, where that fails.
@@ -41,13 +87,34 @@ pub fn write(text: &str) -> Result<(), String> {
 
 /// Says something beside the output, on standard error, where it may get lost.
 pub fn note(text: &str) {
-    let _ = anstream::stderr().write_all(text.as_bytes());
+    if !is_quiet() {
+        let _ = anstream::stderr().write_all(text.as_bytes());
+    }
 }
 
-/// Prints a value as JSON, indented, with a newline.
-pub fn json(value: &impl Serialize) -> Result<(), ExitCode> {
-    match serde_json::to_string_pretty(value) {
-        Ok(text) => print(&(text + "\n")),
+/// What every JSON document of this program is, see docs/json.md.
+#[derive(Debug, Serialize)]
+pub struct Envelope<T> {
+    version: u32,
+    command: &'static str,
+    result: T,
+}
+
+impl<T> Envelope<T> {
+    /// What `command` has to say.
+    pub fn new(command: &'static str, result: T) -> Self {
+        Envelope {
+            version: JSON_VERSION,
+            command,
+            result,
+        }
+    }
+}
+
+/// Prints what `command` has to say as JSON, indented, with a newline.
+pub fn json(command: &'static str, result: &impl Serialize) -> Result<(), ExitCode> {
+    match serde_json::to_string_pretty(&Envelope::new(command, result)) {
+        Ok(text) => write(&(text + "\n")).map_err(|problem| fail(&problem)),
         Err(error) => Err(fail(&format!("cannot write the output: {error}"))),
     }
 }

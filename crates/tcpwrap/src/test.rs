@@ -54,7 +54,7 @@ pub fn run(args: &Args) -> ExitCode {
         return output::fail(&output::at(path, &error));
     }
     let printed = if args.json {
-        output::json(&report::json(&outcomes))
+        output::json("test", &report::json(&outcomes))
     } else {
         output::print(&report::text(&outcomes))
     };

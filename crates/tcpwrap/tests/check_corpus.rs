@@ -38,7 +38,7 @@ fn every_class_of_mistake_is_found_in_published_files() {
         assert!(output.stderr.is_empty(), "{output:?}");
         let json: Value = serde_json::from_slice(&output.stdout).unwrap();
         // Several of one kind in one file are one mistake made.
-        let mut codes: Vec<_> = json["findings"]
+        let mut codes: Vec<_> = json["result"]["findings"]
             .as_array()
             .unwrap()
             .iter()

@@ -53,7 +53,7 @@ impl Machine {
 
 fn codes(output: &Output) -> Vec<(String, String)> {
     let json: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
-    json["findings"]
+    json["result"]["findings"]
         .as_array()
         .unwrap()
         .iter()

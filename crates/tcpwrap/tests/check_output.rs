@@ -56,7 +56,7 @@ fn the_json() {
 fn json_spans_and_edits_are_bytes_of_the_file() {
     let output = check(&["--rules", "mistakes", "--json", "--level", "info"]);
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let findings = found["findings"].as_array().unwrap();
+    let findings = found["result"]["findings"].as_array().unwrap();
     assert!(findings.len() > 50);
     for finding in findings {
         let file = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -85,7 +85,7 @@ fn the_sarif() {
     let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
     let results = run["results"].as_array().unwrap();
     let json: Value = serde_json::from_slice(&check(&["--rules", "mistakes", "--json"]).stdout).unwrap();
-    assert_eq!(results.len(), json["findings"].as_array().unwrap().len());
+    assert_eq!(results.len(), json["result"]["findings"].as_array().unwrap().len());
     for result in results {
         let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
         assert_eq!(result["ruleId"], rules[index]["id"]);
@@ -237,7 +237,7 @@ fn many_alike_are_summed_up_for_people_only() {
     assert!(shown.contains("… and 480 more findings W213"), "{shown}");
     assert!(shown.ends_with("500 errors; --explain CODE says more\n"));
     let json: Value = serde_json::from_slice(&check(&[path.to_str().unwrap(), "--json"]).stdout).unwrap();
-    assert_eq!(json["summary"]["errors"], 500);
+    assert_eq!(json["result"]["summary"]["errors"], 500);
 }
 
 #[test]

@@ -67,11 +67,9 @@ fn every_option_is_in_the_manual() {
         };
         let help = help(subcommand);
         for line in help.lines().map(str::trim_start) {
-            let option = line
-                .strip_prefix("-h, ")
-                .unwrap_or(line)
-                .split_whitespace()
-                .next();
+            let short = line.strip_prefix('-').and_then(|line| line.get(1..));
+            let long = short.and_then(|rest| rest.strip_prefix(", ")).unwrap_or(line);
+            let option = long.split_whitespace().next();
             if let Some(option) = option.and_then(|option| option.strip_prefix("--"))
                 && option != "help"
             {

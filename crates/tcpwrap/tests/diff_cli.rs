@@ -46,11 +46,11 @@ fn an_edit_is_told_by_blocks_and_names() {
 
     let output = diff(&[old.path(), new.path()], true);
     let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let difference = &value["differences"][0];
+    let difference = &value["result"]["differences"][0];
     assert_eq!(difference["addresses"]["parts"][0]["blocks"][0], "10.128.0.0/9");
     assert_eq!(difference["witness"]["old"]["verdict"], "granted");
     assert_eq!(difference["witness"]["new"]["verdict"], "denied");
-    assert_eq!(value["differences"].as_array().unwrap().len(), 1);
+    assert_eq!(value["result"]["differences"].as_array().unwrap().len(), 1);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn blocks(arguments: &[&str], directory: &Path) -> Vec<(String, String)> {
         .unwrap();
     let value: serde_json::Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
-    let found = value["differences"].as_array().unwrap().iter().map(|difference| {
+    let found = value["result"]["differences"].as_array().unwrap().iter().map(|difference| {
         let block = &difference["addresses"]["parts"][0]["blocks"][0];
         let verdict = &difference["witness"]["new"]["verdict"];
         (
@@ -223,10 +223,10 @@ fn what_is_too_much_for_one_service_does_not_silence_the_others() {
     let output = diff(&[old.path(), new.path()], true);
     let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(
-        value["left_out"][0]["services"][0]["daemons"][0]["exactly"],
+        value["result"]["left_out"][0]["services"][0]["daemons"][0]["exactly"],
         "sshd"
     );
-    assert_eq!(value["differences"].as_array().unwrap().len(), 1);
+    assert_eq!(value["result"]["differences"].as_array().unwrap().len(), 1);
     // Where nothing else has changed either, that is no proof of it.
     let new = tables(
         &format!("sshd: 192.0.2.1\n{rule}ftpd: 10.0.0.0/24\n"),

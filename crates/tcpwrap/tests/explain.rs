@@ -58,7 +58,7 @@ fn a_name_may_be_supposed() {
     let verdict = |args: &[&str]| {
         let output = explain(rules.path(), &[&["--json", "sshd", "192.0.2.7"], args].concat());
         let reports: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        reports[0]["verdict"].as_str().map(str::to_owned)
+        reports["result"]["requests"][0]["verdict"].as_str().map(str::to_owned)
     };
     assert_eq!(verdict(&["--no-dns"]).as_deref(), Some("granted"));
     assert_eq!(verdict(&["--paranoid"]).as_deref(), Some("denied"));
@@ -86,7 +86,7 @@ fn continued_rules_point_at_the_physical_line() {
     let rules = rules("sshd: 10.0.0.1 \\\n  192.0.2.7\n", "");
     let output = explain(rules.path(), &["--json", "sshd", "192.0.2.7"]);
     let reports: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let token = reports[0]["rule"]["tokens"]
+    let token = reports["result"]["requests"][0]["rule"]["tokens"]
         .as_array()
         .and_then(|t| t.last())
         .expect("a token");
@@ -185,7 +185,7 @@ fn names_need_not_be_utf_8() {
     );
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let reports: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(reports[0]["daemon"], "d\\xe9mon");
+    assert_eq!(reports["result"]["requests"][0]["daemon"], "d\\xe9mon");
     let matrix = directory.path().join("matrix");
     std::fs::write(&matrix, b"d\xe9mon 192.0.2.7\r\nd\xe8mon 192.0.2.7").expect("matrix");
     let output = with_bytes(directory.path(), &[b"--matrix", matrix.as_os_str().as_bytes()]);

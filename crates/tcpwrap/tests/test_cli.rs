@@ -55,7 +55,7 @@ fn a_failure_says_what_decided() {
     let output = test(&["--json", &path]);
     let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(
-        (&value["failed"], &value["tests"][0]["line"]),
+        (&value["result"]["failed"], &value["result"]["tests"][0]["line"]),
         (&1.into(), &1.into())
     );
 }

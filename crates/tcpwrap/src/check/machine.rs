@@ -14,7 +14,6 @@ pub fn json(policies: &[(Policy, Vec<Finding>)]) -> Value {
         .collect();
     let count = |level| each(policies).filter(|(_, f)| f.level == level).count();
     json!({
-        "version": 1,
         "findings": findings,
         "summary": {
             "errors": count(Level::Error),

@@ -61,7 +61,7 @@ pub fn run(args: &Args) -> ExitCode {
         .map(|request| report::report(&tables, request, args.trace, args.all_rules))
         .collect();
     let printed = if args.json {
-        output::json(&reports)
+        output::json("explain", &serde_json::json!({ "requests": reports }))
     } else if args.requests.is_matrix() {
         output::print(&text::matrix(&reports))
     } else {
