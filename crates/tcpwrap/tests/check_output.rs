@@ -85,7 +85,10 @@ fn the_sarif() {
     let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
     let results = run["results"].as_array().unwrap();
     let json: Value = serde_json::from_slice(&check(&["--rules", "mistakes", "--json"]).stdout).unwrap();
-    assert_eq!(results.len(), json["result"]["findings"].as_array().unwrap().len());
+    assert_eq!(
+        results.len(),
+        json["result"]["findings"].as_array().unwrap().len()
+    );
     for result in results {
         let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
         assert_eq!(result["ruleId"], rules[index]["id"]);

@@ -86,14 +86,18 @@ fn blocks(arguments: &[&str], directory: &Path) -> Vec<(String, String)> {
         .unwrap();
     let value: serde_json::Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
-    let found = value["result"]["differences"].as_array().unwrap().iter().map(|difference| {
-        let block = &difference["addresses"]["parts"][0]["blocks"][0];
-        let verdict = &difference["witness"]["new"]["verdict"];
-        (
-            block.as_str().unwrap().to_owned(),
-            verdict.as_str().unwrap().to_owned(),
-        )
-    });
+    let found = value["result"]["differences"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|difference| {
+            let block = &difference["addresses"]["parts"][0]["blocks"][0];
+            let verdict = &difference["witness"]["new"]["verdict"];
+            (
+                block.as_str().unwrap().to_owned(),
+                verdict.as_str().unwrap().to_owned(),
+            )
+        });
     let found: Vec<_> = found.collect();
     assert_eq!(output.status.code(), Some(i32::from(!found.is_empty())));
     found

@@ -58,7 +58,9 @@ fn a_name_may_be_supposed() {
     let verdict = |args: &[&str]| {
         let output = explain(rules.path(), &[&["--json", "sshd", "192.0.2.7"], args].concat());
         let reports: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        reports["result"]["requests"][0]["verdict"].as_str().map(str::to_owned)
+        reports["result"]["requests"][0]["verdict"]
+            .as_str()
+            .map(str::to_owned)
     };
     assert_eq!(verdict(&["--no-dns"]).as_deref(), Some("granted"));
     assert_eq!(verdict(&["--paranoid"]).as_deref(), Some("denied"));
