@@ -77,7 +77,8 @@ impl Tables {
         self.decide_traced(request, NoTrace).0
     }
 
-    pub(crate) fn decide_traced<T: Trace>(&self, request: &mut Request<'_>, trace: T) -> (Decision, T) {
+    /// The same, followed by `trace`.
+    pub fn decide_traced<T: Trace>(&self, request: &mut Request<'_>, trace: T) -> (Decision, T) {
         let mut evaluation = Evaluation::new(FilesRead::default(), trace);
         let decision = evaluation.decide(request, |evaluation, table, request| {
             let path = self.path(table);
@@ -85,10 +86,19 @@ impl Tables {
         });
         (decision, evaluation.trace)
     }
+
+    /// Tries every rule of both tables, whether or not an earlier one decides. Their options are not run.
+    pub fn try_all<T: Trace>(&self, request: &mut Request<'_>, trace: T) -> T {
+        let mut evaluation = Evaluation::new(FilesRead::default(), trace);
+        for table in [TableKind::Allow, TableKind::Deny] {
+            evaluation.try_all(table, self.path(table), request);
+        }
+        evaluation.trace
+    }
 }
 
 /// Follows a decision rule by rule and token by token.
-pub(crate) trait Trace {
+pub trait Trace {
     /// May rules that cannot matter be passed over without being told of?
     const PASSES_OVER: bool = false;
 
@@ -314,7 +324,7 @@ impl<F: Files, T: Trace> Evaluation<F, T> {
     }
 
     /// Tries every rule of a table, whatever they decide.
-    pub(crate) fn try_all(&mut self, table: TableKind, path: &Arc<Path>, request: &mut Request<'_>) {
+    fn try_all(&mut self, table: TableKind, path: &Arc<Path>, request: &mut Request<'_>) {
         if let Contents::Text(text) = source::read(path).0 {
             request.set_place(Some(Place {
                 file: Arc::clone(path),

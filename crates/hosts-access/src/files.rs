@@ -16,8 +16,16 @@ use crate::syntax::pattern::HostPattern;
 use crate::text::is_white_space;
 
 /// The path a `/path` token names.
-pub(crate) fn path(token: &[u8]) -> &Path {
+pub fn path(token: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(token))
+}
+
+/// The text of the file a `/path` token names; empty where it is missing or cannot be read.
+pub fn text(token: &[u8]) -> Vec<u8> {
+    match HostFile::read(token).contents {
+        Contents::Text(text) => text,
+        Contents::Missing | Contents::Unreadable(_) => Vec::new(),
+    }
 }
 
 /// One such file, read.
@@ -95,14 +103,6 @@ impl HostFile {
                 Kind::Warning,
                 [b"open ", token, b": ", reason(error).as_bytes()].concat(),
             );
-        }
-    }
-
-    /// Its text; empty where it is missing or cannot be read.
-    pub(crate) fn into_text(self) -> Vec<u8> {
-        match self.contents {
-            Contents::Text(text) => text,
-            Contents::Missing | Contents::Unreadable(_) => Vec::new(),
         }
     }
 
@@ -220,7 +220,7 @@ fn sift(sieve: &Sieve, piece: &[u8], text: &mut Vec<u8>) {
 }
 
 /// The words of such a file, and where they begin.
-pub(crate) fn words(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+pub fn words(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let rest = &text[at..];

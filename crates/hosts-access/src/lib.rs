@@ -7,22 +7,22 @@
 //! processes and no DNS, and works on bytes, never assuming UTF-8.
 //!
 //! A process that decides once uses [`Tables`]; one that stays uses [`policy::Policy`].
+//!
+//! What studies tables instead of deciding by them stands in crate `analysis`. It reads lines with
+//! [`source`] and [`syntax`], asks what a pattern or an option is of [`Network`], [`string_matches`],
+//! [`files`] and [`options`], follows a decision with a [`Trace`], and decides by texts that are in no file with
+//! [`policy::Compiled::of_texts`].
 
 #![forbid(unsafe_code)]
 
 pub mod address;
-pub mod check;
-pub mod compare;
 pub mod decide;
 pub mod decision;
 pub mod diagnostic;
-pub mod document;
 pub mod dry;
 pub mod effect;
 pub mod expand;
-pub mod explain;
-mod files;
-pub mod format;
+pub mod files;
 mod index;
 mod matching;
 pub mod options;
@@ -34,10 +34,10 @@ pub mod source;
 pub mod syntax;
 mod text;
 
-pub use decide::{ALLOW_TABLE, DENY_TABLE, Tables};
+pub use decide::{ALLOW_TABLE, DENY_TABLE, Tables, Trace};
 pub use decision::{Decision, Reason, Severity, TableKind, Verdict};
 pub use diagnostic::{Diagnostic, Kind, Place};
 pub use effect::{Effect, Outcome};
-pub use matching::{MAX_FILE_DEPTH, Network};
+pub use matching::{MAX_FILE_DEPTH, Network, string_matches};
 pub use policy::Policy;
 pub use request::{Host, PARANOID, Request, Side, UNKNOWN};

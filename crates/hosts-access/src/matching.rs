@@ -136,7 +136,7 @@ impl Network {
 }
 
 /// Does a string pattern match a daemon's name, a user, an address or a host name?
-pub(crate) fn string_matches(pattern: StringPattern<'_>, string: &[u8]) -> bool {
+pub fn string_matches(pattern: StringPattern<'_>, string: &[u8]) -> bool {
     let string = reduce_mapped(string);
     match pattern {
         StringPattern::Wildcard(pattern) => wildcard_matches(pattern, string),

@@ -72,7 +72,7 @@ fn quoting(before: &str, text: &[u8], after: &str) -> Vec<u8> {
 
 /// Looks at one field: the keyword known, the value there or not as it must be, the place right.
 /// The error is the text of its message.
-pub(crate) fn check(field: &[u8], is_last: bool) -> Result<(Keyword, Option<&[u8]>), Vec<u8>> {
+pub fn check(field: &[u8], is_last: bool) -> Result<(Keyword, Option<&[u8]>), Vec<u8>> {
     let (word, value) = keyword_and_value(field);
     if word.is_empty() {
         return Err(b"missing option name".to_vec());
@@ -91,7 +91,7 @@ pub(crate) fn check(field: &[u8], is_last: bool) -> Result<(Keyword, Option<&[u8
 
 /// The effect of an option that has a value of its own to read, or the text of its error message.
 /// Nothing for options that are no plain effects.
-pub(crate) fn effect(keyword: Keyword, value: Option<&[u8]>) -> Result<Option<Effect>, Vec<u8>> {
+pub fn effect(keyword: Keyword, value: Option<&[u8]>) -> Result<Option<Effect>, Vec<u8>> {
     let text = value.unwrap_or_default();
     let bad = |what: &str| quoting(&format!("bad {what}: "), text, "");
     Ok(Some(match keyword {

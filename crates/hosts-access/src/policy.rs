@@ -122,7 +122,11 @@ impl Compiled {
             Some(old) if !old.seen.is_stale(tables.path(table)) => Arc::clone(old),
             _ => Arc::new(Table::read(tables, table)),
         };
-        let (allow, deny) = (read(TableKind::Allow), read(TableKind::Deny));
+        Compiled::with(tables, read(TableKind::Allow), read(TableKind::Deny), old)
+    }
+
+    /// The tables, and the files that their patterns name.
+    fn with(tables: &Tables, allow: Arc<Table>, deny: Arc<Table>, old: Option<&Compiled>) -> Self {
         let mut files = BTreeMap::new();
         let mut wanted: Vec<Vec<u8>> = allow.files.union(&deny.files).cloned().collect();
         while let Some(path) = wanted.pop() {
@@ -143,6 +147,24 @@ impl Compiled {
             deny,
             files,
         }
+    }
+
+    /// Two tables of these texts, compiled as if they had been read from the paths of `tables`; nothing stands for
+    /// a table that is missing. The files that patterns name are read.
+    ///
+    /// ```
+    /// use hosts_access::policy::Compiled;
+    /// use hosts_access::{Request, Tables, dry::DryHost};
+    /// let compiled = Compiled::of_texts(&Tables::default(), None, Some(b"ALL: 192.0.2.\n".to_vec()));
+    /// let decision = compiled.decide(&mut Request::new(&mut DryHost::new("192.0.2.1"), "sshd"));
+    /// assert!(!decision.verdict.is_granted());
+    /// ```
+    pub fn of_texts(tables: &Tables, allow: Option<Vec<u8>>, deny: Option<Vec<u8>>) -> Self {
+        let table = |text: Option<Vec<u8>>| {
+            let contents = text.map_or(Contents::Missing, Contents::Text);
+            Arc::new(Table::new(contents, Seen::Unsettled))
+        };
+        Compiled::with(tables, table(allow), table(deny), None)
     }
 
     fn table(&self, table: TableKind) -> &Arc<Table> {
@@ -194,6 +216,10 @@ impl Files for &Compiled {
 impl Table {
     fn read(tables: &Tables, table: TableKind) -> Self {
         let (contents, seen) = source::read(tables.path(table));
+        Table::new(contents, seen)
+    }
+
+    fn new(contents: Contents, seen: Seen) -> Self {
         let (index, files) = match &contents {
             Contents::Text(text) => (TableIndex::new(text), named_files(text)),
             Contents::Missing | Contents::Unreadable(_) => (None, BTreeSet::new()),

@@ -3,7 +3,7 @@
 //! Not for anything that knows what a rule is.
 
 /// The characters that separate tokens of a list.
-pub(crate) fn is_separator(byte: u8) -> bool {
+pub fn is_separator(byte: u8) -> bool {
     matches!(byte, b',' | b' ' | b'\t' | b'\r' | b'\n')
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn whole_signed(text: &[u8]) -> Option<i32> {
 }
 
 /// The number C's `atoi` reads at the start of `text`; 0 where there is none.
-pub(crate) fn atoi(text: &[u8]) -> i32 {
+pub fn atoi(text: &[u8]) -> i32 {
     leading_number(text, 10).map_or(0, |(value, negative, _)| cut_signed(value, negative))
 }
 

@@ -1,7 +1,6 @@
 //! The one-shot scan and the compiled policy are one evaluator: the same verdict, rule, effects, log
 //! lines and lookups, for any tables and requests.
 
-use hosts_access::document::{Content, Document, content};
 use hosts_access::dry::DryHost;
 use hosts_access::{Decision, Diagnostic, Policy, Request, Side, Tables};
 use proptest::prelude::*;
@@ -293,20 +292,7 @@ proptest! {
         let policy = Policy::new(tables.clone());
         let host = DryHost::new(ADDRESSES[address.index(ADDRESSES.len())]).named("host.example.org");
         let scanned = ask(host.clone(), false, "", |r| tables.decide(r));
-        prop_assert_eq!(&scanned, &ask(host.clone(), false, "", |r| policy.decide(r)));
-        prop_assert_eq!(&scanned, &ask(host, false, "", |r| tables.explain(r).decision));
-        for text in [allow, deny] {
-            let document = Document::new("table", text);
-            for entry in &document.entries {
-                let line = document.line(entry);
-                if let Content::Rule(rule) = content(&line) {
-                    for token in rule.clients.tokens() {
-                        let at = document.position(entry, token.span.start).offset;
-                        prop_assert_eq!(document.text.get(at), token.text.first());
-                    }
-                }
-            }
-        }
+        prop_assert_eq!(&scanned, &ask(host, false, "", |r| policy.decide(r)));
     }
 }
 

@@ -5,11 +5,13 @@
 
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::Arc;
 
-use hosts_access::document::{Content, Document, content};
-use hosts_access::source::{self, Contents};
-use hosts_access::syntax::option::Keyword;
+use hosts_access::source::{self, Contents, Lines};
+use hosts_access::syntax::list::{is_except, tokens};
+use hosts_access::syntax::option::{Keyword, keyword_and_value, option_fields};
 use hosts_access::syntax::pattern::{DaemonPattern, Service, StringPattern};
+use hosts_access::syntax::{LineKind, fields, line_kind};
 use hosts_access::{Diagnostic, Kind, Place, TableKind, Tables};
 
 /// Is there nothing by this name? What is there and cannot be read is another matter, and the engine's.
@@ -36,25 +38,31 @@ fn unfit_in(path: &Path, daemon: &[u8]) -> Vec<Diagnostic> {
     let (Contents::Text(text), _) = source::read(path) else {
         return Vec::new();
     };
-    let document = Document::new(path, text);
+    let path: Arc<Path> = Arc::from(path);
     let mut found = Vec::new();
-    for entry in &document.entries {
-        let line = document.line(entry);
-        let Content::Rule(rule) = content(&line) else {
+    let mut lines = Lines::new(&text);
+    while let Some(line) = lines.next() {
+        let rule = Some(line.text)
+            .filter(|text| line_kind(text) == LineKind::Rule)
+            .and_then(fields);
+        let Some((rule, options)) = rule.and_then(|rule| Some((rule, rule.options?))) else {
             continue;
         };
-        let mut daemons = rule.daemons.parts.iter().take(1).flatten();
-        if !daemons.any(|token| may_match(&token.pattern, daemon)) {
+        let mut daemons = tokens(rule.daemons).take_while(|token| !is_except(token));
+        if !daemons.any(|token| may_match(&DaemonPattern::parse(token), daemon)) {
             continue;
         }
-        for keyword in rule.options.iter().filter_map(|option| option.keyword) {
-            if matches!(
-                keyword,
-                Keyword::Setenv | Keyword::Umask | Keyword::Nice | Keyword::User | Keyword::Group
-            ) {
+        let mut fields = option_fields(options);
+        while let Some(field) = fields.next() {
+            if let Some(keyword) = Keyword::parse(keyword_and_value(&field).0)
+                && matches!(
+                    keyword,
+                    Keyword::Setenv | Keyword::Umask | Keyword::Nice | Keyword::User | Keyword::Group
+                )
+            {
                 let place = Place {
-                    file: document.path.clone(),
-                    line: entry.last_line,
+                    file: Arc::clone(&path),
+                    line: line.last,
                 };
                 let text = cannot_act(keyword.as_str());
                 found.push(Diagnostic::new(Kind::Error, Some(place), text));

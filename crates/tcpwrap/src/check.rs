@@ -9,11 +9,11 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use analysis::check::{self as lints, Finding, Fix, Options, code};
+use analysis::compare::compare;
+use analysis::document::Document;
 use annotate_snippets::Renderer;
 use hosts_access::TableKind;
-use hosts_access::check::{self as lints, Finding, Fix, Options, code};
-use hosts_access::compare::compare;
-use hosts_access::document::Document;
 
 use crate::install::Original;
 use crate::output::{self, Envelope};

@@ -5,10 +5,10 @@ pub mod text;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use analysis::check;
+use analysis::compare::{self, Comparison};
+use analysis::document::Document;
 use hosts_access::Tables;
-use hosts_access::check;
-use hosts_access::compare::{self, Comparison};
-use hosts_access::document::Document;
 use hosts_access::source::{self, Contents};
 
 use crate::output;

@@ -4,11 +4,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use analysis::check::Tables;
+use analysis::compare::compare;
+use analysis::document::Document;
+use analysis::format::{format, same_rules};
 use hosts_access::TableKind;
-use hosts_access::check::Tables;
-use hosts_access::compare::compare;
-use hosts_access::document::Document;
-use hosts_access::format::{format, same_rules};
 
 use crate::install::Original;
 use crate::output;

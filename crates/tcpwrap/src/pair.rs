@@ -7,10 +7,10 @@
 
 use std::path::PathBuf;
 
+use analysis::check::Tables;
+use analysis::compare::{Difference, Outcome, compare};
+use analysis::document::Document;
 use hosts_access::Verdict;
-use hosts_access::check::Tables;
-use hosts_access::compare::{Difference, Outcome, compare};
-use hosts_access::document::Document;
 
 use crate::install::Original;
 use crate::output;

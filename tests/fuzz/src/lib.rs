@@ -8,11 +8,11 @@
 use std::fs;
 use std::path::Path;
 
-use hosts_access::check::{self, check};
-use hosts_access::document::{Document, content};
+use analysis::check::{self, check};
+use analysis::document::{Document, content};
+use analysis::format::format;
 use hosts_access::dry::{DryHost, Lookup};
 use hosts_access::expand::expand;
-use hosts_access::format::format;
 use hosts_access::{Decision, Diagnostic, Policy, Request, Side, Tables};
 use system::{ident, services};
 use tempfile::TempDir;

@@ -7,8 +7,7 @@ pub mod list;
 pub mod option;
 pub mod pattern;
 
-use crate::text::atoi;
-pub use crate::text::find_outside_brackets;
+pub use crate::text::{atoi, find_outside_brackets, is_separator};
 
 /// The mask of a prefix length, 1 to 32, read as C's `atoi` reads it: leading digits, the rest ignored.
 pub fn cidr_mask(length: &[u8]) -> Option<u32> {

@@ -6,9 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use analysis::document::List;
 use hosts_access::address::{Ipv6, dotted_quad};
 use hosts_access::decide::reason;
-use hosts_access::document::List;
 use hosts_access::syntax::list::tokens;
 use hosts_access::syntax::pattern::{ClientPattern, HostPattern, StringPattern};
 use hosts_access::{MAX_FILE_DEPTH, Network, PARANOID, Place, UNKNOWN};

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use hosts_access::document::List;
+use analysis::document::List;
 use hosts_access::syntax::pattern::{DaemonPattern, HostPattern, Service, StringPattern};
 use system::services::Services;
 

@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use analysis::document::{Content, Document, List, Rule, content};
 use hosts_access::decide::reason;
-use hosts_access::document::{Content, Document, List, Rule, content};
 use hosts_access::source::{self, Contents, Ending};
 use hosts_access::syntax::fields;
 use hosts_access::syntax::list::tokens;

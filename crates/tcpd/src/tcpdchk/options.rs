@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use hosts_access::document::OptionField;
+use analysis::document::OptionField;
 use hosts_access::options::{End, Ran, run};
 use hosts_access::syntax::option::Keyword;
 use hosts_access::{Request, Side, TableKind, Verdict};

@@ -12,8 +12,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use hosts_access::check::{Code, Finding, Level, Span, host as codes, quoted, words};
-use hosts_access::document::{Content, Document, Entry, Rule, content};
+use analysis::check::{Code, Finding, Level, Span, host as codes, quoted, words};
+use analysis::document::{Content, Document, Entry, Rule, content};
 use hosts_access::source::{self, Contents, Ending};
 use hosts_access::syntax::option::{Keyword, user_and_group};
 use hosts_access::syntax::pattern::{HostPattern, Service, StringPattern};

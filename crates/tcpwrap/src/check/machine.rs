@@ -1,8 +1,8 @@
 //! Findings for programs: one JSON document, or SARIF 2.1.0 for code scanners.
 
+use analysis::check::{Code, Edit, Finding, Fix, Level, Span, code};
+use analysis::document::Document;
 use hosts_access::TableKind;
-use hosts_access::check::{Code, Edit, Finding, Fix, Level, Span, code};
-use hosts_access::document::Document;
 use serde_json::{Value, json};
 
 use super::input::Policy;

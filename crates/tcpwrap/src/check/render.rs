@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::ops::Range;
 
+use analysis::check::{Finding, Level};
+use analysis::document::Document;
 use annotate_snippets::{AnnotationKind, Group, Level as Shown, Patch, Renderer, Snippet};
-use hosts_access::check::{Finding, Level};
-use hosts_access::document::Document;
 
 use super::input::Policy;
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use hosts_access::compare::{
+use analysis::compare::{
     Addresses, Block, Comparison, Difference, LeftOut, Outcome, Port, Service, Step, Strings, Unknown,
     Witness,
 };
@@ -307,7 +307,7 @@ fn strings_json(strings: &Option<Vec<Strings>>) -> Value {
 }
 
 fn addresses_json(addresses: &Addresses) -> Value {
-    let part = |part: &hosts_access::compare::AddressPart| {
+    let part = |part: &analysis::compare::AddressPart| {
         let spelled = part.spelled.iter();
         json!({
             "blocks": part.blocks.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -367,7 +367,7 @@ fn left_out_json(left_out: &LeftOut) -> Value {
 
 fn difference_json(difference: &Difference) -> Value {
     let witness = &difference.witness;
-    let decided = |decided: &hosts_access::compare::Decided| {
+    let decided = |decided: &analysis::compare::Decided| {
         json!({
             "verdict": word(decided.verdict),
             "file": decided.rule.as_ref().map(|(_, path, _)| path.display().to_string()),

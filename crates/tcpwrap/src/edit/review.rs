@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
+use analysis::check::{Finding, Level};
+use analysis::compare::compare;
 use annotate_snippets::Renderer;
-use hosts_access::check::{Finding, Level};
-use hosts_access::compare::compare;
 use hosts_access::{TableKind, Tables, Verdict};
 
 use super::{Args, Edited};

@@ -1,6 +1,6 @@
 //! What a token means, in a few words (hosts_access(5), PATTERNS).
 
-use hosts_access::explain::ListKind;
+use analysis::explain::ListKind;
 use hosts_access::syntax::pattern::{ClientPattern, DaemonPattern, HostPattern, Service, StringPattern};
 
 /// Says what a token matches.

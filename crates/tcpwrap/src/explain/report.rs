@@ -2,8 +2,8 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use hosts_access::document::Document;
-use hosts_access::explain::{ListKind, RuleTrace, TokenTrace};
+use analysis::document::Document;
+use analysis::explain::{ListKind, RuleTrace, TokenTrace, explain, matching_rules};
 use hosts_access::{Decision, Effect, Reason, Request, TableKind, Tables, Verdict};
 use serde::Serialize;
 
@@ -104,7 +104,7 @@ pub fn word(verdict: Verdict) -> &'static str {
 /// Explains one request.
 pub fn report(tables: &Tables, asked: &Asked, trace: bool, all_rules: bool) -> Report {
     let mut host = ExplainHost::new(asked);
-    let explanation = tables.explain(&mut Request::new(&mut host, asked.daemon.as_slice()));
+    let explanation = explain(tables, &mut Request::new(&mut host, asked.daemon.as_slice()));
     let decision = explanation.decision;
     let (lookups, log) = (host.lookups, host.log);
     let deciding = decision.rule.as_ref().and_then(|deciding| {
@@ -133,8 +133,7 @@ pub fn report(tables: &Tables, asked: &Asked, trace: bool, all_rules: bool) -> R
             // Asked anew, since a rule further down may need what the decision did not.
             let mut host = ExplainHost::new(asked);
             let mut request = Request::new(&mut host, asked.daemon.as_slice());
-            tables
-                .matching_rules(&mut request)
+            matching_rules(tables, &mut request)
                 .iter()
                 .map(Rule::new)
                 .collect()

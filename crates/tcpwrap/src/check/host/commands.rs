@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use hosts_access::check::{Code, host as codes, quoted};
+use analysis::check::{Code, host as codes, quoted};
 
 use super::changeable;
 

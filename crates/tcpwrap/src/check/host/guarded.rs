@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use analysis::check::{Code, host as codes, quoted};
 use hosts_access::Diagnostic;
-use hosts_access::check::{Code, host as codes, quoted};
 use system::services::{Guard, Services, base_name, program, uses_libwrap};
 
 /// What is known of this machine's daemons.

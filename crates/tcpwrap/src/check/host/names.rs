@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hosts_access::check::{Code, host as codes, quoted};
+use analysis::check::{Code, host as codes, quoted};
 use system::netdb::{self, Family};
 
 use super::Place;

@@ -1,0 +1,230 @@
+//! `#` where it starts no comment. Only in the first column of a line does it (hosts_access(5),
+//! ACCESS CONTROL RULES).
+
+use std::ops::Range;
+
+use super::code::{Code, Example, Level, allow};
+use super::finding::{Edit, Fix};
+use super::{Context, quoted};
+use crate::document::Rule;
+use hosts_access::syntax::list::tokens;
+use hosts_access::syntax::pattern::{ClientPattern, HostPattern, StringPattern};
+
+pub(super) static INLINE: Code = Code {
+    id: "W021",
+    name: "inline-comment",
+    level: Level::Warning,
+    meaning: "A `#` makes a comment only as the very first character of a line. Anywhere else it is text: \
+        the words after it are read as more clients, daemons or option values. Some of those words may \
+        mean something: `all`, `local` or `known` in a remark is a live wildcard, in either case of \
+        letters. Other systems, FreeBSD among them, do read a comment there.",
+    remedy: "Put the remark on a line of its own above the rule.",
+    bad: allow("sshd: 10.0.0.1 # not for all\n"),
+    good: allow("# not for all\nsshd: 10.0.0.1\n"),
+    needs_host: false,
+};
+
+pub(super) static INDENTED: Code = Code {
+    id: "W022",
+    name: "indented-comment",
+    level: Level::Warning,
+    meaning: "Blanks before the `#` make the line a rule, not a comment. Without a `:` it is logged at \
+        every request and skipped; with one it is a rule for a daemon called `#`, and every word after it.",
+    remedy: "Remove the blanks before the `#`.",
+    bad: allow("  # office: the second floor\nsshd: 10.0.0.1\n"),
+    good: allow("# office: the second floor\nsshd: 10.0.0.1\n"),
+    needs_host: false,
+};
+
+pub(super) static SWALLOWED: Code = Code {
+    id: "W023",
+    name: "comment-swallows-rule",
+    level: Level::Warning,
+    meaning: "A comment that ends in a backslash goes on in the next line, so what looks like a rule there \
+        is part of the comment and does nothing.",
+    remedy: "Remove the backslash, or put a `#` before the next line too if it is meant to be switched off.",
+    bad: allow("# the office \\\nsshd: 10.0.0.1\n"),
+    good: allow("# the office\nsshd: 10.0.0.1\n"),
+    needs_host: false,
+};
+
+pub(super) static CONTINUED: Code = Code {
+    id: "W024",
+    name: "rule-swallows-line",
+    level: Level::Warning,
+    meaning: "A rule that ends in a backslash goes on in the next line, whatever that is: a comment there \
+        becomes clients or options, and another rule loses its own meaning.",
+    remedy: "Remove the backslash at the end of the rule.",
+    bad: Example {
+        allow: "sshd: 10.0.0.1, \\\n# the office\n",
+        deny: "ALL: ALL\n",
+    },
+    good: Example {
+        allow: "sshd: 10.0.0.1, \\\n 10.0.0.2\n",
+        deny: "ALL: ALL\n",
+    },
+    needs_host: false,
+};
+
+pub(super) static CODES: &[&Code] = &[&INLINE, &INDENTED, &SWALLOWED, &CONTINUED];
+
+/// A line whose first word begins with `#` but not in the first column. True if it is one.
+pub(super) fn indented(cx: &mut Context<'_, '_>, _rule: &Rule<'_>) -> bool {
+    let whole = cx.whole();
+    if cx.line.get(whole.start) != Some(&b'#') {
+        return false;
+    }
+    let blanks = 0..whole.start;
+    let edit = cx.edit(&blanks, "");
+    let message = match live_word(&cx.line[whole.start..]) {
+        Some(word) => format!(
+            "this is a rule, not a comment, and its word {} is a live wildcard",
+            quoted(word)
+        ),
+        None => "this is read as a rule: only a `#` in the first column makes a comment".to_owned(),
+    };
+    cx.report(&INDENTED, &whole, message)
+        .fix(Fix::safe("remove the blanks before the `#`", vec![edit]));
+    true
+}
+
+/// Finds a `#` that was meant to start a comment; gives where it stands in the line.
+pub(super) fn inline(cx: &mut Context<'_, '_>, rule: &Rule<'_>) -> Option<usize> {
+    memchr::memchr(b'#', cx.line)?;
+    let at = in_lists(rule).or_else(|| in_options(cx.line, rule))?;
+    let end = cx.whole().end;
+    let comment = at..end;
+    let words = &cx.line[at..end];
+    // Which words are read as what.
+    let (place, live) = if at < rule.daemons.span.end {
+        ("daemons and clients", live_word(words))
+    } else if at < rule.clients.span.end {
+        let read = &cx.line[at..rule.clients.span.end.min(end)];
+        ("clients", live_word(read))
+    } else {
+        ("part of the option", None)
+    };
+    let message = match live {
+        Some(word) => format!(
+            "`#` starts no comment here: the words after it are {place}, and {} is a live wildcard",
+            quoted(word)
+        ),
+        None => format!("`#` starts no comment here: it and the words after it are read as {place}"),
+    };
+    // Before a continuation the comment would take the following lines with it.
+    let is_one_line = cx.entry.first_line == cx.entry.last_line;
+    let before = &cx.line[..at];
+    let blanks = before.len() - before.trim_ascii_end().len();
+    let rest = before.trim_ascii();
+    let fix = (is_one_line && !rest.is_empty() && !rest.ends_with(b":")).then(|| {
+        let mut above = words.to_vec();
+        while above.ends_with(b"\\") {
+            above.pop();
+        }
+        above.push(b'\n');
+        vec![cx.edit(&(0..0), above), cx.edit(&(at - blanks..end), "")]
+    });
+    let finding = cx.report(&INLINE, &comment, message);
+    if live.is_some() {
+        finding.level(Level::Error);
+    }
+    match fix {
+        Some(edits) => finding.fix(Fix::safe("put the comment on a line of its own", edits)),
+        None => finding.help("put the comment on a line of its own"),
+    };
+    Some(at)
+}
+
+fn in_lists(rule: &Rule<'_>) -> Option<usize> {
+    let daemons = rule.daemons.tokens().map(|t| (&t.span, t.text));
+    let clients = rule.clients.tokens().map(|t| (&t.span, t.text));
+    for (span, text) in daemons.chain(clients) {
+        match memchr::memchr(b'#', text) {
+            // `a#b` in the middle of a word is more likely a slip of another kind.
+            Some(at) if at == 0 || at + 1 == text.len() || is_address(&text[..at]) => {
+                return Some(span.start + at);
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+fn is_address(text: &[u8]) -> bool {
+    text.iter()
+        .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'/'))
+        || (text.first() == Some(&b'[') && text.contains(&b']'))
+}
+
+/// A `#` after a blank in an option that is wrong as it stands. In a command it is the shell's.
+fn in_options(line: &[u8], rule: &Rule<'_>) -> Option<usize> {
+    let option = rule.options.iter().find(|o| o.problem.is_some())?;
+    let text = &line[option.span.clone()];
+    let is_start = |at: usize| at == 0 || text[at - 1].is_ascii_whitespace();
+    let at = memchr::memchr_iter(b'#', text).find(|at| is_start(*at))?;
+    Some(option.span.start + at)
+}
+
+/// A word of a remark that is a pattern for more than one host.
+fn live_word(text: &[u8]) -> Option<&[u8]> {
+    tokens(text).find(|word| {
+        matches!(
+            ClientPattern::parse(word).host,
+            HostPattern::Known
+                | HostPattern::Local
+                | HostPattern::Text {
+                    pattern: StringPattern::All,
+                    ..
+                }
+        )
+    })
+}
+
+/// Continuations in the physical lines of an entry that hide something.
+pub(super) fn continuations(cx: &mut Context<'_, '_>, is_comment: bool) {
+    let bytes = cx.entry.bytes.clone();
+    let raw = &cx.document.text[bytes.clone()];
+    let mut start = 0;
+    let mut joined = 0;
+    for (number, piece) in raw.split_inclusive(|b| *b == b'\n').enumerate() {
+        let shown = piece.strip_suffix(b"\\\n").unwrap_or(piece);
+        if number > 0 && !shown.trim_ascii().is_empty() {
+            let at: Range<usize> = joined..joined + shown.trim_ascii_end().len();
+            let backslash = bytes.start + start - 2..bytes.start + start - 1;
+            if is_comment && looks_like_rule(shown) {
+                let edit = Edit::new(backslash, "");
+                cx.report(
+                    &SWALLOWED,
+                    &at,
+                    "this line belongs to the comment above it, which ends in a backslash, and does nothing",
+                )
+                .fix(Fix::suggested("end the comment before this line", vec![edit]));
+                return;
+            }
+            if !is_comment && shown.first() == Some(&b'#') {
+                let edit = Edit::new(backslash, "");
+                cx.report(
+                    &CONTINUED,
+                    &at,
+                    "this is no comment: the line above ends in a backslash, so it belongs to that rule",
+                )
+                .fix(Fix::suggested("end the rule before this line", vec![edit]));
+                return;
+            }
+        }
+        start += piece.len();
+        joined += shown.len();
+    }
+}
+
+/// Does a physical line that begins in the first column look like a rule of its own?
+fn looks_like_rule(line: &[u8]) -> bool {
+    line.first().is_some_and(|b| b.is_ascii_alphanumeric())
+        && hosts_access::syntax::fields(line).is_some_and(|fields| {
+            let words = tokens(fields.daemons).count();
+            let is_name = |t: &[u8]| t.iter().all(|b| b.is_ascii_alphanumeric() || b"._-@".contains(b));
+            (1..=8).contains(&words)
+                && tokens(fields.daemons).all(is_name)
+                && tokens(fields.clients).count() > 0
+        })
+}

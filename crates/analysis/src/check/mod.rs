@@ -1,0 +1,349 @@
+//! Lints: what two tables say that they cannot have been meant to say.
+//!
+//! The same tables give the same findings everywhere: nothing here looks at the machine. What depends
+//! on it (programs, files that patterns name, who is logged in) has its codes here, in [`host`], and is
+//! looked for by the command. Not for what goes to the log while deciding, which is
+//! [`diagnostic`](hosts_access::diagnostic).
+//!
+//! Claims are about requests as they come in real life: addresses are numeric, written as the C
+//! library writes them, or `unknown`; names are never numbers.
+
+mod characters;
+mod clients;
+pub mod code;
+mod commands;
+mod comments;
+mod compat;
+mod daemons;
+mod finding;
+pub mod foreign;
+pub mod host;
+mod ipv6;
+mod junk;
+mod lines;
+mod lists;
+mod names;
+mod options;
+mod policy;
+mod reach;
+mod shadow;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::borrow::Cow;
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::thread::ScopedJoinHandle;
+
+pub use code::{Code, Example, Level};
+pub use finding::{Edit, Finding, Fix, Related, Span, apply};
+pub use words::words;
+
+use crate::document::{Content, Document, Entry, Rule, content};
+use hosts_access::TableKind;
+use hosts_access::policy::Compiled;
+use hosts_access::source::Ending;
+
+/// The tables to check. One of them alone can be checked too; what depends on both is then left out.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tables<'d> {
+    /// The allow table.
+    pub allow: Option<&'d Document>,
+    /// The deny table.
+    pub deny: Option<&'d Document>,
+}
+
+impl<'d> Tables<'d> {
+    /// The tables there are, in the order in which they are consulted.
+    pub fn iter(&self) -> impl Iterator<Item = (TableKind, &'d Document)> + use<'d> {
+        let allow = self.allow.map(|d| (TableKind::Allow, d));
+        let deny = self.deny.map(|d| (TableKind::Deny, d));
+        allow.into_iter().chain(deny)
+    }
+
+    /// The two, ready to decide.
+    pub fn compiled(self) -> Compiled {
+        let path = |document: Option<&Document>| document.map_or_else(PathBuf::new, |d| d.path.to_path_buf());
+        let text = |document: Option<&Document>| document.map(|d| d.text.clone());
+        let tables = hosts_access::Tables::new(path(self.allow), path(self.deny));
+        Compiled::of_texts(&tables, text(self.allow), text(self.deny))
+    }
+}
+
+/// Everything found, in the order of the files.
+///
+/// ```
+/// use analysis::check::{Tables, check};
+/// use analysis::document::Document;
+/// let allow = Document::new("hosts.allow", &b"sshd: 10.1.2.3/8\n"[..]);
+/// let found = check(Tables { allow: Some(&allow), deny: None });
+/// assert_eq!((found[0].code.id, found[0].span.column), ("W205", 7));
+/// ```
+pub fn check(tables: Tables<'_>) -> Vec<Finding> {
+    check_with(tables, Options::default())
+}
+
+/// What is looked for only where it is asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Rules that grant without the word `allow`.
+    pub implicit_allow: bool,
+}
+
+/// As [`check`], with what is asked for beside.
+pub fn check_with(tables: Tables<'_>, options: Options) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let lines: Vec<Vec<Cow<'_, [u8]>>> = tables
+        .iter()
+        .map(|(_, document)| {
+            document
+                .entries
+                .iter()
+                .map(|entry| document.line(entry))
+                .collect()
+        })
+        .collect();
+    let mut earlier = shadow::Earlier::default();
+    let mut whole = policy::Whole::default();
+    for ((table, document), lines) in tables.iter().zip(&lines) {
+        let is_read = |entry: &Entry| entry.ending != Ending::Nul;
+        let read = document.entries.iter().position(|e| !is_read(e));
+        let table = TableLines {
+            table,
+            document,
+            lines: &lines[..read.unwrap_or(lines.len())],
+            blocks: foreign::Blocks::of(document),
+        };
+        lines::table(table.table, document, &mut found);
+        table.check(&mut earlier, &mut whole, options, &mut found);
+    }
+    whole.end(tables, &mut found);
+    found.sort_by_key(|f| (f.table == TableKind::Deny, f.span.bytes.start, f.code.id));
+    found
+}
+
+/// The lines of one table that are read.
+struct TableLines<'l> {
+    table: TableKind,
+    document: &'l Document,
+    lines: &'l [Cow<'l, [u8]>],
+    blocks: foreign::Blocks,
+}
+
+/// What the lints of single lines found, and what others want to know of it.
+#[derive(Default)]
+struct Linted {
+    found: Vec<Finding>,
+    /// Rules read otherwise than they were meant: what they hide behind says nothing.
+    misread: Vec<Range<usize>>,
+    /// Rules that do not do what they say.
+    broken: Vec<Range<usize>>,
+}
+
+impl<'l> TableLines<'l> {
+    /// All lints of the table. Those that look at single lines run beside the one that looks at them all,
+    /// which in large tables takes as long.
+    fn check(
+        &self,
+        earlier: &mut shadow::Earlier<'l>,
+        whole: &mut policy::Whole,
+        options: Options,
+        found: &mut Vec<Finding>,
+    ) {
+        const FEW: usize = 4096;
+        let count = self.lines.len();
+        let helpers = match std::thread::available_parallelism() {
+            Ok(cores) if count > FEW => cores.get().saturating_sub(1).clamp(1, 8),
+            _ => 0,
+        };
+        let mut hidden = Vec::new();
+        let linted = std::thread::scope(|scope| {
+            let chunk = count / helpers.max(1) + 1;
+            let started: Vec<_> = (0..helpers)
+                .map(|n| (n * chunk).min(count)..((n + 1) * chunk).min(count))
+                .map(|range| {
+                    let lints = std::thread::Builder::new();
+                    let numbers = range.clone();
+                    (lints.spawn_scoped(scope, || self.lint(numbers)), range)
+                })
+                .collect();
+            self.together(earlier, whole, options, &mut hidden);
+            if started.is_empty() {
+                return vec![self.lint(0..count)];
+            }
+            // A thread that could not be had, or did not come back, is made up for here.
+            let join = |(thread, range): (io::Result<ScopedJoinHandle<'_, Linted>>, Range<usize>)| {
+                let done = thread.ok().and_then(|thread| thread.join().ok());
+                done.unwrap_or_else(|| self.lint(range))
+            };
+            started.into_iter().map(join).collect()
+        });
+        for part in linted {
+            found.extend(part.found);
+            let is_misread = |f: &Finding| is_in(&part.misread, f.span.bytes.start);
+            hidden.retain(|f| !(shadow::CODES.contains(&f.code) && is_misread(f)));
+            if self.table == TableKind::Allow {
+                whole.forget_grants(|at| is_in(&part.broken, at));
+            }
+        }
+        found.extend(hidden);
+    }
+
+    /// The lines of these numbers, each by itself.
+    fn lint(&self, numbers: Range<usize>) -> Linted {
+        let mut linted = Linted::default();
+        for number in numbers {
+            let before = linted.found.len();
+            let mut cx = self.context(number, &mut linted.found);
+            match content(&self.lines[number]) {
+                Content::Comment | Content::Blank => {}
+                Content::NoSeparator => lines::no_separator(&mut cx),
+                Content::Rule(rule) => lints(&mut cx, &rule),
+            }
+            let new = &mut linted.found[before..];
+            if self.blocks.contains(number) {
+                // Whoever wrote it will look for it as it is.
+                for fix in new.iter_mut().filter_map(|f| f.fix.as_mut()) {
+                    fix.is_safe = false;
+                }
+            }
+            let bytes = || self.document.entries[number].bytes.clone();
+            if new.iter().any(|f| ipv6::CODES.contains(&f.code)) {
+                linted.misread.push(bytes());
+            }
+            if new.iter().any(|f| f.level == Level::Error) {
+                linted.broken.push(bytes());
+            }
+        }
+        linted
+    }
+
+    /// All rules in their order.
+    fn together(
+        &self,
+        earlier: &mut shadow::Earlier<'l>,
+        whole: &mut policy::Whole,
+        options: Options,
+        found: &mut Vec<Finding>,
+    ) {
+        for (number, line) in self.lines.iter().enumerate() {
+            // A line that is not read decides nothing and hides nothing.
+            if self.document.entries[number].ending != Ending::Newline {
+                continue;
+            }
+            if let Content::Rule(rule) = content(line) {
+                let mut cx = self.context(number, found);
+                earlier.rule(&mut cx, &rule);
+                whole.rule(&mut cx, &rule, options);
+            }
+        }
+    }
+
+    fn context<'f>(&self, number: usize, found: &'f mut Vec<Finding>) -> Context<'l, 'f> {
+        Context {
+            table: self.table,
+            document: self.document,
+            entry: &self.document.entries[number],
+            line: &self.lines[number],
+            is_foreign: self.blocks.contains(number),
+            found,
+        }
+    }
+}
+
+/// Does one of the ranges, which are in order, hold the place?
+fn is_in(ranges: &[Range<usize>], at: usize) -> bool {
+    let next = ranges.partition_point(|range| range.end <= at);
+    ranges.get(next).is_some_and(|range| range.contains(&at))
+}
+
+/// The lints that look at one rule.
+fn lints(cx: &mut Context<'_, '_>, rule: &Rule<'_>) {
+    if comments::indented(cx, rule) {
+        return;
+    }
+    let comment = comments::inline(cx, rule);
+    let end = comment.unwrap_or(usize::MAX);
+    let bare = ipv6::bare(cx, rule, end);
+    let end = bare.unwrap_or(end).min(end);
+    let lists_end = rule.clients.span.end.min(end);
+    characters::lint(cx, lists_end);
+    if !lines::junk(cx, rule, end) {
+        lists::lint(cx, rule, end);
+        daemons::lint(cx, rule, end);
+        clients::lint(cx, rule, end);
+        names::lint(cx, rule, end);
+        if bare.is_none() {
+            options::lint(cx, rule, end);
+        }
+    }
+    compat::lint(cx, rule);
+}
+
+/// The line being looked at, and where findings go.
+struct Context<'l, 'f> {
+    table: TableKind,
+    document: &'l Document,
+    entry: &'l Entry,
+    line: &'l [u8],
+    /// Another program wrote the line and looks for it to the letter.
+    is_foreign: bool,
+    found: &'f mut Vec<Finding>,
+}
+
+impl Context<'_, '_> {
+    /// Reports something about a stretch of the logical line.
+    fn report(&mut self, code: &'static Code, at: &Range<usize>, message: impl Into<String>) -> &mut Finding {
+        let span = self.span(at);
+        let at = self.found.len();
+        self.found.push(Finding {
+            code,
+            level: code.level,
+            table: self.table,
+            span,
+            message: message.into(),
+            related: Vec::new(),
+            fix: None,
+            help: None,
+            other_file: None,
+        });
+        &mut self.found[at]
+    }
+
+    fn span(&self, at: &Range<usize>) -> Span {
+        Span::of(self.document, self.entry, at)
+    }
+
+    /// An edit of a stretch of the logical line.
+    fn edit(&self, at: &Range<usize>, text: impl Into<Vec<u8>>) -> Edit {
+        Edit::new(self.span(at).bytes, text)
+    }
+
+    /// The whole line without its newline and the blanks around it.
+    fn whole(&self) -> Range<usize> {
+        let start = self.line.len() - self.line.trim_ascii_start().len();
+        start..self.line.trim_ascii_end().len().max(start)
+    }
+}
+
+/// Text of a table made fit for a message: quotes around it, control characters escaped, not too long.
+pub fn quoted(text: &[u8]) -> String {
+    const LONGEST: usize = 60;
+    let text = String::from_utf8_lossy(text);
+    let mut shown = String::from("`");
+    for (count, c) in text.chars().enumerate() {
+        if count == LONGEST {
+            shown.push('…');
+            break;
+        }
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown.push('`');
+    shown
+}

@@ -1,0 +1,243 @@
+//! What the two tables say together: who gets in where no rule matches (hosts_access(5), ACCESS CONTROL
+//! FILES).
+
+use std::collections::HashSet;
+
+use super::code::{Code, Example, Level, allow};
+use super::finding::Span;
+use super::{Context, Finding, Options, Tables};
+use crate::document::Rule;
+use hosts_access::TableKind;
+use hosts_access::source::Ending;
+use hosts_access::syntax::option::Keyword;
+use hosts_access::syntax::pattern::{HostPattern, Service, StringPattern};
+
+pub(super) static POINTLESS: Code = Code {
+    id: "W411",
+    name: "nothing-denied",
+    level: Level::Warning,
+    meaning: "The allow table lets some clients in, but no rule in either table refuses the others. Where no \
+        rule matches, access is granted, so everyone gets in, as if the rule were not there.",
+    remedy: "Close `hosts.deny` with `ALL: ALL`, or name the daemon there.",
+    bad: Example {
+        allow: "sshd: 10.0.0.1\n",
+        deny: "",
+    },
+    good: Example {
+        allow: "sshd: 10.0.0.1\n",
+        deny: "sshd: ALL\n",
+    },
+    needs_host: false,
+};
+
+pub(super) static ALL_ALLOWED: Code = Code {
+    id: "W412",
+    name: "everyone-allowed",
+    level: Level::Warning,
+    meaning: "This rule lets every client use every service, and nothing above it refuses anyone: no other \
+        rule, in either table, has any effect.",
+    remedy: "Name the daemons or the clients that are to be allowed. What is to refuse everyone else belongs into \
+        `hosts.deny`.",
+    bad: allow("ALL: ALL\n"),
+    good: allow("ALL: LOCAL\n"),
+    needs_host: false,
+};
+
+pub(super) static NO_DEFAULT: Code = Code {
+    id: "W413",
+    name: "no-default",
+    level: Level::Info,
+    meaning: "No rule for `ALL: ALL` closes the tables, so whoever no rule mentions gets in. That is how a \
+        mostly open policy is written; a mostly closed one ends in `ALL: ALL` in `hosts.deny`.",
+    remedy: "Add `ALL: ALL` to `hosts.deny` if whoever is not mentioned is to be refused.",
+    bad: Example {
+        allow: "",
+        deny: "sshd: 10.0.0.1\n",
+    },
+    good: Example {
+        allow: "sshd: 10.0.0.1\n",
+        deny: "ALL: ALL\n",
+    },
+    needs_host: false,
+};
+
+pub(super) static IMPLICIT: Code = Code {
+    id: "W414",
+    name: "implicit-allow",
+    level: Level::Info,
+    meaning: "The rule grants access without saying `allow`. Some sites want the word in every rule that \
+        does, so that a rule cannot change its meaning by moving to the other table. Looked for only where \
+        it is asked for.",
+    remedy: "End the rule in `: allow`.",
+    bad: allow("sshd: 10.0.0.1\n"),
+    good: allow("sshd: 10.0.0.1 : allow\n"),
+    needs_host: false,
+};
+
+pub(super) static CODES: &[&Code] = &[&POINTLESS, &ALL_ALLOWED, &NO_DEFAULT, &IMPLICIT];
+
+/// What is remembered of all rules.
+#[derive(Default)]
+pub(super) struct Whole {
+    /// A rule refuses clients of every daemon, or of daemons given by a pattern.
+    denies_many: bool,
+    /// Daemons by name that some rule refuses clients of.
+    denied: HashSet<Vec<u8>>,
+    /// Where daemons by name are granted to some clients only.
+    granted: Vec<(Vec<u8>, Span)>,
+    has_default: bool,
+}
+
+/// What a rule that matches does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Grants { explicitly: bool },
+    Denies,
+    Depends,
+}
+
+fn outcome(table: TableKind, rule: &Rule<'_>) -> Outcome {
+    for option in &rule.options {
+        if option.problem.is_some() {
+            return Outcome::Denies;
+        }
+        match option.keyword {
+            Some(Keyword::Allow) => return Outcome::Grants { explicitly: true },
+            Some(Keyword::Deny) => return Outcome::Denies,
+            Some(Keyword::Twist | Keyword::Aclexec) => return Outcome::Depends,
+            _ => {}
+        }
+    }
+    match table {
+        TableKind::Allow => Outcome::Grants { explicitly: false },
+        TableKind::Deny => Outcome::Denies,
+    }
+}
+
+impl Whole {
+    /// Looks at one rule.
+    pub(super) fn rule(&mut self, cx: &mut Context<'_, '_>, rule: &Rule<'_>, options: Options) {
+        // No more is needed of a million rules than that some of them refuse.
+        const MOST_DAEMONS: usize = 4096;
+        let all_daemons = is_all(&rule.daemons.parts[0], |t| {
+            matches!(t.service, Service::Name(StringPattern::All)) && t.host.is_none()
+        }) && rule.daemons.excepts.is_empty();
+        let all_clients = is_all(&rule.clients.parts[0], |t| {
+            t.user.is_none()
+                && matches!(
+                    t.host,
+                    HostPattern::Text {
+                        pattern: StringPattern::All,
+                        ..
+                    }
+                )
+        }) && rule.clients.excepts.is_empty();
+        self.has_default |= all_daemons && all_clients;
+        let outcome = outcome(cx.table, rule);
+        if outcome == (Outcome::Grants { explicitly: false }) && options.implicit_allow {
+            let whole = cx.whole();
+            let edit = cx.edit(&(whole.end..whole.end), " : allow");
+            cx.report(
+                &IMPLICIT,
+                &whole,
+                "this rule grants access without the word `allow`",
+            )
+            .fix(super::Fix::suggested("end the rule in `: allow`", vec![edit]));
+        }
+        if let Outcome::Grants { .. } = outcome {
+            if all_daemons && all_clients && cx.table == TableKind::Allow && !self.refuses_anyone() {
+                let whole = cx.whole();
+                let at = whole.start..rule.clients.span.end.min(whole.end);
+                cx.report(
+                    &ALL_ALLOWED,
+                    &at,
+                    "every client may use every service: no other rule has any effect",
+                )
+                .help("name the daemons or clients that are to be allowed; a rule that refuses belongs into hosts.deny");
+            }
+            let is_limited = !all_clients && cx.table == TableKind::Allow;
+            if is_limited && self.granted.len() < MOST_DAEMONS {
+                for token in &rule.daemons.parts[0] {
+                    if let Service::Name(StringPattern::Exact(name)) = token.pattern.service {
+                        let name = name.to_ascii_lowercase();
+                        self.granted.push((name, cx.span(&token.span)));
+                    }
+                }
+            }
+            return;
+        }
+        for token in &rule.daemons.parts[0] {
+            match token.pattern.service {
+                Service::Name(StringPattern::Exact(name)) => {
+                    if self.denied.len() < MOST_DAEMONS && !self.denied.contains(name) {
+                        self.denied.insert(name.to_ascii_lowercase());
+                    }
+                }
+                _ => self.denies_many = true,
+            }
+        }
+    }
+
+    /// Leaves out grants of the allow table by rules that do not do what they say anyway.
+    pub(super) fn forget_grants(&mut self, is_broken: impl Fn(usize) -> bool) {
+        self.granted.retain(|(_, span)| !is_broken(span.bytes.start));
+    }
+
+    fn refuses_anyone(&self) -> bool {
+        self.denies_many || !self.denied.is_empty()
+    }
+
+    /// What can be said when all rules have been seen.
+    pub(super) fn end(self, tables: Tables<'_>, found: &mut Vec<Finding>) {
+        let (Some(_), Some(deny)) = (tables.allow, tables.deny) else {
+            return;
+        };
+        let in_error = deny.entries.iter().any(|e| e.ending != Ending::Newline);
+        if in_error {
+            // Everyone who gets that far is denied.
+            return;
+        }
+        let open = self
+            .granted
+            .iter()
+            .find(|(daemon, _)| !self.denies_many && !self.denied.contains(daemon));
+        if let Some((daemon, span)) = open {
+            let message = format!(
+                "no rule refuses anyone {}, so everyone gets in, not only these clients",
+                super::quoted(daemon)
+            );
+            found.push(at(&POINTLESS, TableKind::Allow, span.clone(), message));
+        }
+        if !self.has_default
+            && let Some((table, document)) = tables.iter().last()
+        {
+            let end = document.text.len();
+            let line = document.entries.last().map_or(1, |e| e.last_line);
+            let span = Span {
+                line,
+                column: 1,
+                bytes: end..end,
+            };
+            let message = "no rule is for `ALL: ALL`: whoever no rule mentions gets in".to_owned();
+            found.push(at(&NO_DEFAULT, table, span, message));
+        }
+    }
+}
+
+fn at(code: &'static Code, table: TableKind, span: Span, message: String) -> Finding {
+    Finding {
+        code,
+        level: code.level,
+        table,
+        span,
+        message,
+        related: Vec::new(),
+        fix: None,
+        help: Some(code.remedy.to_owned()),
+        other_file: None,
+    }
+}
+
+fn is_all<'t, P>(part: &[crate::document::Token<'t, P>], is: impl Fn(&P) -> bool) -> bool {
+    part.iter().any(|token| is(&token.pattern))
+}
