@@ -211,7 +211,6 @@ impl Guard {
     fn reach(&mut self, call: &Call) -> io::Result<(Rc<Task>, OwnedFd)> {
         let mut again = true;
         loop {
-            let known = self.tasks.has(call.thread);
             let reached = self
                 .tasks
                 .get(call.thread)
@@ -222,8 +221,9 @@ impl Guard {
                 }
                 Err(error) if again && is_exhausted(&error) => self.tasks.clear(),
                 Err(error) => return Err(error),
-                // The number may have passed to another thread before we opened it.
-                Ok(_) if !known && !self.notifications.is_waiting(call.id) => {
+                // The number may have passed to another thread before we opened it, or the thread's process to
+                // another program before we took the descriptor.
+                Ok(_) if !self.notifications.is_waiting(call.id) => {
                     self.tasks.forget(call.thread);
                     return Err(io::Error::from_raw_os_error(libc::ESRCH));
                 }
@@ -251,7 +251,7 @@ impl Guard {
         self.complained = true;
         let reason = hosts_access::decide::reason(error);
         let hint = match error.raw_os_error() {
-            Some(libc::EPERM) => " (may this user trace it? see tcpwrap-run(1))",
+            Some(libc::EPERM | libc::EACCES) => " (may this user trace it? see tcpwrap-run(1))",
             _ => "",
         };
         let line = format!("error: cannot accept for process {}: {reason}{hint}", call.thread);

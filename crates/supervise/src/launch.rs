@@ -20,6 +20,7 @@ use crate::call::{check, is_exhausted};
 use crate::decide::Rules;
 use crate::guard::Guard;
 use crate::log::{Format, Log};
+use crate::memory::Memory;
 use crate::task::Task;
 use crate::{Options, Problem, filter, inherit};
 
@@ -240,13 +241,19 @@ fn leave_behind(log: Format, socket: UnixStream) -> io::Result<UnixStream> {
 fn guard(options: &Options, socket: &UnixStream) -> Result<impl FnOnce() + use<>, String> {
     let say = |what: &'static str| move |error: io::Error| format!("{what}: {}", reason(&error));
     let (notifications, process) = receive_descriptor(socket).map_err(say("the guard got no filter"))?;
+    if !has_proc() {
+        return Err("the guard cannot reach the program: /proc is not mounted, or shows another PID namespace; \
+                    mount it: mount -t proc proc /proc"
+            .into());
+    }
     may_reach(process, notifications.as_fd()).map_err(|error| {
         let mut text = format!("the guard cannot reach the program: {}", reason(&error));
-        if error.raw_os_error() == Some(libc::EPERM) {
+        if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES)) {
             // Every process may reach itself, unless a filter has the last word.
-            text.push_str(match may_reach(std::process::id(), notifications.as_fd()) {
+            let own = Task::open(std::process::id());
+            text.push_str(match own.and_then(|own| may_take_from(&own, notifications.as_fd())) {
                 Ok(()) => ": tracing is not permitted",
-                Err(_) => ": a filter of this container or unit forbids pidfd_getfd or process_vm_readv",
+                Err(_) => ": a filter of this container or unit forbids pidfd_getfd",
             });
             text.push_str("; see tcpwrap-run(1)");
         }
@@ -281,14 +288,24 @@ fn guard(options: &Options, socket: &UnixStream) -> Result<impl FnOnce() + use<>
 /// Tries what will be needed, on the process that is about to become the program or is a copy of it.
 fn may_reach(process: u32, own: BorrowedFd<'_>) -> io::Result<()> {
     let task = Task::open(process)?;
+    may_take_from(&task, own)?;
     let mut probe = [0; PROBE.len()];
     // The same place here and there, since one is a copy of the other.
-    task.read((&raw const PROBE) as u64, &mut probe)?;
+    Memory::open(&task)?.read((&raw const PROBE) as u64, &mut probe)
+}
+
+fn may_take_from(task: &Task, own: BorrowedFd<'_>) -> io::Result<()> {
     // Any descriptor will do; that it is not open there is as good an answer.
     match task.descriptor(own.as_raw_fd()) {
         Err(error) if error.raw_os_error() != Some(libc::EBADF) => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Does `/proc` show the processes as this one sees them?
+fn has_proc() -> bool {
+    let own = std::fs::read_link("/proc/self").unwrap_or_default();
+    own.as_os_str() == std::process::id().to_string().as_str()
 }
 
 /// Makes this process the only inhabitant, under its own ids, of a user namespace that its user owns. The

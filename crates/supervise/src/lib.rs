@@ -14,6 +14,7 @@ mod inherit;
 mod launch;
 mod log;
 mod lookups;
+mod memory;
 mod names;
 mod notify;
 mod queue;

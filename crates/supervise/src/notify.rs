@@ -3,7 +3,7 @@
 //!
 //! The caller waits where a signal can interrupt it (the kernel then says `EINTR`, or runs the call anew, as
 //! it does for `accept` itself), so a call may be gone at any time: whoever answers one must be ready to
-//! hear that, and must write into the program's memory only while [`Notifications::is_waiting`] says so.
+//! hear that, and must reach into the program's memory only as [`memory`](crate::memory) says.
 //! The kernel has a flag that makes callers wait deaf to signals; a server at rest would then not stop for
 //! `SIGTERM`, nor for a debugger, nor let the machine go to sleep.
 

@@ -35,8 +35,6 @@ pub(crate) struct Waiter {
     pub limit: Option<Instant>,
     /// It was held before a signal, after which it begins anew.
     pub was_held: bool,
-    /// See [`Waiter::room`].
-    room: Option<Result<usize, i32>>,
 }
 
 impl Waiter {
@@ -47,23 +45,7 @@ impl Waiter {
             state: State::New,
             limit: None,
             was_held: false,
-            room: None,
         }
-    }
-
-    /// How many bytes of the client's address the program has room for, where it asks for that, or the error
-    /// the call ends with. Looked up once, while a call waits rather than when its connection is there.
-    pub(crate) fn room(&mut self) -> Result<usize, i32> {
-        let look = || {
-            if self.call.address == 0 {
-                return Ok(0);
-            }
-            let mut length = [0; 4];
-            let read = self.task.read(self.call.length, &mut length);
-            read.map_err(|_| libc::EFAULT)?;
-            usize::try_from(i32::from_ne_bytes(length)).map_err(|_| libc::EINVAL)
-        };
-        *self.room.get_or_insert_with(look)
     }
 
     /// When the call ends without a connection, and as what error.

@@ -9,6 +9,7 @@ use crate::call::{errno, is_exhausted, is_readable, option, owned};
 use crate::decide::{self, Answer};
 use crate::guard::{CHILD, Guard};
 use crate::lookups::Job;
+use crate::memory::Memory;
 use crate::notify::{Call, is_gone};
 use crate::queue::{Queue, Ready, Waiter};
 
@@ -260,9 +261,9 @@ impl Guard {
 
     /// Hands a connection to the first call that takes it, or keeps it.
     fn deliver(&mut self, cookie: u64, connection: Accepted) {
-        while let Some(mut waiter) = self.queue(cookie).next() {
+        while let Some(waiter) = self.queue(cookie).next() {
             let id = waiter.call.id;
-            match self.give(&mut waiter, &connection) {
+            match self.give(&waiter, &connection) {
                 Given::Done => return,
                 Given::Gone => {}
                 Given::Kept(errno) => {
@@ -291,23 +292,16 @@ impl Guard {
     }
 
     /// Hands a connection to a call: the client's address into its memory, then the descriptor.
-    fn give(&self, waiter: &mut Waiter, connection: &Accepted) -> Given {
+    fn give(&self, waiter: &Waiter, connection: &Accepted) -> Given {
         let call = waiter.call;
         if call.address != 0 {
-            let room = match waiter.room() {
-                Ok(room) => room,
-                Err(errno) => return self.lost_or_gone(call.id, errno),
-            };
-            let address = connection.peer.bytes();
-            let length = (address.len() as i32).to_ne_bytes();
-            let part = &address[..address.len().min(room)];
-            // As late as can be: a signal may have ended the call, and the memory may be put to other use.
-            if !self.notifications.is_waiting(call.id) {
-                return Given::Gone;
-            }
-            let pieces = [(call.address, part), (call.length, &length[..])];
-            if waiter.task.write(pieces).is_err() {
-                return self.lost_or_gone(call.id, libc::EFAULT);
+            match self.tell_address(waiter, connection.peer.bytes()) {
+                Ok(()) => {}
+                // The call may have been gone before, with its memory.
+                Err(_) if !self.notifications.is_waiting(call.id) => return Given::Gone,
+                // The guard has no descriptor left, not the program.
+                Err(error) if is_exhausted(&error) => return Given::Kept(libc::ECONNABORTED),
+                Err(error) => return Given::Lost(errno(&error)),
             }
         }
         let nonblocking = call.flags & libc::SOCK_NONBLOCK != 0;
@@ -325,12 +319,19 @@ impl Guard {
         }
     }
 
-    fn lost_or_gone(&self, id: u64, errno: i32) -> Given {
-        if self.notifications.is_waiting(id) {
-            Given::Lost(errno)
-        } else {
-            Given::Gone
+    /// Writes the client's address, as far as there is room for it, and its length into the caller's memory.
+    fn tell_address(&self, waiter: &Waiter, address: &[u8]) -> io::Result<()> {
+        let call = waiter.call;
+        let memory = Memory::open(&waiter.task)?;
+        if !self.notifications.is_waiting(call.id) {
+            return Err(io::Error::from_raw_os_error(libc::ESRCH));
         }
+        let mut room = [0; 4];
+        memory.read(call.length, &mut room)?;
+        let room = usize::try_from(i32::from_ne_bytes(room))
+            .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+        memory.write(call.address, &address[..address.len().min(room)])?;
+        memory.write(call.length, &(address.len() as i32).to_ne_bytes())
     }
 }
 

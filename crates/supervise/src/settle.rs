@@ -57,7 +57,6 @@ impl Guard {
                     continue;
                 }
                 waiter.state = State::Blocked;
-                let _ = waiter.room();
             } else {
                 let held = if blocks && (full || undecided > 0) && queue.patience > GRACE {
                     // It may be a call of a program that means to wait.

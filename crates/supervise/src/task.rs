@@ -1,20 +1,19 @@
-//! A thread of the guarded program as the guard reaches it: its descriptors, and its memory.
+//! A thread of the guarded program as the guard reaches it: its descriptors, and its files in `/proc`.
 //!
-//! Both need the permission a debugger needs. A pidfd stays with the thread it was opened for, so it may be
-//! kept: when the number is used again, the old one fails. Memory goes by number, and may be written only
-//! while the thread waits for us.
+//! Both need the permission a debugger needs. A pidfd and a directory in `/proc` stay with the thread they were
+//! opened for, so they may be kept: when the number is used again, the old ones fail. The thread may execute
+//! another program meanwhile, see [`memory`](crate::memory).
 
-use std::cell::OnceCell;
+use std::cell::Cell;
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::ffi::CStr;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::rc::Rc;
 
-use libc::{c_long, c_void, iovec};
-
-use crate::call::{check, owned};
+use crate::call::owned;
 
 /// Opens one thread rather than a process, which matters where threads have descriptors of their own, or
 /// where the first one is gone; Linux 6.9.
@@ -30,8 +29,12 @@ pub(crate) struct Task {
     thread: u32,
     /// The process it is a thread of.
     pub process: u32,
-    /// Its `/proc/PID/fd`, once it was needed.
-    directory: OnceCell<File>,
+    /// Its `/proc/TID`.
+    directory: OwnedFd,
+    /// The pidfd is the thread's own, not its process's, which may outlive it.
+    is_own: bool,
+    /// A mapping found to be writable.
+    pub writable: Cell<(u64, u64)>,
 }
 
 impl Task {
@@ -40,17 +43,29 @@ impl Task {
             // SAFETY: takes numbers only, and makes a new descriptor.
             unsafe { owned(libc::syscall(libc::SYS_pidfd_open, id, flags)) }
         };
-        let process = process_of(thread).unwrap_or(thread);
-        let pidfd = match open(thread, PIDFD_THREAD) {
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => open(process, 0)?,
-            result => result?,
+        let directory: OwnedFd = File::options()
+            .read(true)
+            .custom_flags(libc::O_PATH | libc::O_DIRECTORY)
+            .open(format!("/proc/{thread}"))?
+            .into();
+        let process = process_of(&directory).unwrap_or(thread);
+        let (pidfd, is_own) = match open(thread, PIDFD_THREAD) {
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => (open(process, 0)?, process == thread),
+            result => (result?, true),
         };
         Ok(Task {
             pidfd,
             thread,
             process,
-            directory: OnceCell::new(),
+            directory,
+            is_own,
+            writable: Cell::new((0, 0)),
         })
+    }
+
+    /// Opens one of its files in `/proc`.
+    pub(crate) fn open_file(&self, name: &CStr, flags: libc::c_int) -> io::Result<File> {
+        open_in(&self.directory, name, flags)
     }
 
     /// A duplicate of one of its descriptors.
@@ -66,40 +81,11 @@ impl Task {
         }
     }
 
-    /// Reads memory of the thread.
-    pub(crate) fn read(&self, from: u64, into: &mut [u8]) -> io::Result<()> {
-        let pieces = [(from, into.as_mut_ptr(), into.len())];
-        self.transfer(libc::SYS_process_vm_readv, pieces)
-    }
-
-    /// Writes two pieces of the thread's memory, the first one first.
-    pub(crate) fn write(&self, pieces: [(u64, &[u8]); 2]) -> io::Result<()> {
-        let pieces = pieces.map(|(to, bytes)| (to, bytes.as_ptr().cast_mut(), bytes.len()));
-        self.transfer(libc::SYS_process_vm_writev, pieces)
-    }
-
-    /// Moves bytes between memory of ours and of the thread; ours is written only by the call that reads.
-    fn transfer<const N: usize>(&self, call: c_long, pieces: [(u64, *mut u8, usize); N]) -> io::Result<()> {
-        let piece = |start: *mut c_void, length| iovec {
-            iov_base: start,
-            iov_len: length,
-        };
-        let ours = pieces.map(|(_, local, length)| piece(local.cast(), length));
-        let theirs = pieces.map(|(remote, _, length)| piece(remote as *mut c_void, length));
-        // SAFETY: `ours` is memory the callers above borrow, and the kernel checks the other.
-        let moved =
-            check(unsafe { libc::syscall(call, self.thread, ours.as_ptr(), N, theirs.as_ptr(), N, 0usize) })?;
-        if moved as usize != pieces.iter().map(|(_, _, length)| length).sum::<usize>() {
-            return Err(io::Error::from_raw_os_error(libc::EFAULT));
-        }
-        Ok(())
-    }
-
     /// Has the program no descriptor left? `accept` then fails before it looks for a connection.
     pub(crate) fn has_no_descriptor_left(&self) -> bool {
         // As many are open as the directory's size says, since Linux 6.2; before, it says 0.
         let open = self
-            .descriptors()
+            .open_file(c"fd", libc::O_PATH)
             .and_then(|directory| Ok(directory.metadata()?.len()));
         let limit = descriptor_limit(self.thread);
         if open.is_ok_and(|open| open < limit) {
@@ -114,19 +100,6 @@ impl Task {
                 .count()
         });
         below.is_ok_and(|below| below as u64 >= limit)
-    }
-
-    /// The directory of its descriptors.
-    fn descriptors(&self) -> io::Result<&File> {
-        if let Some(directory) = self.directory.get() {
-            return Ok(directory);
-        }
-        let path = format!("/proc/{}/fd", self.thread);
-        let directory = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_PATH)
-            .open(path)?;
-        Ok(self.directory.get_or_init(|| directory))
     }
 }
 
@@ -149,10 +122,39 @@ fn descriptor_limit(process: u32) -> u64 {
 }
 
 /// The process a thread belongs to.
-fn process_of(thread: u32) -> Option<u32> {
-    let status = fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
+fn process_of(directory: &OwnedFd) -> Option<u32> {
+    let mut status = String::new();
+    let mut file = open_in(directory, c"status", libc::O_RDONLY).ok()?;
+    file.read_to_string(&mut status).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?;
     line.trim().parse().ok()
+}
+
+/// Opens a file in a directory of `/proc`. Not even root may do that with a file of somebody else's where
+/// `CAP_DAC_OVERRIDE` was taken from it; then it is done in the name of who owns the file. Whether the thread may
+/// be traced is asked in any case.
+fn open_in(directory: &OwnedFd, name: &CStr, flags: libc::c_int) -> io::Result<File> {
+    let open = || {
+        let flags = flags | libc::O_CLOEXEC;
+        // SAFETY: a C string; the descriptor is new.
+        let file = unsafe { owned(libc::openat(directory.as_raw_fd(), name.as_ptr(), flags).into()) };
+        io::Result::Ok(File::from(file?))
+    };
+    let file = open();
+    if !matches!(&file, Err(error) if error.raw_os_error() == Some(libc::EACCES)) {
+        return file;
+    }
+    // SAFETY: plain data, a C string, and numbers; the second call changes this thread alone, and back.
+    unsafe {
+        let mut about: libc::stat = std::mem::zeroed();
+        if libc::fstatat(directory.as_raw_fd(), name.as_ptr(), &mut about, 0) != 0 {
+            return file;
+        }
+        let own = libc::syscall(libc::SYS_setfsuid, about.st_uid);
+        let file = open();
+        libc::syscall(libc::SYS_setfsuid, own);
+        file
+    }
 }
 
 /// The threads seen lately.
@@ -160,11 +162,6 @@ fn process_of(thread: u32) -> Option<u32> {
 pub(crate) struct Tasks(HashMap<u32, Rc<Task>>);
 
 impl Tasks {
-    /// Is the thread at hand?
-    pub(crate) fn has(&self, thread: u32) -> bool {
-        self.0.contains_key(&thread)
-    }
-
     /// The thread's entry, opened where it is new.
     pub(crate) fn get(&mut self, thread: u32) -> io::Result<Rc<Task>> {
         if let Some(task) = self.0.get(&thread) {
@@ -174,7 +171,9 @@ impl Tasks {
             self.0.clear();
         }
         let task = Rc::new(Task::open(thread)?);
-        self.0.insert(thread, Rc::clone(&task));
+        if task.is_own {
+            self.0.insert(thread, Rc::clone(&task));
+        }
         Ok(task)
     }
 

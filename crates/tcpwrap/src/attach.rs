@@ -232,7 +232,7 @@ fn permissions(settings: &Settings, tcpwrap: &str) -> String {
         (
             "SystemCallFilter",
             !settings.list("SystemCallFilter").is_empty(),
-            "seccomp pidfd_open pidfd_getfd process_vm_readv process_vm_writev timer_create",
+            "seccomp pidfd_open pidfd_getfd pread64 pwrite64 timer_create",
         ),
         (
             "RestrictAddressFamilies",
