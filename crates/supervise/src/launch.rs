@@ -242,19 +242,23 @@ fn guard(options: &Options, socket: &UnixStream) -> Result<impl FnOnce() + use<>
     let say = |what: &'static str| move |error: io::Error| format!("{what}: {}", reason(&error));
     let (notifications, process) = receive_descriptor(socket).map_err(say("the guard got no filter"))?;
     if !has_proc() {
-        return Err("the guard cannot reach the program: /proc is not mounted, or shows another PID namespace; \
+        return Err(
+            "the guard cannot reach the program: /proc is not mounted, or shows another PID namespace; \
                     mount it: mount -t proc proc /proc"
-            .into());
+                .into(),
+        );
     }
     may_reach(process, notifications.as_fd()).map_err(|error| {
         let mut text = format!("the guard cannot reach the program: {}", reason(&error));
         if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES)) {
             // Every process may reach itself, unless a filter has the last word.
             let own = Task::open(std::process::id());
-            text.push_str(match own.and_then(|own| may_take_from(&own, notifications.as_fd())) {
-                Ok(()) => ": tracing is not permitted",
-                Err(_) => ": a filter of this container or unit forbids pidfd_getfd",
-            });
+            text.push_str(
+                match own.and_then(|own| may_take_from(&own, notifications.as_fd())) {
+                    Ok(()) => ": tracing is not permitted",
+                    Err(_) => ": a filter of this container or unit forbids pidfd_getfd",
+                },
+            );
             text.push_str("; see tcpwrap-run(1)");
         }
         text

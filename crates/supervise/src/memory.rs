@@ -136,11 +136,18 @@ mod tests {
     fn what_is_writable() {
         let mut writable_here = [0u8; 8];
         let stack = writable_here.as_mut_ptr() as u64;
-        for (address, is_writable) in [(stack, true), (fault as fn() -> io::Error as usize as u64, false), (8, false)] {
+        for (address, is_writable) in [
+            (stack, true),
+            (fault as fn() -> io::Error as usize as u64, false),
+            (8, false),
+        ] {
             let maps = || File::open("/proc/self/maps").unwrap();
             let found = writable(&maps(), address).unwrap();
             assert_eq!(found, writable_in_list(maps(), address).unwrap());
-            assert_eq!(found.is_some_and(|(start, end)| (start..end).contains(&address)), is_writable);
+            assert_eq!(
+                found.is_some_and(|(start, end)| (start..end).contains(&address)),
+                is_writable
+            );
         }
     }
 }

@@ -50,7 +50,9 @@ impl Task {
             .into();
         let process = process_of(&directory).unwrap_or(thread);
         let (pidfd, is_own) = match open(thread, PIDFD_THREAD) {
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => (open(process, 0)?, process == thread),
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                (open(process, 0)?, process == thread)
+            }
             result => (result?, true),
         };
         Ok(Task {

@@ -78,7 +78,10 @@ fn without_a_proc_of_its_own_no_program_starts() {
             let mut command = Command::new("unshare");
             command.args(lacking).args(["sh", "-c"]);
             command.arg("[ $$ = 1 ] || umount -l /proc; exec \"$@\"").arg("-");
-            let done = command.arg(wrapped.get_program()).args(wrapped.get_args()).output();
+            let done = command
+                .arg(wrapped.get_program())
+                .args(wrapped.get_args())
+                .output();
             let done = done.expect("it runs");
             let said = String::from_utf8_lossy(&done.stderr);
             assert_eq!(done.status.code(), Some(125), "{said}");
