@@ -10,11 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hosts_access::options;
+use hosts_access::policy::Compiled;
 use hosts_access::source::{Ending, Lines};
 use hosts_access::syntax::list::{is_except, tokens};
 use hosts_access::syntax::option::{Keyword, keyword_and_value, option_fields};
 use hosts_access::syntax::pattern::{ClientPattern, DaemonPattern};
 use hosts_access::syntax::{LineKind, fields, line_kind};
+use hosts_access::{TableKind, Tables};
 
 /// A table read whole.
 ///
@@ -37,6 +39,32 @@ pub struct Document {
     pub text: Vec<u8>,
     /// Its logical lines, in order.
     pub entries: Vec<Entry>,
+}
+
+/// The two tables of a policy, or one of them alone.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Documents<'d> {
+    /// The allow table.
+    pub allow: Option<&'d Document>,
+    /// The deny table.
+    pub deny: Option<&'d Document>,
+}
+
+impl<'d> Documents<'d> {
+    /// The tables there are, in the order in which they are consulted.
+    pub fn iter(&self) -> impl Iterator<Item = (TableKind, &'d Document)> + use<'d> {
+        let allow = self.allow.map(|d| (TableKind::Allow, d));
+        let deny = self.deny.map(|d| (TableKind::Deny, d));
+        allow.into_iter().chain(deny)
+    }
+
+    /// The two, ready to decide.
+    pub fn compiled(self) -> Compiled {
+        let path = |document: Option<&Document>| document.map_or_else(PathBuf::new, |d| d.path.to_path_buf());
+        let text = |document: Option<&Document>| document.map(|d| d.text.clone());
+        let tables = Tables::new(path(self.allow), path(self.deny));
+        Compiled::of_texts(&tables, text(self.allow), text(self.deny))
+    }
 }
 
 /// One logical line of a table.

@@ -6,8 +6,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use analysis::check::{self, Finding, Tables};
-use analysis::document::{Content, Document, content};
+use analysis::check::{self, Finding};
+use analysis::document::{Content, Document, Documents, content};
 use hosts_access::dry::DryHost;
 use hosts_access::{Request, TableKind, Verdict};
 
@@ -239,7 +239,7 @@ fn write(directory: &Path, allow: &Document, deny: &Document) -> hosts_access::T
 }
 
 fn claims(allow: &Document, deny: &Document) -> Vec<Finding> {
-    let tables = Tables {
+    let tables = Documents {
         allow: Some(allow),
         deny: Some(deny),
     };
@@ -301,7 +301,7 @@ fn never_matching() -> Vec<&'static str> {
         .iter()
         .filter(|client| {
             let document = Document::new("t", format!("sshd: {client}\n"));
-            let tables = Tables {
+            let tables = Documents {
                 allow: Some(&document),
                 deny: None,
             };

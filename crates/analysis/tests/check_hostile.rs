@@ -1,7 +1,7 @@
-//! Tables that nobody would write: no panic, fixes that come to an end, and a style that keeps every rule.
+//! Documents that nobody would write: no panic, fixes that come to an end, and a style that keeps every rule.
 
-use analysis::check::{self, Fix, Options, Tables};
-use analysis::document::Document;
+use analysis::check::{self, Fix, Options};
+use analysis::document::{Document, Documents};
 use analysis::format::{format, same_rules};
 use hosts_access::source::Ending;
 
@@ -102,7 +102,7 @@ fn any_bytes_can_be_checked_mended_and_formatted() {
     for _ in 0..6_000 {
         let allow = Document::new("hosts.allow", soup(&mut random));
         let deny = Document::new("hosts.deny", soup(&mut random));
-        let tables = Tables {
+        let tables = Documents {
             allow: Some(&allow),
             deny: Some(&deny),
         };
@@ -136,7 +136,7 @@ fn any_bytes_can_be_checked_mended_and_formatted() {
 fn mend(mut document: Document) {
     let first = document.text.clone();
     for _ in 0..20 {
-        let found = check::check(Tables {
+        let found = check::check(Documents {
             allow: Some(&document),
             deny: None,
         });

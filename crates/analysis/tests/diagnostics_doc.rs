@@ -61,7 +61,7 @@ fn page() -> String {
 }
 
 fn codes() -> impl Iterator<Item = &'static Code> {
-    code::ALL.iter().flat_map(|group| group.iter()).copied()
+    code::all().iter().copied()
 }
 
 fn section(page: &mut String, code: &Code) {

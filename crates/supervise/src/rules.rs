@@ -52,8 +52,7 @@ fn unfit_in(path: &Path, daemon: &[u8]) -> Vec<Diagnostic> {
         if !daemons.any(|token| may_match(&DaemonPattern::parse(token), daemon)) {
             continue;
         }
-        let mut fields = option_fields(options);
-        while let Some(field) = fields.next() {
+        for field in option_fields(options) {
             if let Some(keyword) = Keyword::parse(keyword_and_value(&field).0)
                 && matches!(
                     keyword,

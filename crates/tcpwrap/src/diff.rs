@@ -5,9 +5,8 @@ pub mod text;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use analysis::check;
 use analysis::compare::{self, Comparison};
-use analysis::document::Document;
+use analysis::document::{Document, Documents};
 use hosts_access::Tables;
 use hosts_access::source::{self, Contents};
 
@@ -90,8 +89,8 @@ fn compared(args: &Args) -> Result<Comparison, String> {
     compare::compare(pair(&old), pair(&new)).map_err(|problem| problem.to_string())
 }
 
-fn pair(documents: &[Document; 2]) -> check::Tables<'_> {
-    check::Tables {
+fn pair(documents: &[Document; 2]) -> Documents<'_> {
+    Documents {
         allow: Some(&documents[0]),
         deny: Some(&documents[1]),
     }

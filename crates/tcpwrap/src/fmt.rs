@@ -4,9 +4,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use analysis::check::Tables;
 use analysis::compare::compare;
-use analysis::document::Document;
+use analysis::document::{Document, Documents};
 use analysis::format::{format, same_rules};
 use hosts_access::TableKind;
 
@@ -144,11 +143,11 @@ fn formatted(path: &Path, text: &[u8]) -> std::io::Result<Vec<u8>> {
 }
 
 fn same_meaning(old: &Document, new: &Document) -> bool {
-    let as_allow = |document| Tables {
+    let as_allow = |document| Documents {
         allow: Some(document),
         deny: None,
     };
-    let as_deny = |document| Tables {
+    let as_deny = |document| Documents {
         allow: None,
         deny: Some(document),
     };

@@ -7,9 +7,8 @@
 
 use std::path::PathBuf;
 
-use analysis::check::Tables;
 use analysis::compare::{Difference, Outcome, compare};
-use analysis::document::Document;
+use analysis::document::{Document, Documents};
 use hosts_access::Verdict;
 
 use crate::install::Original;
@@ -69,7 +68,7 @@ fn way(allow: &Change<'_>, deny: &Change<'_>) -> Way {
     let document = |text: &[u8]| Document::new("hosts", text);
     let [old_allow, old_deny] = [allow, deny].map(|change| document(&change.original.text));
     let [new_allow, new_deny] = [allow, deny].map(|change| document(change.text));
-    let pair = |allow, deny| Tables {
+    let pair = |allow, deny| Documents {
         allow: Some(allow),
         deny: Some(deny),
     };

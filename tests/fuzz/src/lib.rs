@@ -8,8 +8,8 @@
 use std::fs;
 use std::path::Path;
 
-use analysis::check::{self, check};
-use analysis::document::{Document, content};
+use analysis::check::check;
+use analysis::document::{Document, Documents, content};
 use analysis::format::format;
 use hosts_access::dry::{DryHost, Lookup};
 use hosts_access::expand::expand;
@@ -43,7 +43,7 @@ pub fn tables(data: &[u8]) {
             document.position(entry, at);
         }
     }
-    let both = check::Tables {
+    let both = Documents {
         allow: Some(&document),
         deny: Some(&document),
     };

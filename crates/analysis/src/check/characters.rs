@@ -2,23 +2,19 @@
 //! quote or a dash was typed.
 
 use super::Context;
-use super::code::{Code, Level, allow};
+use super::code::{Code, Level, allow, codes};
 use super::finding::Fix;
 
-pub(super) static ODD: Code = Code {
-    id: "W009",
-    name: "odd-character",
-    level: Level::Error,
-    meaning: "A character that is not seen, or looks like a blank, a quote or a dash, and is part of the word to the \
-        left or right of it. No daemon and no host has such a name, so the word matches nothing. Such characters \
-        come along when a rule is copied from a web page or a word processor.",
-    remedy: "Type the blank, quote or dash anew.",
-    bad: allow("sshd\u{a0}: 10.0.0.1\n"),
-    good: allow("sshd : 10.0.0.1\n"),
-    needs_host: false,
-};
-
-pub(super) static CODES: &[&Code] = &[&ODD];
+codes! {
+    pub(super) ODD = "W009" "odd-character" Error {
+        meaning: "A character that is not seen, or looks like a blank, a quote or a dash, and is part of the word to the \
+            left or right of it. No daemon and no host has such a name, so the word matches nothing. Such characters \
+            come along when a rule is copied from a web page or a word processor.",
+        remedy: "Type the blank, quote or dash anew.",
+        bad: allow("sshd\u{a0}: 10.0.0.1\n"),
+        good: allow("sshd : 10.0.0.1\n"),
+    }
+}
 
 /// What a character looks like, what was meant by it, and whether that is beyond doubt.
 fn meant(character: char) -> Option<(&'static str, &'static str, bool)> {

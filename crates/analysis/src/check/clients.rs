@@ -4,7 +4,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
-use super::code::{Code, Level, allow};
+use super::code::{Code, Level, allow, codes};
 use super::finding::Fix;
 use super::reach::{Never, masked_v6, never, v6};
 use super::{Context, daemons, names, quoted};
@@ -14,227 +14,141 @@ use hosts_access::TableKind;
 use hosts_access::address::dotted_quad;
 use hosts_access::syntax::pattern::{HostPattern, StringPattern};
 
-macro_rules! code {
-    ($name:ident, $id:literal, $slug:literal, $level:ident, $meaning:literal, $remedy:literal,
-     $bad:literal, $good:literal) => {
-        pub(super) static $name: Code = Code {
-            id: $id,
-            name: $slug,
-            level: Level::$level,
-            meaning: $meaning,
-            remedy: $remedy,
-            bad: allow($bad),
-            good: allow($good),
-            needs_host: false,
-        };
-    };
-}
-
-code!(
-    LENGTH_INSIDE,
-    "W202",
-    "prefix-inside-brackets",
-    Error,
-    "NetBSD and Solaris write IPv6 networks as `[net/len]`. Here the prefix length stands behind the \
+codes! {
+    pub(super) LENGTH_INSIDE = "W202" "prefix-inside-brackets" Error {
+        meaning: "NetBSD and Solaris write IPv6 networks as `[net/len]`. Here the prefix length stands behind the \
      bracket; with the length inside, the pattern is no address and never matches.",
-    "Write `[net]/len`.",
-    "sshd: [2001:db8::/32]\n",
-    "sshd: [2001:db8::]/32\n"
-);
-code!(
-    BAD_V6,
-    "W203",
-    "bad-bracketed-address",
-    Error,
-    "What stands between the brackets is no IPv6 address, so the pattern never matches. IPv4 addresses are \
-     written without brackets.",
-    "Correct the address.",
-    "sshd: [10.0.0.1]\n",
-    "sshd: 10.0.0.1\n"
-);
-code!(
-    MAPPED,
-    "W204",
-    "mapped-address",
-    Error,
-    "Clients with an IPv4-mapped IPv6 address are treated as the IPv4 clients they are, before any pattern \
-     is tried. A pattern with the mapped form never matches.",
-    "Write the IPv4 address.",
-    "sshd: [::ffff:10.0.0.1]\n",
-    "sshd: 10.0.0.1\n"
-);
-code!(
-    HOST_BITS,
-    "W205",
-    "host-bits",
-    Error,
-    "An IPv4 client matches when its address, cut to the mask, equals the network as written. A network with \
-     bits set outside its mask equals none of them, so it never matches.",
-    "Write the network's own address, or the one host meant, without mask.",
-    "sshd: 10.1.2.3/8\n",
-    "sshd: 10.0.0.0/8\n"
-);
-code!(
-    V6_HOST_BITS,
-    "W206",
-    "ipv6-host-bits",
-    Info,
-    "The IPv6 network has bits set outside its prefix. Unlike in IPv4 they are ignored, so the whole network \
-     matches. The one host may have been meant.",
-    "Clear the bits, or write the host without prefix length.",
-    "sshd: [2001:db8::1]/32\n",
-    "sshd: [2001:db8::]/32\n"
-);
-code!(
-    FULL_MASK,
-    "W207",
-    "full-mask",
-    Error,
-    "The mask 255.255.255.255 is taken for an error, as the C library's function that reads it returns the \
-     same number for both. The pattern never matches; `/32` does.",
-    "Write the address without a mask.",
-    "sshd: 10.0.0.1/255.255.255.255\n",
-    "sshd: 10.0.0.1\n"
-);
-code!(
-    ZERO,
-    "W208",
-    "zero-length",
-    Error,
-    "The IPv4 prefix length 0 is taken for an error, so the pattern never matches.",
-    "Write `ALL` for every client, or `0.0.0.0/0.0.0.0` for every IPv4 client.",
-    "sshd: 0.0.0.0/0\n",
-    "sshd: 0.0.0.0/0.0.0.0\n"
-);
-code!(
-    LENGTH,
-    "W209",
-    "bad-prefix-length",
-    Error,
-    "What stands after the slash is no prefix length (1 to 32, in IPv6 0 to 128) and no mask, so the pattern \
-     never matches. In IPv6 a missing length counts as 0 and matches every IPv6 client.",
-    "Correct the prefix length.",
-    "sshd: 10.0.0.0/33\n",
-    "sshd: 10.0.0.0/24\n"
-);
-code!(
-    LENGTH_JUNK,
-    "W210",
-    "junk-after-prefix-length",
-    Warning,
-    "Only the digits after the slash are read; what follows them is ignored.",
-    "Remove what follows the number.",
-    "sshd: 10.0.0.0/8x\n",
-    "sshd: 10.0.0.0/8\n"
-);
-code!(
-    HOLES,
-    "W211",
-    "non-contiguous-mask",
-    Warning,
-    "The mask has zeros between its ones. That is allowed, and matches a scattered set of addresses, but is \
-     nearly always a slip.",
-    "Correct the mask.",
-    "sshd: 10.0.0.0/255.0.255.0\n",
-    "sshd: 10.0.0.0/255.255.0.0\n"
-);
-code!(
-    OCTAL,
-    "W212",
-    "leading-zero",
-    Error,
-    "A leading zero makes a number octal in a network (`010` is 8), and in an address that is compared as \
-     text it matches nothing, as clients' addresses are written without.",
-    "Remove the leading zeros.",
-    "sshd: 192.168.001.005\n",
-    "sshd: 192.168.1.5\n"
-);
-code!(
-    IMPOSSIBLE,
-    "W213",
-    "impossible-address",
-    Error,
-    "This is no possible IPv4 address: a number above 255, too many or too few of them, or none between two \
-     dots. It never matches.",
-    "Correct the address.",
-    "sshd: 192.168.1.256\n",
-    "sshd: 192.168.1.25\n"
-);
-code!(
-    UNFINISHED,
-    "W214",
-    "prefix-without-dot",
-    Error,
-    "The first numbers of an address match a network only with a dot at their end. Without it they are \
-     compared with the whole address, and match nothing.",
-    "Put a dot at the end. A port belongs into the list of daemons.",
-    "sshd: 192.168\n",
-    "sshd: 192.168.\n"
-);
-code!(
-    NETWORK_AS_HOST,
-    "W215",
-    "network-without-mask",
-    Warning,
-    "An address that ends in `.0` looks like that of a network, but without a mask it matches only the one \
-     host of this address.",
-    "Write the prefix length, as in `192.168.1.0/24`, or the prefix, as in `192.168.1.`.",
-    "sshd: 192.168.1.0\n",
-    "sshd: 192.168.1.0/24\n"
-);
-code!(
-    BAD_NET,
-    "W216",
-    "bad-network",
-    Error,
-    "Before the slash must stand a whole IPv4 address, or an IPv6 address in brackets. With a shortened \
-     address, a name or a wildcard there the pattern never matches.",
-    "Write the network's address in full.",
-    "sshd: 192.168/16\n",
-    "sshd: 192.168.0.0/16\n"
-);
-code!(
-    RANGE,
-    "W217",
-    "address-range",
-    Error,
-    "The language has no ranges and no lists inside an address. The pattern is compared letter by letter and \
-     matches nothing.",
-    "Write the addresses one by one, or the networks that make up the range.",
-    "sshd: 10.0.0.1-10.0.0.20\n",
-    "sshd: 10.0.0.0/28, 10.0.0.16/30\n"
-);
-code!(
-    NUMBER_SUFFIX,
-    "W218",
-    "suffix-of-address",
-    Warning,
-    "The pattern begins with a dot, so it matches addresses that end with it. For addresses of a network the \
-     dot belongs at the end.",
-    "Put the dot at the end.",
-    "sshd: .192.168\n",
-    "sshd: 192.168.\n"
-);
+        remedy: "Write `[net]/len`.",
+        bad: allow("sshd: [2001:db8::/32]\n"),
+        good: allow("sshd: [2001:db8::]/32\n"),
+    }
 
-pub(super) static CODES: &[&Code] = &[
-    &LENGTH_INSIDE,
-    &BAD_V6,
-    &MAPPED,
-    &HOST_BITS,
-    &V6_HOST_BITS,
-    &FULL_MASK,
-    &ZERO,
-    &LENGTH,
-    &LENGTH_JUNK,
-    &HOLES,
-    &OCTAL,
-    &IMPOSSIBLE,
-    &UNFINISHED,
-    &NETWORK_AS_HOST,
-    &BAD_NET,
-    &RANGE,
-    &NUMBER_SUFFIX,
-];
+    pub(super) BAD_V6 = "W203" "bad-bracketed-address" Error {
+        meaning: "What stands between the brackets is no IPv6 address, so the pattern never matches. IPv4 addresses are \
+     written without brackets.",
+        remedy: "Correct the address.",
+        bad: allow("sshd: [10.0.0.1]\n"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
+
+    pub(super) MAPPED = "W204" "mapped-address" Error {
+        meaning: "Clients with an IPv4-mapped IPv6 address are treated as the IPv4 clients they are, before any pattern \
+     is tried. A pattern with the mapped form never matches.",
+        remedy: "Write the IPv4 address.",
+        bad: allow("sshd: [::ffff:10.0.0.1]\n"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
+
+    pub(super) HOST_BITS = "W205" "host-bits" Error {
+        meaning: "An IPv4 client matches when its address, cut to the mask, equals the network as written. A network with \
+     bits set outside its mask equals none of them, so it never matches.",
+        remedy: "Write the network's own address, or the one host meant, without mask.",
+        bad: allow("sshd: 10.1.2.3/8\n"),
+        good: allow("sshd: 10.0.0.0/8\n"),
+    }
+
+    pub(super) V6_HOST_BITS = "W206" "ipv6-host-bits" Info {
+        meaning: "The IPv6 network has bits set outside its prefix. Unlike in IPv4 they are ignored, so the whole network \
+     matches. The one host may have been meant.",
+        remedy: "Clear the bits, or write the host without prefix length.",
+        bad: allow("sshd: [2001:db8::1]/32\n"),
+        good: allow("sshd: [2001:db8::]/32\n"),
+    }
+
+    pub(super) FULL_MASK = "W207" "full-mask" Error {
+        meaning: "The mask 255.255.255.255 is taken for an error, as the C library's function that reads it returns the \
+     same number for both. The pattern never matches; `/32` does.",
+        remedy: "Write the address without a mask.",
+        bad: allow("sshd: 10.0.0.1/255.255.255.255\n"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
+
+    pub(super) ZERO = "W208" "zero-length" Error {
+        meaning: "The IPv4 prefix length 0 is taken for an error, so the pattern never matches.",
+        remedy: "Write `ALL` for every client, or `0.0.0.0/0.0.0.0` for every IPv4 client.",
+        bad: allow("sshd: 0.0.0.0/0\n"),
+        good: allow("sshd: 0.0.0.0/0.0.0.0\n"),
+    }
+
+    pub(super) LENGTH = "W209" "bad-prefix-length" Error {
+        meaning: "What stands after the slash is no prefix length (1 to 32, in IPv6 0 to 128) and no mask, so the pattern \
+     never matches. In IPv6 a missing length counts as 0 and matches every IPv6 client.",
+        remedy: "Correct the prefix length.",
+        bad: allow("sshd: 10.0.0.0/33\n"),
+        good: allow("sshd: 10.0.0.0/24\n"),
+    }
+
+    pub(super) LENGTH_JUNK = "W210" "junk-after-prefix-length" Warning {
+        meaning: "Only the digits after the slash are read; what follows them is ignored.",
+        remedy: "Remove what follows the number.",
+        bad: allow("sshd: 10.0.0.0/8x\n"),
+        good: allow("sshd: 10.0.0.0/8\n"),
+    }
+
+    pub(super) HOLES = "W211" "non-contiguous-mask" Warning {
+        meaning: "The mask has zeros between its ones. That is allowed, and matches a scattered set of addresses, but is \
+     nearly always a slip.",
+        remedy: "Correct the mask.",
+        bad: allow("sshd: 10.0.0.0/255.0.255.0\n"),
+        good: allow("sshd: 10.0.0.0/255.255.0.0\n"),
+    }
+
+    pub(super) OCTAL = "W212" "leading-zero" Error {
+        meaning: "A leading zero makes a number octal in a network (`010` is 8), and in an address that is compared as \
+     text it matches nothing, as clients' addresses are written without.",
+        remedy: "Remove the leading zeros.",
+        bad: allow("sshd: 192.168.001.005\n"),
+        good: allow("sshd: 192.168.1.5\n"),
+    }
+
+    pub(super) IMPOSSIBLE = "W213" "impossible-address" Error {
+        meaning: "This is no possible IPv4 address: a number above 255, too many or too few of them, or none between two \
+     dots. It never matches.",
+        remedy: "Correct the address.",
+        bad: allow("sshd: 192.168.1.256\n"),
+        good: allow("sshd: 192.168.1.25\n"),
+    }
+
+    pub(super) UNFINISHED = "W214" "prefix-without-dot" Error {
+        meaning: "The first numbers of an address match a network only with a dot at their end. Without it they are \
+     compared with the whole address, and match nothing.",
+        remedy: "Put a dot at the end. A port belongs into the list of daemons.",
+        bad: allow("sshd: 192.168\n"),
+        good: allow("sshd: 192.168.\n"),
+    }
+
+    pub(super) NETWORK_AS_HOST = "W215" "network-without-mask" Warning {
+        meaning: "An address that ends in `.0` looks like that of a network, but without a mask it matches only the one \
+     host of this address.",
+        remedy: "Write the prefix length, as in `192.168.1.0/24`, or the prefix, as in `192.168.1.`.",
+        bad: allow("sshd: 192.168.1.0\n"),
+        good: allow("sshd: 192.168.1.0/24\n"),
+    }
+
+    pub(super) BAD_NET = "W216" "bad-network" Error {
+        meaning: "Before the slash must stand a whole IPv4 address, or an IPv6 address in brackets. With a shortened \
+     address, a name or a wildcard there the pattern never matches.",
+        remedy: "Write the network's address in full.",
+        bad: allow("sshd: 192.168/16\n"),
+        good: allow("sshd: 192.168.0.0/16\n"),
+    }
+
+    pub(super) RANGE = "W217" "address-range" Error {
+        meaning: "The language has no ranges and no lists inside an address. The pattern is compared letter by letter and \
+     matches nothing.",
+        remedy: "Write the addresses one by one, or the networks that make up the range.",
+        bad: allow("sshd: 10.0.0.1-10.0.0.20\n"),
+        good: allow("sshd: 10.0.0.0/28, 10.0.0.16/30\n"),
+    }
+
+    pub(super) NUMBER_SUFFIX = "W218" "suffix-of-address" Warning {
+        meaning: "The pattern begins with a dot, so it matches addresses that end with it. For addresses of a network the \
+     dot belongs at the end.",
+        remedy: "Put the dot at the end.",
+        bad: allow("sshd: .192.168\n"),
+        good: allow("sshd: 192.168.\n"),
+    }
+}
 
 /// Lints of addresses in both lists; words from `end` on are a comment's.
 pub(super) fn lint(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) {

@@ -1,12 +1,14 @@
 //! What a diagnostic is: its stable code, its level, what it means and an example of each side.
 //!
-//! The codes themselves stand beside the lints that raise them; [`ALL`] lists them. The examples are
+//! The codes themselves stand beside the lints that raise them; [`all`] lists them. The examples are
 //! held by a test: the bad one raises the code, the good one does not.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use super::{
-    characters, clients, comments, compat, daemons, host, ipv6, lines, lists, names, options, policy, shadow,
+    characters, clients, commands, comments, compat, daemons, host, ipv6, lines, lists, names, options,
+    policy, shadow,
 };
 
 /// How grave a diagnostic is. In order: `Info < Warning < Error`.
@@ -88,31 +90,76 @@ impl fmt::Debug for Code {
     }
 }
 
-/// All codes, by subject, in order.
-pub static ALL: &[&[&Code]] = &[
-    lines::CODES,
-    characters::CODES,
-    comments::CODES,
-    lists::CODES,
-    daemons::CODES,
-    ipv6::CODES,
-    clients::CODES,
-    names::CODES,
-    options::CODES,
-    shadow::CODES,
-    policy::CODES,
-    host::CODES,
-    compat::CODES,
-];
+/// The codes of one module, and their list `CODES`. `@host` stands before those that depend on the machine.
+macro_rules! codes {
+    (@host $($rest:tt)*) => {
+        $crate::check::code::codes!(@all true, pub, $($rest)*);
+    };
+    (@all $needs_host:literal, $list:vis, $(
+        $(#[$doc:meta])*
+        $visible:vis $code:ident = $id:literal $name:literal $level:ident {
+            meaning: $meaning:expr,
+            remedy: $remedy:expr,
+            bad: $bad:expr,
+            good: $good:expr $(,)?
+        }
+    )*) => {
+        $(
+            $(#[$doc])*
+            $visible static $code: Code = Code {
+                id: $id,
+                name: $name,
+                level: Level::$level,
+                meaning: $meaning,
+                remedy: $remedy,
+                bad: $bad,
+                good: $good,
+                needs_host: $needs_host,
+            };
+        )*
+        /// The codes of this module.
+        $list static CODES: &[&Code] = &[$(&$code),*];
+    };
+    ($($rest:tt)*) => {
+        $crate::check::code::codes!(@all false, pub(super), $($rest)*);
+    };
+}
+pub(super) use codes;
 
-/// The code with this id, ASCII case apart.
+/// All codes, in order.
+pub fn all() -> &'static [&'static Code] {
+    static ALL: LazyLock<Vec<&Code>> = LazyLock::new(|| {
+        let modules = [
+            lines::CODES,
+            characters::CODES,
+            comments::CODES,
+            lists::CODES,
+            daemons::CODES,
+            ipv6::CODES,
+            clients::CODES,
+            names::CODES,
+            options::CODES,
+            commands::CODES,
+            shadow::CODES,
+            policy::CODES,
+            host::CODES,
+            compat::CODES,
+        ];
+        let mut all = modules.concat();
+        all.sort_by_key(|code| code.id);
+        all
+    });
+    &ALL
+}
+
+/// The code with this id or name, ASCII case apart.
 ///
 /// ```
-/// assert_eq!(analysis::check::code::find("w201").unwrap().name, "bare-ipv6");
+/// use analysis::check::code::find;
+/// assert_eq!(find("w201").unwrap().name, "bare-ipv6");
+/// assert_eq!(find("bare-ipv6").unwrap().id, "W201");
 /// ```
-pub fn find(id: &str) -> Option<&'static Code> {
-    ALL.iter()
-        .flat_map(|group| group.iter())
-        .find(|code| code.id.eq_ignore_ascii_case(id))
-        .copied()
+pub fn find(text: &str) -> Option<&'static Code> {
+    let is_it = |code: &&&Code| code.id.eq_ignore_ascii_case(text) || code.name.eq_ignore_ascii_case(text);
+    all().iter().find(is_it).copied()
 }

@@ -3,62 +3,48 @@
 
 use std::ops::Range;
 
-use super::code::{Code, Level, allow};
+use super::code::{Code, Level, allow, codes};
 use super::finding::Fix;
 use super::{Context, quoted};
 use crate::document::OptionField;
 use hosts_access::TableKind;
 use hosts_access::syntax::option::Keyword;
 
-pub(super) static FORMAT: Code = Code {
-    id: "W309",
-    name: "expanded-format",
-    level: Level::Warning,
-    meaning: "Before the shell sees the command, every `%` with a letter behind it is expanded, inside \
-        quotes too. A format for `date`, `printf` or `awk` is broken by it: `%d` becomes the daemon's name, \
-        `%H` the server's, and unknown letters vanish. Characters outside letters, digits and \
-        `!@%-_=+:,./` become `_` in what is put in.",
-    remedy: "Write `%%` where the command is to see a `%`.",
-    bad: allow("sshd: 10.0.0.1 : spawn date \"+%H %d\" >> /var/log/s\n"),
-    good: allow("sshd: 10.0.0.1 : spawn date \"+%%H %%d\" >> /var/log/s\n"),
-    needs_host: false,
-};
+codes! {
+    pub(super) FORMAT = "W309" "expanded-format" Warning {
+        meaning: "Before the shell sees the command, every `%` with a letter behind it is expanded, inside \
+            quotes too. A format for `date`, `printf` or `awk` is broken by it: `%d` becomes the daemon's name, \
+            `%H` the server's, and unknown letters vanish. Characters outside letters, digits and \
+            `!@%-_=+:,./` become `_` in what is put in.",
+        remedy: "Write `%%` where the command is to see a `%`.",
+        bad: allow("sshd: 10.0.0.1 : spawn date \"+%H %d\" >> /var/log/s\n"),
+        good: allow("sshd: 10.0.0.1 : spawn date \"+%%H %%d\" >> /var/log/s\n"),
+    }
 
-pub(super) static EXPANSION: Code = Code {
-    id: "W310",
-    name: "unknown-expansion",
-    level: Level::Warning,
-    meaning: "There is no expansion of this letter. It vanishes from the command, and every time is logged.",
-    remedy: "Write one of `%a %A %c %d %h %H %n %N %p %r %R %s %u`, or `%%` for a percent sign.",
-    bad: allow("sshd: 10.0.0.1 : spawn echo %x >> /var/log/s\n"),
-    good: allow("sshd: 10.0.0.1 : spawn echo %a >> /var/log/s\n"),
-    needs_host: false,
-};
+    pub(super) EXPANSION = "W310" "unknown-expansion" Warning {
+        meaning: "There is no expansion of this letter. It vanishes from the command, and every time is logged.",
+        remedy: "Write one of `%a %A %c %d %h %H %n %N %p %r %R %s %u`, or `%%` for a percent sign.",
+        bad: allow("sshd: 10.0.0.1 : spawn echo %x >> /var/log/s\n"),
+        good: allow("sshd: 10.0.0.1 : spawn echo %a >> /var/log/s\n"),
+    }
 
-pub(super) static STATUS: Code = Code {
-    id: "W311",
-    name: "spawn-decides-nothing",
-    level: Level::Warning,
-    meaning: "The command looks like a filter, but the status of a `spawn` command does not matter: in \
-        `hosts.allow` the client is granted access whatever it says.",
-    remedy: "Use `aclexec`, whose command decides by its exit status.",
-    bad: allow("sshd: ALL : spawn /usr/local/bin/geoipfilter.sh %a\n"),
-    good: allow("sshd: ALL : aclexec /usr/local/bin/geoipfilter.sh %a\n"),
-    needs_host: false,
-};
+    pub(super) STATUS = "W311" "spawn-decides-nothing" Warning {
+        meaning: "The command looks like a filter, but the status of a `spawn` command does not matter: in \
+            `hosts.allow` the client is granted access whatever it says.",
+        remedy: "Use `aclexec`, whose command decides by its exit status.",
+        bad: allow("sshd: ALL : spawn /usr/local/bin/geoipfilter.sh %a\n"),
+        good: allow("sshd: ALL : aclexec /usr/local/bin/geoipfilter.sh %a\n"),
+    }
 
-pub(super) static QUOTED: Code = Code {
-    id: "W316",
-    name: "quoted-expansion",
-    level: Level::Info,
-    meaning: "What the client says of its user stands in quotes here. Every character of it outside letters, \
-        digits and `!@%-_=+:,./` has become `_` before the shell sees it, so a name with a blank, a backslash \
-        or a quote is neither shown nor compared as it is. Quotes are not needed to be safe.",
-    remedy: "Compare with the name as it is after that, or match the user in the list of clients.",
-    bad: allow("sshd: ALL : aclexec [ \"%u\" = 'office user' ]\n"),
-    good: allow("sshd: ALL : aclexec [ %u = office_user ]\n"),
-    needs_host: false,
-};
+    pub(super) QUOTED = "W316" "quoted-expansion" Info {
+        meaning: "What the client says of its user stands in quotes here. Every character of it outside letters, \
+            digits and `!@%-_=+:,./` has become `_` before the shell sees it, so a name with a blank, a backslash \
+            or a quote is neither shown nor compared as it is. Quotes are not needed to be safe.",
+        remedy: "Compare with the name as it is after that, or match the user in the list of clients.",
+        bad: allow("sshd: ALL : aclexec [ \"%u\" = 'office user' ]\n"),
+        good: allow("sshd: ALL : aclexec [ %u = office_user ]\n"),
+    }
+}
 
 /// `%` sequences of a command that mean something else, or nothing.
 pub(super) fn expansions(cx: &mut Context<'_, '_>, option: &OptionField<'_>) {

@@ -3,70 +3,54 @@
 
 use std::ops::Range;
 
-use super::code::{Code, Example, Level, allow};
+use super::code::{Code, Example, Level, allow, codes};
 use super::finding::{Edit, Fix};
 use super::{Context, quoted};
 use crate::document::Rule;
 use hosts_access::syntax::list::tokens;
 use hosts_access::syntax::pattern::{ClientPattern, HostPattern, StringPattern};
 
-pub(super) static INLINE: Code = Code {
-    id: "W021",
-    name: "inline-comment",
-    level: Level::Warning,
-    meaning: "A `#` makes a comment only as the very first character of a line. Anywhere else it is text: \
-        the words after it are read as more clients, daemons or option values. Some of those words may \
-        mean something: `all`, `local` or `known` in a remark is a live wildcard, in either case of \
-        letters. Other systems, FreeBSD among them, do read a comment there.",
-    remedy: "Put the remark on a line of its own above the rule.",
-    bad: allow("sshd: 10.0.0.1 # not for all\n"),
-    good: allow("# not for all\nsshd: 10.0.0.1\n"),
-    needs_host: false,
-};
+codes! {
+    pub(super) INLINE = "W021" "inline-comment" Warning {
+        meaning: "A `#` makes a comment only as the very first character of a line. Anywhere else it is text: \
+            the words after it are read as more clients, daemons or option values. Some of those words may \
+            mean something: `all`, `local` or `known` in a remark is a live wildcard, in either case of \
+            letters. Other systems, FreeBSD among them, do read a comment there.",
+        remedy: "Put the remark on a line of its own above the rule.",
+        bad: allow("sshd: 10.0.0.1 # not for all\n"),
+        good: allow("# not for all\nsshd: 10.0.0.1\n"),
+    }
 
-pub(super) static INDENTED: Code = Code {
-    id: "W022",
-    name: "indented-comment",
-    level: Level::Warning,
-    meaning: "Blanks before the `#` make the line a rule, not a comment. Without a `:` it is logged at \
-        every request and skipped; with one it is a rule for a daemon called `#`, and every word after it.",
-    remedy: "Remove the blanks before the `#`.",
-    bad: allow("  # office: the second floor\nsshd: 10.0.0.1\n"),
-    good: allow("# office: the second floor\nsshd: 10.0.0.1\n"),
-    needs_host: false,
-};
+    pub(super) INDENTED = "W022" "indented-comment" Warning {
+        meaning: "Blanks before the `#` make the line a rule, not a comment. Without a `:` it is logged at \
+            every request and skipped; with one it is a rule for a daemon called `#`, and every word after it.",
+        remedy: "Remove the blanks before the `#`.",
+        bad: allow("  # office: the second floor\nsshd: 10.0.0.1\n"),
+        good: allow("# office: the second floor\nsshd: 10.0.0.1\n"),
+    }
 
-pub(super) static SWALLOWED: Code = Code {
-    id: "W023",
-    name: "comment-swallows-rule",
-    level: Level::Warning,
-    meaning: "A comment that ends in a backslash goes on in the next line, so what looks like a rule there \
-        is part of the comment and does nothing.",
-    remedy: "Remove the backslash, or put a `#` before the next line too if it is meant to be switched off.",
-    bad: allow("# the office \\\nsshd: 10.0.0.1\n"),
-    good: allow("# the office\nsshd: 10.0.0.1\n"),
-    needs_host: false,
-};
+    pub(super) SWALLOWED = "W023" "comment-swallows-rule" Warning {
+        meaning: "A comment that ends in a backslash goes on in the next line, so what looks like a rule there \
+            is part of the comment and does nothing.",
+        remedy: "Remove the backslash, or put a `#` before the next line too if it is meant to be switched off.",
+        bad: allow("# the office \\\nsshd: 10.0.0.1\n"),
+        good: allow("# the office\nsshd: 10.0.0.1\n"),
+    }
 
-pub(super) static CONTINUED: Code = Code {
-    id: "W024",
-    name: "rule-swallows-line",
-    level: Level::Warning,
-    meaning: "A rule that ends in a backslash goes on in the next line, whatever that is: a comment there \
-        becomes clients or options, and another rule loses its own meaning.",
-    remedy: "Remove the backslash at the end of the rule.",
-    bad: Example {
-        allow: "sshd: 10.0.0.1, \\\n# the office\n",
-        deny: "ALL: ALL\n",
-    },
-    good: Example {
-        allow: "sshd: 10.0.0.1, \\\n 10.0.0.2\n",
-        deny: "ALL: ALL\n",
-    },
-    needs_host: false,
-};
-
-pub(super) static CODES: &[&Code] = &[&INLINE, &INDENTED, &SWALLOWED, &CONTINUED];
+    pub(super) CONTINUED = "W024" "rule-swallows-line" Warning {
+        meaning: "A rule that ends in a backslash goes on in the next line, whatever that is: a comment there \
+            becomes clients or options, and another rule loses its own meaning.",
+        remedy: "Remove the backslash at the end of the rule.",
+        bad: Example {
+            allow: "sshd: 10.0.0.1, \\\n# the office\n",
+            deny: "ALL: ALL\n",
+        },
+        good: Example {
+            allow: "sshd: 10.0.0.1, \\\n 10.0.0.2\n",
+            deny: "ALL: ALL\n",
+        },
+    }
+}
 
 /// A line whose first word begins with `#` but not in the first column. True if it is one.
 pub(super) fn indented(cx: &mut Context<'_, '_>, _rule: &Rule<'_>) -> bool {

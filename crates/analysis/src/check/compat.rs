@@ -2,21 +2,56 @@
 //! from TCP Wrappers 7.6 on purpose.
 
 use super::Context;
-use super::code::{Code, Level, allow};
+use super::code::{Code, Level, allow, codes};
 use crate::document::Rule;
 use hosts_access::syntax::option::Keyword;
 
-pub(super) static LONG: Code = Code {
-    id: "W601",
-    name: "long-line",
-    level: Level::Info,
-    meaning: "The line is longer than 2047 bytes, continuation lines counted in. The reference stops reading \
-        the table there, and `hosts.deny` then denies everyone; here there is no limit.",
-    remedy: "Break it into several rules if other implementations read the file.",
-    bad: allow(LONG_LINE),
-    good: allow("sshd: 10.0.0.1\n"),
-    needs_host: false,
-};
+codes! {
+    pub(super) LONG = "W601" "long-line" Info {
+        meaning: "The line is longer than 2047 bytes, continuation lines counted in. The reference stops reading \
+            the table there, and `hosts.deny` then denies everyone; here there is no limit.",
+        remedy: "Break it into several rules if other implementations read the file.",
+        bad: allow(LONG_LINE),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
+
+    pub(super) USER = "W602" "user-takes-effect" Info {
+        meaning: "`user` and `group` take effect, as the manual says. In the reference they are read and then do \
+            nothing, so the service runs as root there.",
+        remedy: "Make sure that the service can run as that user.",
+        bad: allow("in.fingerd: 10.0.0.1 : user nobody\n"),
+        good: allow("in.fingerd: 10.0.0.1\n"),
+    }
+
+    pub(super) ACLEXEC = "W603" "aclexec-failure" Info {
+        meaning: "When the command of `aclexec` fails in `hosts.allow`, the rest of that table is skipped and \
+            `hosts.deny` is read, at whose end access is denied. The reference grants at the end, and once a \
+            command has failed a resident process may grant later requests too. In `hosts.deny` a failure skips \
+            the rule here, and the rest of the table in the reference.",
+        remedy: "Close `hosts.deny` with `ALL: ALL`, which makes both decide the same.",
+        bad: allow("sshd: ALL : aclexec /usr/local/bin/filter %a\n"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
+
+    pub(super) STARS = "W604" "many-stars" Info {
+        meaning: "A pattern with many stars can keep the reference busy for minutes when a long name nearly \
+            matches it; here the work is bounded.",
+        remedy: "Use fewer stars if other implementations read the file.",
+        bad: allow("sshd: *a*b*c*d*e*f*g*h*\n"),
+        good: allow("sshd: *.example.com\n"),
+    }
+
+    pub(super) LONG_NAME = "W605" "long-name" Info {
+        meaning: "The reference cuts names at 127 characters before it compares them, so a pattern longer than \
+            that matches nothing there.",
+        remedy: "Use a shorter pattern if other implementations read the file.",
+        bad: allow(
+            "sshd: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.\
+             aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.example.com\n",
+        ),
+        good: allow("sshd: a.example.com\n"),
+    }
+}
 
 /// 2,100 bytes of one rule.
 const LONG_LINE: &str = {
@@ -37,61 +72,6 @@ const LONG_LINE: &str = {
         Err(_) => "",
     }
 };
-
-pub(super) static USER: Code = Code {
-    id: "W602",
-    name: "user-takes-effect",
-    level: Level::Info,
-    meaning: "`user` and `group` take effect, as the manual says. In the reference they are read and then do \
-        nothing, so the service runs as root there.",
-    remedy: "Make sure that the service can run as that user.",
-    bad: allow("in.fingerd: 10.0.0.1 : user nobody\n"),
-    good: allow("in.fingerd: 10.0.0.1\n"),
-    needs_host: false,
-};
-
-pub(super) static ACLEXEC: Code = Code {
-    id: "W603",
-    name: "aclexec-failure",
-    level: Level::Info,
-    meaning: "When the command of `aclexec` fails in `hosts.allow`, the rest of that table is skipped and \
-        `hosts.deny` is read, at whose end access is denied. The reference grants at the end, and once a \
-        command has failed a resident process may grant later requests too. In `hosts.deny` a failure skips \
-        the rule here, and the rest of the table in the reference.",
-    remedy: "Close `hosts.deny` with `ALL: ALL`, which makes both decide the same.",
-    bad: allow("sshd: ALL : aclexec /usr/local/bin/filter %a\n"),
-    good: allow("sshd: 10.0.0.1\n"),
-    needs_host: false,
-};
-
-pub(super) static STARS: Code = Code {
-    id: "W604",
-    name: "many-stars",
-    level: Level::Info,
-    meaning: "A pattern with many stars can keep the reference busy for minutes when a long name nearly \
-        matches it; here the work is bounded.",
-    remedy: "Use fewer stars if other implementations read the file.",
-    bad: allow("sshd: *a*b*c*d*e*f*g*h*\n"),
-    good: allow("sshd: *.example.com\n"),
-    needs_host: false,
-};
-
-pub(super) static LONG_NAME: Code = Code {
-    id: "W605",
-    name: "long-name",
-    level: Level::Info,
-    meaning: "The reference cuts names at 127 characters before it compares them, so a pattern longer than \
-        that matches nothing there.",
-    remedy: "Use a shorter pattern if other implementations read the file.",
-    bad: allow(
-        "sshd: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.\
-         aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.example.com\n",
-    ),
-    good: allow("sshd: a.example.com\n"),
-    needs_host: false,
-};
-
-pub(super) static CODES: &[&Code] = &[&LONG, &USER, &ACLEXEC, &STARS, &LONG_NAME];
 
 /// What other implementations do otherwise.
 pub(super) fn lint(cx: &mut Context<'_, '_>, rule: &Rule<'_>) {

@@ -2,86 +2,62 @@
 
 use std::borrow::Cow;
 
-use super::code::{Code, Level, allow};
+use super::code::{Code, Level, allow, codes};
 use super::finding::Fix;
 use super::{Context, quoted};
 use crate::document::Rule;
 use hosts_access::syntax::pattern::{Service, StringPattern};
 
-pub(super) static PATH: Code = Code {
-    id: "W121",
-    name: "daemon-path",
-    level: Level::Error,
-    meaning: "A daemon is matched by the name of its process, which has no directory in it. A path never \
-        matches.",
-    remedy: "Write the last part of the path alone.",
-    bad: allow("/usr/sbin/sshd: 10.0.0.1\n"),
-    good: allow("sshd: 10.0.0.1\n"),
-    needs_host: false,
-};
+codes! {
+    pub(super) PATH = "W121" "daemon-path" Error {
+        meaning: "A daemon is matched by the name of its process, which has no directory in it. A path never \
+            matches.",
+        remedy: "Write the last part of the path alone.",
+        bad: allow("/usr/sbin/sshd: 10.0.0.1\n"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
 
-pub(super) static UNIT: Code = Code {
-    id: "W122",
-    name: "daemon-unit",
-    level: Level::Error,
-    meaning: "This is the name of a systemd unit. A daemon is matched by the name of its process, which \
-        does not end in `.service` or `.socket` and often differs from the unit's.",
-    remedy: "Write the name of the program.",
-    bad: allow("sshd.service: 10.0.0.1\n"),
-    good: allow("sshd: 10.0.0.1\n"),
-    needs_host: false,
-};
+    pub(super) UNIT = "W122" "daemon-unit" Error {
+        meaning: "This is the name of a systemd unit. A daemon is matched by the name of its process, which \
+            does not end in `.service` or `.socket` and often differs from the unit's.",
+        remedy: "Write the name of the program.",
+        bad: allow("sshd.service: 10.0.0.1\n"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
 
-pub(super) static ALIAS: Code = Code {
-    id: "W123",
-    name: "daemon-alias",
-    level: Level::Warning,
-    meaning: "This is the name of a protocol, a package or a client program. Rules are matched by the name \
-        of the server's process: `sshd`, not `ssh`. Under this name the rule matches nothing, unless some \
-        program was built or set up to use it.",
-    remedy: "Write the name of the server's process.",
-    bad: allow("ssh: 10.0.0.1\n"),
-    good: allow("sshd: 10.0.0.1\n"),
-    needs_host: false,
-};
+    pub(super) ALIAS = "W123" "daemon-alias" Warning {
+        meaning: "This is the name of a protocol, a package or a client program. Rules are matched by the name \
+            of the server's process: `sshd`, not `ssh`. Under this name the rule matches nothing, unless some \
+            program was built or set up to use it.",
+        remedy: "Write the name of the server's process.",
+        bad: allow("ssh: 10.0.0.1\n"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
 
-pub(super) static WILDCARD: Code = Code {
-    id: "W124",
-    name: "client-pattern-as-daemon",
-    level: Level::Warning,
-    meaning: "`LOCAL`, `UNKNOWN`, `PARANOID` and netgroups are patterns for hosts. In a list of daemons they \
-        are compared letter by letter with the daemon's name, and match nothing; `KNOWN` matches every daemon.",
-    remedy: "Name the daemons, or write `ALL`.",
-    bad: allow("LOCAL: 10.0.0.1\n"),
-    good: allow("ALL: 10.0.0.1\n"),
-    needs_host: false,
-};
+    pub(super) WILDCARD = "W124" "client-pattern-as-daemon" Warning {
+        meaning: "`LOCAL`, `UNKNOWN`, `PARANOID` and netgroups are patterns for hosts. In a list of daemons they \
+            are compared letter by letter with the daemon's name, and match nothing; `KNOWN` matches every daemon.",
+        remedy: "Name the daemons, or write `ALL`.",
+        bad: allow("LOCAL: 10.0.0.1\n"),
+        good: allow("ALL: 10.0.0.1\n"),
+    }
 
-pub(super) static PORT: Code = Code {
-    id: "W125",
-    name: "bad-port",
-    level: Level::Error,
-    meaning: "A number up to 65535 in a list of daemons is a port. A larger number, a range, or a number \
-        with `/tcp` behind it is compared with the daemon's name and matches nothing.",
-    remedy: "Write each port as a plain number.",
-    bad: allow("22/tcp: 10.0.0.1\n"),
-    good: allow("22: 10.0.0.1\n"),
-    needs_host: false,
-};
+    pub(super) PORT = "W125" "bad-port" Error {
+        meaning: "A number up to 65535 in a list of daemons is a port. A larger number, a range, or a number \
+            with `/tcp` behind it is compared with the daemon's name and matches nothing.",
+        remedy: "Write each port as a plain number.",
+        bad: allow("22/tcp: 10.0.0.1\n"),
+        good: allow("22: 10.0.0.1\n"),
+    }
 
-pub(super) static AFFIX: Code = Code {
-    id: "W126",
-    name: "dotted-daemon",
-    level: Level::Warning,
-    meaning: "A daemon pattern that begins with a dot matches names that end so, and one that ends in a dot \
-        names that begin so. That is meant for hosts and addresses; for daemons it is nearly always a slip.",
-    remedy: "Write the daemon's name, or a pattern with `*`.",
-    bad: allow("in.: 10.0.0.1\n"),
-    good: allow("in.*: 10.0.0.1\n"),
-    needs_host: false,
-};
-
-pub(super) static CODES: &[&Code] = &[&PATH, &UNIT, &ALIAS, &WILDCARD, &PORT, &AFFIX];
+    pub(super) AFFIX = "W126" "dotted-daemon" Warning {
+        meaning: "A daemon pattern that begins with a dot matches names that end so, and one that ends in a dot \
+            names that begin so. That is meant for hosts and addresses; for daemons it is nearly always a slip.",
+        remedy: "Write the daemon's name, or a pattern with `*`.",
+        bad: allow("in.: 10.0.0.1\n"),
+        good: allow("in.*: 10.0.0.1\n"),
+    }
+}
 
 /// Names by which things are called, and the processes meant. The first process is the usual one.
 const ALIASES: &[(&str, &[&str])] = &[

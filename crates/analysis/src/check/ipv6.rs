@@ -2,27 +2,23 @@
 
 use std::ops::Range;
 
-use super::code::{Code, Level, allow};
+use super::code::{Code, Level, allow, codes};
 use super::finding::Fix;
 use super::{Context, quoted};
 use crate::document::Rule;
 use hosts_access::address::Ipv6;
 use hosts_access::syntax::is_separator;
 
-pub(super) static BARE: Code = Code {
-    id: "W201",
-    name: "bare-ipv6",
-    level: Level::Error,
-    meaning: "An IPv6 address stands here without square brackets, so its colons separate fields: what \
-        comes before the first is read as a client, what follows as options that do not exist. The address \
-        never matches, and everyone whom the rest of the rule matches is denied, in either table.",
-    remedy: "Put the address in brackets; a prefix length goes behind them: `[2001:db8::]/32`.",
-    bad: allow("sshd: 2001:db8::1\n"),
-    good: allow("sshd: [2001:db8::1]\n"),
-    needs_host: false,
-};
-
-pub(super) static CODES: &[&Code] = &[&BARE];
+codes! {
+    pub(super) BARE = "W201" "bare-ipv6" Error {
+        meaning: "An IPv6 address stands here without square brackets, so its colons separate fields: what \
+            comes before the first is read as a client, what follows as options that do not exist. The address \
+            never matches, and everyone whom the rest of the rule matches is denied, in either table.",
+        remedy: "Put the address in brackets; a prefix length goes behind them: `[2001:db8::]/32`.",
+        bad: allow("sshd: 2001:db8::1\n"),
+        good: allow("sshd: [2001:db8::1]\n"),
+    }
+}
 
 /// Finds bare IPv6 addresses; gives where the first stands in the line, from where on nothing is read as
 /// it was meant.

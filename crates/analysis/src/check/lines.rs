@@ -1,7 +1,7 @@
 //! Lines and files as such: how they end, and lines that are no rule at all (hosts_access(5), ACCESS
 //! CONTROL RULES).
 
-use super::code::{Code, Level, allow};
+use super::code::{Code, Level, allow, codes};
 use super::finding::{Edit, Finding, Fix, Span};
 use super::junk::{is_junk, is_placeholder};
 use super::{Context, comments, quoted};
@@ -11,115 +11,74 @@ use hosts_access::source::Ending;
 use hosts_access::syntax::list::tokens;
 use hosts_access::syntax::{LineKind, line_kind};
 
-pub(super) static UNTERMINATED: Code = Code {
-    id: "W001",
-    name: "missing-newline",
-    level: Level::Error,
-    meaning: "The last line does not end in a newline. Such a line is not read: the table is in error \
-        there. In `hosts.allow` the rule never grants; in `hosts.deny` every request that gets as far is \
-        denied, whatever the line says, even if it is a comment.",
-    remedy: "End the line with a newline.",
-    bad: allow("sshd: 10.0.0.1"),
-    good: allow("sshd: 10.0.0.1\n"),
-    needs_host: false,
-};
+codes! {
+    pub(super) UNTERMINATED = "W001" "missing-newline" Error {
+        meaning: "The last line does not end in a newline. Such a line is not read: the table is in error \
+            there. In `hosts.allow` the rule never grants; in `hosts.deny` every request that gets as far is \
+            denied, whatever the line says, even if it is a comment.",
+        remedy: "End the line with a newline.",
+        bad: allow("sshd: 10.0.0.1"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
 
-pub(super) static NUL: Code = Code {
-    id: "W002",
-    name: "nul-byte",
-    level: Level::Error,
-    meaning: "The line holds a NUL byte. The table is in error from there on: no later line is read, and \
-        `hosts.deny` denies every request that gets as far. The reference glues such lines together.",
-    remedy: "Write the file again as plain text.",
-    bad: allow("sshd: 10.0.0.1\0\n"),
-    good: allow("sshd: 10.0.0.1\n"),
-    needs_host: false,
-};
+    pub(super) NUL = "W002" "nul-byte" Error {
+        meaning: "The line holds a NUL byte. The table is in error from there on: no later line is read, and \
+            `hosts.deny` denies every request that gets as far. The reference glues such lines together.",
+        remedy: "Write the file again as plain text.",
+        bad: allow("sshd: 10.0.0.1\0\n"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
 
-pub(super) static CRLF: Code = Code {
-    id: "W003",
-    name: "crlf",
-    level: Level::Warning,
-    meaning: "The lines end in CR LF, as DOS and Windows write them. The CR counts as a blank, so rules \
-        still work, but a backslash before it continues no line, and other programs that read the file \
-        take the CR as part of the last word.",
-    remedy: "Convert the file to LF line ends.",
-    bad: allow("sshd: 10.0.0.1\r\n"),
-    good: allow("sshd: 10.0.0.1\n"),
-    needs_host: false,
-};
+    pub(super) CRLF = "W003" "crlf" Warning {
+        meaning: "The lines end in CR LF, as DOS and Windows write them. The CR counts as a blank, so rules \
+            still work, but a backslash before it continues no line, and other programs that read the file \
+            take the CR as part of the last word.",
+        remedy: "Convert the file to LF line ends.",
+        bad: allow("sshd: 10.0.0.1\r\n"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
 
-pub(super) static NO_SEPARATOR: Code = Code {
-    id: "W004",
-    name: "missing-colon",
-    level: Level::Error,
-    meaning: "A rule needs a `:` between its daemons and its clients. A line without one is logged at every \
-        request that reads it, and skipped.",
-    remedy: "Write `daemon: clients`, or make the line a comment with a `#` in its first column.",
-    bad: allow("sshd 10.0.0.1\n"),
-    good: allow("sshd: 10.0.0.1\n"),
-    needs_host: false,
-};
+    pub(super) NO_SEPARATOR = "W004" "missing-colon" Error {
+        meaning: "A rule needs a `:` between its daemons and its clients. A line without one is logged at every \
+            request that reads it, and skipped.",
+        remedy: "Write `daemon: clients`, or make the line a comment with a `#` in its first column.",
+        bad: allow("sshd 10.0.0.1\n"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
 
-pub(super) static BRACKETS: Code = Code {
-    id: "W005",
-    name: "unbalanced-bracket",
-    level: Level::Error,
-    meaning: "Colons between square brackets belong to an IPv6 address. Where a bracket has no partner, \
-        every colon after it is hidden, and the line has fewer fields than it seems to.",
-    remedy: "Close the bracket after the address.",
-    bad: allow("sshd: [2001:db8::1 : allow\n"),
-    good: allow("sshd: [2001:db8::1] : allow\n"),
-    needs_host: false,
-};
+    pub(super) BRACKETS = "W005" "unbalanced-bracket" Error {
+        meaning: "Colons between square brackets belong to an IPv6 address. Where a bracket has no partner, \
+            every colon after it is hidden, and the line has fewer fields than it seems to.",
+        remedy: "Close the bracket after the address.",
+        bad: allow("sshd: [2001:db8::1 : allow\n"),
+        good: allow("sshd: [2001:db8::1] : allow\n"),
+    }
 
-pub(super) static JUNK: Code = Code {
-    id: "W006",
-    name: "pasted-junk",
-    level: Level::Warning,
-    meaning: "The line looks like something that came along when text was copied from a web page or a \
-        terminal: markup, a shell prompt, a command. It is read as a rule all the same.",
-    remedy: "Remove the line, or the part that does not belong to the rule.",
-    bad: allow("<pre>sshd: 10.0.0.1</pre>\n"),
-    good: allow("sshd: 10.0.0.1\n"),
-    needs_host: false,
-};
+    pub(super) JUNK = "W006" "pasted-junk" Warning {
+        meaning: "The line looks like something that came along when text was copied from a web page or a \
+            terminal: markup, a shell prompt, a command. It is read as a rule all the same.",
+        remedy: "Remove the line, or the part that does not belong to the rule.",
+        bad: allow("<pre>sshd: 10.0.0.1</pre>\n"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
 
-pub(super) static PLACEHOLDER: Code = Code {
-    id: "W007",
-    name: "placeholder",
-    level: Level::Error,
-    meaning: "A word that somebody was to replace by a real value is still there. It is compared letter by \
-        letter and matches nothing, or nothing that was meant.",
-    remedy: "Put the real value in its place.",
-    bad: allow("sshd: <your-ip>\n"),
-    good: allow("sshd: 10.0.0.1\n"),
-    needs_host: false,
-};
+    pub(super) PLACEHOLDER = "W007" "placeholder" Error {
+        meaning: "A word that somebody was to replace by a real value is still there. It is compared letter by \
+            letter and matches nothing, or nothing that was meant.",
+        remedy: "Put the real value in its place.",
+        bad: allow("sshd: <your-ip>\n"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
 
-pub(super) static MARK: Code = Code {
-    id: "W008",
-    name: "byte-order-mark",
-    level: Level::Error,
-    meaning: "The file begins with the three bytes of a byte order mark, as editors on Windows write them. They \
-        are not seen, but belong to the first word: a rule in the first line is for a daemon of another name, \
-        and a comment there is none. A `hosts.deny` with no other line than `ALL: ALL` refuses nobody.",
-    remedy: "Remove the mark: save the file as plain text or as UTF-8 without BOM.",
-    bad: allow("\u{feff}sshd: 10.0.0.1\n"),
-    good: allow("sshd: 10.0.0.1\n"),
-    needs_host: false,
-};
-
-pub(super) static CODES: &[&Code] = &[
-    &UNTERMINATED,
-    &NUL,
-    &CRLF,
-    &NO_SEPARATOR,
-    &BRACKETS,
-    &JUNK,
-    &PLACEHOLDER,
-    &MARK,
-];
+    pub(super) MARK = "W008" "byte-order-mark" Error {
+        meaning: "The file begins with the three bytes of a byte order mark, as editors on Windows write them. They \
+            are not seen, but belong to the first word: a rule in the first line is for a daemon of another name, \
+            and a comment there is none. A `hosts.deny` with no other line than `ALL: ALL` refuses nobody.",
+        remedy: "Remove the mark: save the file as plain text or as UTF-8 without BOM.",
+        bad: allow("\u{feff}sshd: 10.0.0.1\n"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
+}
 
 /// What concerns the file as a whole, and how its lines hang together.
 pub(super) fn table(table: TableKind, document: &Document, found: &mut Vec<Finding>) {

@@ -1,121 +1,80 @@
 //! Lists: empty ones, `EXCEPT` in the wrong place or misspelt, words that are no patterns (hosts_access(5),
 //! OPERATORS).
 
-use super::code::{Code, Level, allow};
+use super::code::{Code, Level, allow, codes};
 use super::finding::Fix;
 use super::reach::{Reach, strings_apart};
 use super::{Context, quoted};
 use crate::document::{List, Rule};
 use hosts_access::syntax::pattern::{HostPattern, Service};
 
-pub(super) static EMPTY: Code = Code {
-    id: "W101",
-    name: "empty-list",
-    level: Level::Error,
-    meaning: "The list of daemons or of clients is empty. An empty list matches nothing, so the rule does \
-        nothing.",
-    remedy: "Name the daemons or clients, with `ALL` for every one, or remove the rule.",
-    bad: allow("sshd:\n"),
-    good: allow("sshd: 10.0.0.1\n"),
-    needs_host: false,
-};
+codes! {
+    pub(super) EMPTY = "W101" "empty-list" Error {
+        meaning: "The list of daemons or of clients is empty. An empty list matches nothing, so the rule does \
+            nothing.",
+        remedy: "Name the daemons or clients, with `ALL` for every one, or remove the rule.",
+        bad: allow("sshd:\n"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
 
-pub(super) static EXCEPT_FIRST: Code = Code {
-    id: "W102",
-    name: "except-first",
-    level: Level::Error,
-    meaning: "The list begins with `EXCEPT`. What stands before it is what is excepted from: with nothing \
-        there the list matches nothing.",
-    remedy: "Write `ALL EXCEPT …`.",
-    bad: allow("sshd: EXCEPT 10.0.0.1\n"),
-    good: allow("sshd: ALL EXCEPT 10.0.0.1\n"),
-    needs_host: false,
-};
+    pub(super) EXCEPT_FIRST = "W102" "except-first" Error {
+        meaning: "The list begins with `EXCEPT`. What stands before it is what is excepted from: with nothing \
+            there the list matches nothing.",
+        remedy: "Write `ALL EXCEPT …`.",
+        bad: allow("sshd: EXCEPT 10.0.0.1\n"),
+        good: allow("sshd: ALL EXCEPT 10.0.0.1\n"),
+    }
 
-pub(super) static EXCEPT_NOTHING: Code = Code {
-    id: "W103",
-    name: "except-without-list",
-    level: Level::Warning,
-    meaning: "Nothing follows this `EXCEPT`, or another `EXCEPT` does: it excepts nothing, and in a doubled \
-        `EXCEPT EXCEPT x` the clients `x` are not excepted either.",
-    remedy: "Remove the surplus `EXCEPT`, or name what it was to except.",
-    bad: allow("sshd: ALL EXCEPT EXCEPT 10.0.0.1\n"),
-    good: allow("sshd: ALL EXCEPT 10.0.0.1\n"),
-    needs_host: false,
-};
+    pub(super) EXCEPT_NOTHING = "W103" "except-without-list" Warning {
+        meaning: "Nothing follows this `EXCEPT`, or another `EXCEPT` does: it excepts nothing, and in a doubled \
+            `EXCEPT EXCEPT x` the clients `x` are not excepted either.",
+        remedy: "Remove the surplus `EXCEPT`, or name what it was to except.",
+        bad: allow("sshd: ALL EXCEPT EXCEPT 10.0.0.1\n"),
+        good: allow("sshd: ALL EXCEPT 10.0.0.1\n"),
+    }
 
-pub(super) static EXCEPT_APART: Code = Code {
-    id: "W104",
-    name: "useless-except",
-    level: Level::Warning,
-    meaning: "What is excepted here does not match anything the list before it matches, so the exception \
-        changes nothing.",
-    remedy: "Remove the exception, or correct it.",
-    bad: allow("sshd: 10.0.0.0/8 EXCEPT 192.168.1.1\n"),
-    good: allow("sshd: 10.0.0.0/8 EXCEPT 10.1.1.1\n"),
-    needs_host: false,
-};
+    pub(super) EXCEPT_APART = "W104" "useless-except" Warning {
+        meaning: "What is excepted here does not match anything the list before it matches, so the exception \
+            changes nothing.",
+        remedy: "Remove the exception, or correct it.",
+        bad: allow("sshd: 10.0.0.0/8 EXCEPT 192.168.1.1\n"),
+        good: allow("sshd: 10.0.0.0/8 EXCEPT 10.1.1.1\n"),
+    }
 
-pub(super) static MISSPELT: Code = Code {
-    id: "W105",
-    name: "misspelt-keyword",
-    level: Level::Error,
-    meaning: "This word is nearly `EXCEPT` or one of the wildcards, or a word that the language does not \
-        have, such as `AND`. It is read as the name of a host or daemon, and what follows it in the list is \
-        matched as well: `ALL EXPECT .hacker.net` matches everyone.",
-    remedy: "Correct the word. The operator is `EXCEPT`; the wildcards are `ALL`, `LOCAL`, `KNOWN`, `UNKNOWN` \
-        and `PARANOID`; lists need no `AND`.",
-    bad: allow("sshd: 10. EXPECT 10.0.0.1\n"),
-    good: allow("sshd: 10. EXCEPT 10.0.0.1\n"),
-    needs_host: false,
-};
+    pub(super) MISSPELT = "W105" "misspelt-keyword" Error {
+        meaning: "This word is nearly `EXCEPT` or one of the wildcards, or a word that the language does not \
+            have, such as `AND`. It is read as the name of a host or daemon, and what follows it in the list is \
+            matched as well: `ALL EXPECT .hacker.net` matches everyone.",
+        remedy: "Correct the word. The operator is `EXCEPT`; the wildcards are `ALL`, `LOCAL`, `KNOWN`, `UNKNOWN` \
+            and `PARANOID`; lists need no `AND`.",
+        bad: allow("sshd: 10. EXPECT 10.0.0.1\n"),
+        good: allow("sshd: 10. EXCEPT 10.0.0.1\n"),
+    }
 
-pub(super) static STRAY: Code = Code {
-    id: "W106",
-    name: "stray-character",
-    level: Level::Error,
-    meaning: "The word holds a character that no daemon or host has in its name: a quote, a semicolon, a \
-        parenthesis. Only blanks and commas separate words; everything else is part of the word, which then \
-        matches nothing.",
-    remedy: "Separate the words by commas or blanks, and remove quotes.",
-    bad: allow("sshd: 10.0.0.1;10.0.0.2\n"),
-    good: allow("sshd: 10.0.0.1, 10.0.0.2\n"),
-    needs_host: false,
-};
+    pub(super) STRAY = "W106" "stray-character" Error {
+        meaning: "The word holds a character that no daemon or host has in its name: a quote, a semicolon, a \
+            parenthesis. Only blanks and commas separate words; everything else is part of the word, which then \
+            matches nothing.",
+        remedy: "Separate the words by commas or blanks, and remove quotes.",
+        bad: allow("sshd: 10.0.0.1;10.0.0.2\n"),
+        good: allow("sshd: 10.0.0.1, 10.0.0.2\n"),
+    }
 
-pub(super) static SWAPPED: Code = Code {
-    id: "W107",
-    name: "swapped-fields",
-    level: Level::Error,
-    meaning: "Daemons stand first, clients after the colon. Here it looks the other way round: an address \
-        where a daemon should be, or the names of daemons where clients should be.",
-    remedy: "Write `daemons: clients`.",
-    bad: allow("ALL: sshd, vsftpd, ALL\n"),
-    good: allow("sshd, vsftpd: ALL\n"),
-    needs_host: false,
-};
+    pub(super) SWAPPED = "W107" "swapped-fields" Error {
+        meaning: "Daemons stand first, clients after the colon. Here it looks the other way round: an address \
+            where a daemon should be, or the names of daemons where clients should be.",
+        remedy: "Write `daemons: clients`.",
+        bad: allow("ALL: sshd, vsftpd, ALL\n"),
+        good: allow("sshd, vsftpd: ALL\n"),
+    }
 
-pub(super) static REPEATED: Code = Code {
-    id: "W108",
-    name: "repeated-word",
-    level: Level::Info,
-    meaning: "The same word stands twice in a list. The second does nothing.",
-    remedy: "Remove one of them.",
-    bad: allow("sshd: 10.0.0.1, 10.0.0.2, 10.0.0.1\n"),
-    good: allow("sshd: 10.0.0.1, 10.0.0.2\n"),
-    needs_host: false,
-};
-
-pub(super) static CODES: &[&Code] = &[
-    &EMPTY,
-    &EXCEPT_FIRST,
-    &EXCEPT_NOTHING,
-    &EXCEPT_APART,
-    &MISSPELT,
-    &STRAY,
-    &SWAPPED,
-    &REPEATED,
-];
+    pub(super) REPEATED = "W108" "repeated-word" Info {
+        meaning: "The same word stands twice in a list. The second does nothing.",
+        remedy: "Remove one of them.",
+        bad: allow("sshd: 10.0.0.1, 10.0.0.2, 10.0.0.1\n"),
+        good: allow("sshd: 10.0.0.1, 10.0.0.2\n"),
+    }
+}
 
 /// Lints of both lists; words from `end` on are a comment's.
 pub(super) fn lint(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) {

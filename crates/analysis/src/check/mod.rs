@@ -34,54 +34,26 @@ mod words;
 use std::borrow::Cow;
 use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::thread::ScopedJoinHandle;
 
 pub use code::{Code, Example, Level};
 pub use finding::{Edit, Finding, Fix, Related, Span, apply};
 pub use words::words;
 
-use crate::document::{Content, Document, Entry, Rule, content};
+use crate::document::{Content, Document, Documents, Entry, Rule, content};
 use hosts_access::TableKind;
-use hosts_access::policy::Compiled;
 use hosts_access::source::Ending;
-
-/// The tables to check. One of them alone can be checked too; what depends on both is then left out.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Tables<'d> {
-    /// The allow table.
-    pub allow: Option<&'d Document>,
-    /// The deny table.
-    pub deny: Option<&'d Document>,
-}
-
-impl<'d> Tables<'d> {
-    /// The tables there are, in the order in which they are consulted.
-    pub fn iter(&self) -> impl Iterator<Item = (TableKind, &'d Document)> + use<'d> {
-        let allow = self.allow.map(|d| (TableKind::Allow, d));
-        let deny = self.deny.map(|d| (TableKind::Deny, d));
-        allow.into_iter().chain(deny)
-    }
-
-    /// The two, ready to decide.
-    pub fn compiled(self) -> Compiled {
-        let path = |document: Option<&Document>| document.map_or_else(PathBuf::new, |d| d.path.to_path_buf());
-        let text = |document: Option<&Document>| document.map(|d| d.text.clone());
-        let tables = hosts_access::Tables::new(path(self.allow), path(self.deny));
-        Compiled::of_texts(&tables, text(self.allow), text(self.deny))
-    }
-}
 
 /// Everything found, in the order of the files.
 ///
 /// ```
-/// use analysis::check::{Tables, check};
-/// use analysis::document::Document;
+/// use analysis::check::check;
+/// use analysis::document::{Document, Documents};
 /// let allow = Document::new("hosts.allow", &b"sshd: 10.1.2.3/8\n"[..]);
-/// let found = check(Tables { allow: Some(&allow), deny: None });
+/// let found = check(Documents { allow: Some(&allow), deny: None });
 /// assert_eq!((found[0].code.id, found[0].span.column), ("W205", 7));
 /// ```
-pub fn check(tables: Tables<'_>) -> Vec<Finding> {
+pub fn check(tables: Documents<'_>) -> Vec<Finding> {
     check_with(tables, Options::default())
 }
 
@@ -93,7 +65,7 @@ pub struct Options {
 }
 
 /// As [`check`], with what is asked for beside.
-pub fn check_with(tables: Tables<'_>, options: Options) -> Vec<Finding> {
+pub fn check_with(tables: Documents<'_>, options: Options) -> Vec<Finding> {
     let mut found = Vec::new();
     let lines: Vec<Vec<Cow<'_, [u8]>>> = tables
         .iter()

@@ -3,95 +3,64 @@
 
 use std::ops::Range;
 
-use super::code::{Code, Level, allow};
+use super::code::{Code, Level, allow, codes};
 use super::finding::Fix;
 use super::{Context, quoted};
 use crate::document::Rule;
 use hosts_access::TableKind;
 use hosts_access::syntax::pattern::StringPattern;
 
-pub(super) static NO_DOT: Code = Code {
-    id: "W231",
-    name: "domain-without-dot",
-    level: Level::Warning,
-    meaning: "A name without a dot in front matches the one host of exactly this name. The hosts of a domain \
-        are matched by `.example.com`, with the dot, which does not match `example.com` itself.",
-    remedy: "Put a dot in front, if the domain's hosts are meant.",
-    bad: allow("sshd: example.com\n"),
-    good: allow("sshd: .example.com\n"),
-    needs_host: false,
-};
+codes! {
+    pub(super) NO_DOT = "W231" "domain-without-dot" Warning {
+        meaning: "A name without a dot in front matches the one host of exactly this name. The hosts of a domain \
+            are matched by `.example.com`, with the dot, which does not match `example.com` itself.",
+        remedy: "Put a dot in front, if the domain's hosts are meant.",
+        bad: allow("sshd: example.com\n"),
+        good: allow("sshd: .example.com\n"),
+    }
 
-pub(super) static TRAILING_DOT: Code = Code {
-    id: "W232",
-    name: "name-prefix",
-    level: Level::Warning,
-    meaning: "A dot at the end makes a pattern a prefix, for names as well: it matches every host whose name \
-        begins so, in anybody's domain. It does not mark a name as complete, as in DNS.",
-    remedy: "Remove the dot at the end.",
-    bad: allow("sshd: host.example.com.\n"),
-    good: allow("sshd: host.example.com\n"),
-    needs_host: false,
-};
+    pub(super) TRAILING_DOT = "W232" "name-prefix" Warning {
+        meaning: "A dot at the end makes a pattern a prefix, for names as well: it matches every host whose name \
+            begins so, in anybody's domain. It does not mark a name as complete, as in DNS.",
+        remedy: "Remove the dot at the end.",
+        bad: allow("sshd: host.example.com.\n"),
+        good: allow("sshd: host.example.com\n"),
+    }
 
-pub(super) static STARRED_ADDRESS: Code = Code {
-    id: "W233",
-    name: "starred-address",
-    level: Level::Warning,
-    meaning: "A pattern with `*` or `?` is tried against the client's name as well as its address, and \
-        `192.168.*` matches the host `192.168.example.org`, which anybody can set up. The prefix `192.168.` \
-        is tried against the address alone.",
-    remedy: "Write the prefix, with a dot at its end, or a network.",
-    bad: allow("sshd: 192.168.*\n"),
-    good: allow("sshd: 192.168.\n"),
-    needs_host: false,
-};
+    pub(super) STARRED_ADDRESS = "W233" "starred-address" Warning {
+        meaning: "A pattern with `*` or `?` is tried against the client's name as well as its address, and \
+            `192.168.*` matches the host `192.168.example.org`, which anybody can set up. The prefix `192.168.` \
+            is tried against the address alone.",
+        remedy: "Write the prefix, with a dot at its end, or a network.",
+        bad: allow("sshd: 192.168.*\n"),
+        good: allow("sshd: 192.168.\n"),
+    }
 
-pub(super) static OTHER_SYSTEM: Code = Code {
-    id: "W234",
-    name: "other-system",
-    level: Level::Error,
-    meaning: "`{…}` is a blocklist lookup or a list of choices in other implementations. Here it is part of \
-        a host's name, and matches nothing.",
-    remedy: "Remove it; look addresses up in blocklists with `aclexec`.",
-    bad: allow("sshd: {RBL}.zen.example.org\n"),
-    good: allow("sshd: ALL : aclexec /usr/local/sbin/rbl %a\n"),
-    needs_host: false,
-};
+    pub(super) OTHER_SYSTEM = "W234" "other-system" Error {
+        meaning: "`{…}` is a blocklist lookup or a list of choices in other implementations. Here it is part of \
+            a host's name, and matches nothing.",
+        remedy: "Remove it; look addresses up in blocklists with `aclexec`.",
+        bad: allow("sshd: {RBL}.zen.example.org\n"),
+        good: allow("sshd: ALL : aclexec /usr/local/sbin/rbl %a\n"),
+    }
 
-pub(super) static IDENT: Code = Code {
-    id: "W235",
-    name: "user-pattern",
-    level: Level::Info,
-    meaning: "The user's name comes from the client's own ident service, which may be missing or lie, and \
-        asking it delays the connection.",
-    remedy: "Rely on it only for hosts you run yourself.",
-    bad: allow("sshd: root@10.0.0.1\n"),
-    good: allow("sshd: 10.0.0.1\n"),
-    needs_host: false,
-};
+    pub(super) IDENT = "W235" "user-pattern" Info {
+        meaning: "The user's name comes from the client's own ident service, which may be missing or lie, and \
+            asking it delays the connection.",
+        remedy: "Rely on it only for hosts you run yourself.",
+        bad: allow("sshd: root@10.0.0.1\n"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
 
-pub(super) static BAD_USER: Code = Code {
-    id: "W236",
-    name: "bad-user-pattern",
-    level: Level::Warning,
-    meaning: "What stands before the `@` is compared with the user's name alone. Paths, netgroups and the \
-        words for hosts mean nothing there, and a dot at its beginning or end makes it the end or the \
-        beginning of a name.",
-    remedy: "Write the user's name.",
-    bad: allow("sshd: LOCAL@10.0.0.1\n"),
-    good: allow("sshd: operator@10.0.0.1\n"),
-    needs_host: false,
-};
-
-pub(super) static CODES: &[&Code] = &[
-    &NO_DOT,
-    &TRAILING_DOT,
-    &STARRED_ADDRESS,
-    &OTHER_SYSTEM,
-    &IDENT,
-    &BAD_USER,
-];
+    pub(super) BAD_USER = "W236" "bad-user-pattern" Warning {
+        meaning: "What stands before the `@` is compared with the user's name alone. Paths, netgroups and the \
+            words for hosts mean nothing there, and a dot at its beginning or end makes it the end or the \
+            beginning of a name.",
+        remedy: "Write the user's name.",
+        bad: allow("sshd: LOCAL@10.0.0.1\n"),
+        good: allow("sshd: operator@10.0.0.1\n"),
+    }
+}
 
 /// Lints of the user part of clients; words from `end` on are a comment's.
 pub(super) fn lint(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) {

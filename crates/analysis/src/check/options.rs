@@ -1,179 +1,114 @@
 //! Options that deny everyone the rule matches, because they are none, stand in the wrong place or have
 //! a bad value (hosts_options(5)). What stands in commands is judged in [`commands`](super::commands).
 
-use super::code::{Code, Example, Level, allow};
+use super::code::{Code, Example, Level, allow, codes};
 use super::finding::Fix;
 use super::{Context, commands, quoted};
 use crate::document::{OptionField, Rule};
 use hosts_access::syntax::option::{Keyword, Takes, keyword_and_value};
 
-pub(super) static UNKNOWN: Code = Code {
-    id: "W301",
-    name: "unknown-option",
-    level: Level::Error,
-    meaning: "There is no option of this name. A bad option denies everyone the rule matches, in \
-        `hosts.allow` too.",
-    remedy: "Correct the option or remove it.",
-    bad: allow("sshd: 10.0.0.1 : alow\n"),
-    good: allow("sshd: 10.0.0.1 : allow\n"),
-    needs_host: false,
-};
+codes! {
+    pub(super) UNKNOWN = "W301" "unknown-option" Error {
+        meaning: "There is no option of this name. A bad option denies everyone the rule matches, in \
+            `hosts.allow` too.",
+        remedy: "Correct the option or remove it.",
+        bad: allow("sshd: 10.0.0.1 : alow\n"),
+        good: allow("sshd: 10.0.0.1 : allow\n"),
+    }
 
-pub(super) static NO_SPAWN: Code = Code {
-    id: "W302",
-    name: "command-without-spawn",
-    level: Level::Error,
-    meaning: "A shell command stands where an option should be. Tables for programs built without the \
-        option language have it so; here it is an unknown option, which denies everyone the rule matches.",
-    remedy: "Write `spawn` before the command.",
-    bad: allow("sshd: 10.0.0.1 : /usr/bin/logger hello\n"),
-    good: allow("sshd: 10.0.0.1 : spawn /usr/bin/logger hello\n"),
-    needs_host: false,
-};
+    pub(super) NO_SPAWN = "W302" "command-without-spawn" Error {
+        meaning: "A shell command stands where an option should be. Tables for programs built without the \
+            option language have it so; here it is an unknown option, which denies everyone the rule matches.",
+        remedy: "Write `spawn` before the command.",
+        bad: allow("sshd: 10.0.0.1 : /usr/bin/logger hello\n"),
+        good: allow("sshd: 10.0.0.1 : spawn /usr/bin/logger hello\n"),
+    }
 
-pub(super) static SURPLUS: Code = Code {
-    id: "W303",
-    name: "surplus-value",
-    level: Level::Error,
-    meaning: "`allow`, `deny` and `keepalive` take no value. Text behind them is an error, which denies \
-        everyone the rule matches.",
-    remedy: "Remove the text.",
-    bad: allow("sshd: 10.0.0.1 : allow please\n"),
-    good: allow("sshd: 10.0.0.1 : allow\n"),
-    needs_host: false,
-};
+    pub(super) SURPLUS = "W303" "surplus-value" Error {
+        meaning: "`allow`, `deny` and `keepalive` take no value. Text behind them is an error, which denies \
+            everyone the rule matches.",
+        remedy: "Remove the text.",
+        bad: allow("sshd: 10.0.0.1 : allow please\n"),
+        good: allow("sshd: 10.0.0.1 : allow\n"),
+    }
 
-pub(super) static NOT_LAST: Code = Code {
-    id: "W304",
-    name: "option-not-last",
-    level: Level::Error,
-    meaning: "`allow`, `deny` and `twist` end a rule. With anything after them, the rule is in error and \
-        denies everyone it matches.",
-    remedy: "Move the option to the end of the rule.",
-    bad: allow("sshd: 10.0.0.1 : allow : severity auth.info\n"),
-    good: allow("sshd: 10.0.0.1 : severity auth.info : allow\n"),
-    needs_host: false,
-};
+    pub(super) NOT_LAST = "W304" "option-not-last" Error {
+        meaning: "`allow`, `deny` and `twist` end a rule. With anything after them, the rule is in error and \
+            denies everyone it matches.",
+        remedy: "Move the option to the end of the rule.",
+        bad: allow("sshd: 10.0.0.1 : allow : severity auth.info\n"),
+        good: allow("sshd: 10.0.0.1 : severity auth.info : allow\n"),
+    }
 
-pub(super) static EMPTY: Code = Code {
-    id: "W305",
-    name: "empty-option",
-    level: Level::Error,
-    meaning: "A `:` with nothing behind it announces an option that is not there. That is an error, and \
-        denies everyone the rule matches.",
-    remedy: "Remove the `:`.",
-    bad: allow("sshd: 10.0.0.1:\n"),
-    good: allow("sshd: 10.0.0.1\n"),
-    needs_host: false,
-};
+    pub(super) EMPTY = "W305" "empty-option" Error {
+        meaning: "A `:` with nothing behind it announces an option that is not there. That is an error, and \
+            denies everyone the rule matches.",
+        remedy: "Remove the `:`.",
+        bad: allow("sshd: 10.0.0.1:\n"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
 
-pub(super) static NO_VALUE: Code = Code {
-    id: "W306",
-    name: "missing-value",
-    level: Level::Error,
-    meaning: "The option needs a value. Without one it is an error, and denies everyone the rule matches.",
-    remedy: "Give the value.",
-    bad: allow("sshd: 10.0.0.1 : umask\n"),
-    good: allow("sshd: 10.0.0.1 : umask 022\n"),
-    needs_host: false,
-};
+    pub(super) NO_VALUE = "W306" "missing-value" Error {
+        meaning: "The option needs a value. Without one it is an error, and denies everyone the rule matches.",
+        remedy: "Give the value.",
+        bad: allow("sshd: 10.0.0.1 : umask\n"),
+        good: allow("sshd: 10.0.0.1 : umask 022\n"),
+    }
 
-pub(super) static BAD_VALUE: Code = Code {
-    id: "W307",
-    name: "bad-value",
-    level: Level::Error,
-    meaning: "The option cannot have this value. That is an error, and denies everyone the rule matches.",
-    remedy: "Correct the value.",
-    bad: allow("sshd: 10.0.0.1 : severity auth.loud\n"),
-    good: allow("sshd: 10.0.0.1 : severity auth.notice\n"),
-    needs_host: false,
-};
+    pub(super) BAD_VALUE = "W307" "bad-value" Error {
+        meaning: "The option cannot have this value. That is an error, and denies everyone the rule matches.",
+        remedy: "Correct the value.",
+        bad: allow("sshd: 10.0.0.1 : severity auth.loud\n"),
+        good: allow("sshd: 10.0.0.1 : severity auth.notice\n"),
+    }
 
-pub(super) static COLON: Code = Code {
-    id: "W308",
-    name: "unescaped-colon",
-    level: Level::Error,
-    meaning: "A `:` inside a command ends the option. What stands behind it is read as the next option, \
-        which does not exist, so everyone the rule matches is denied.",
-    remedy: "Write `\\:` inside commands.",
-    bad: allow("sshd: 10.0.0.1 : spawn echo from: %a\n"),
-    good: allow("sshd: 10.0.0.1 : spawn echo from\\: %a\n"),
-    needs_host: false,
-};
+    pub(super) COLON = "W308" "unescaped-colon" Error {
+        meaning: "A `:` inside a command ends the option. What stands behind it is read as the next option, \
+            which does not exist, so everyone the rule matches is denied.",
+        remedy: "Write `\\:` inside commands.",
+        bad: allow("sshd: 10.0.0.1 : spawn echo from: %a\n"),
+        good: allow("sshd: 10.0.0.1 : spawn echo from\\: %a\n"),
+    }
 
-pub(super) static ACLEXEC_ALLOW: Code = Code {
-    id: "W312",
-    name: "allow-after-aclexec",
-    level: Level::Warning,
-    meaning: "An `allow` behind `aclexec` seems to grant access whatever the command says. Here it does not \
-        after the command has failed; in the reference it does.",
-    remedy: "Remove the `allow`: in `hosts.allow` a command that succeeds grants by itself.",
-    bad: allow("sshd: ALL : aclexec /usr/local/bin/filter %a : allow\n"),
-    good: allow("sshd: ALL : aclexec /usr/local/bin/filter %a\n"),
-    needs_host: false,
-};
+    pub(super) ACLEXEC_ALLOW = "W312" "allow-after-aclexec" Warning {
+        meaning: "An `allow` behind `aclexec` seems to grant access whatever the command says. Here it does not \
+            after the command has failed; in the reference it does.",
+        remedy: "Remove the `allow`: in `hosts.allow` a command that succeeds grants by itself.",
+        bad: allow("sshd: ALL : aclexec /usr/local/bin/filter %a : allow\n"),
+        good: allow("sshd: ALL : aclexec /usr/local/bin/filter %a\n"),
+    }
 
-pub(super) static PORT: Code = Code {
-    id: "W313",
-    name: "client-port",
-    level: Level::Error,
-    meaning: "A number behind a client's address is read as an option, which denies everyone the rule \
-        matches. Rules know no ports of clients; the server's port can stand in the list of daemons.",
-    remedy: "Remove the number, or write it as the daemon.",
-    bad: allow("sshd: 10.0.0.1:22\n"),
-    good: allow("22: 10.0.0.1\n"),
-    needs_host: false,
-};
+    pub(super) PORT = "W313" "client-port" Error {
+        meaning: "A number behind a client's address is read as an option, which denies everyone the rule \
+            matches. Rules know no ports of clients; the server's port can stand in the list of daemons.",
+        remedy: "Remove the number, or write it as the daemon.",
+        bad: allow("sshd: 10.0.0.1:22\n"),
+        good: allow("22: 10.0.0.1\n"),
+    }
 
-pub(super) static RESIDENT: Code = Code {
-    id: "W314",
-    name: "not-for-resident-servers",
-    level: Level::Info,
-    meaning: "`user`, `group`, `umask`, `nice` and `setenv` act on the process that serves the connection. \
-        Under `tcpwrap run`, where one process serves them all, they cannot work: such a rule is an error \
-        when the program starts, and denies.",
-    remedy: "Use them only for services started per connection by inetd and tcpd.",
-    bad: allow("in.ftpd: 10.0.0.1 : umask 022\n"),
-    good: allow("in.ftpd: 10.0.0.1 : severity local0.info\n"),
-    needs_host: false,
-};
+    pub(super) RESIDENT = "W314" "not-for-resident-servers" Info {
+        meaning: "`user`, `group`, `umask`, `nice` and `setenv` act on the process that serves the connection. \
+            Under `tcpwrap run`, where one process serves them all, they cannot work: such a rule is an error \
+            when the program starts, and denies.",
+        remedy: "Use them only for services started per connection by inetd and tcpd.",
+        bad: allow("in.ftpd: 10.0.0.1 : umask 022\n"),
+        good: allow("in.ftpd: 10.0.0.1 : severity local0.info\n"),
+    }
 
-pub(super) static CLIENTS: Code = Code {
-    id: "W315",
-    name: "clients-as-option",
-    level: Level::Error,
-    meaning: "Clients or another rule stand where options belong. Two rules may have run together on one \
-        line. It is an unknown option, which denies everyone the rule matches.",
-    remedy: "Put each rule on a line of its own; separate clients by blanks or commas.",
-    bad: Example {
-        allow: "sshd: 10.0.0.1 : 10.0.0.2\n",
-        deny: "ALL: ALL\n",
-    },
-    good: Example {
-        allow: "sshd: 10.0.0.1, 10.0.0.2\n",
-        deny: "ALL: ALL\n",
-    },
-    needs_host: false,
-};
-
-pub(super) static CODES: &[&Code] = &[
-    &UNKNOWN,
-    &NO_SPAWN,
-    &SURPLUS,
-    &NOT_LAST,
-    &EMPTY,
-    &NO_VALUE,
-    &BAD_VALUE,
-    &COLON,
-    &commands::FORMAT,
-    &commands::EXPANSION,
-    &commands::STATUS,
-    &ACLEXEC_ALLOW,
-    &PORT,
-    &RESIDENT,
-    &CLIENTS,
-    &commands::QUOTED,
-];
+    pub(super) CLIENTS = "W315" "clients-as-option" Error {
+        meaning: "Clients or another rule stand where options belong. Two rules may have run together on one \
+            line. It is an unknown option, which denies everyone the rule matches.",
+        remedy: "Put each rule on a line of its own; separate clients by blanks or commas.",
+        bad: Example {
+            allow: "sshd: 10.0.0.1 : 10.0.0.2\n",
+            deny: "ALL: ALL\n",
+        },
+        good: Example {
+            allow: "sshd: 10.0.0.1, 10.0.0.2\n",
+            deny: "ALL: ALL\n",
+        },
+    }
+}
 
 /// Lints of the options; text from `end` on is a comment's.
 pub(super) fn lint(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) {

@@ -3,78 +3,62 @@
 
 use std::collections::HashSet;
 
-use super::code::{Code, Example, Level, allow};
+use super::code::{Code, Example, Level, allow, codes};
 use super::finding::Span;
-use super::{Context, Finding, Options, Tables};
-use crate::document::Rule;
+use super::{Context, Finding, Options};
+use crate::document::{Documents, Rule};
 use hosts_access::TableKind;
 use hosts_access::source::Ending;
 use hosts_access::syntax::option::Keyword;
 use hosts_access::syntax::pattern::{HostPattern, Service, StringPattern};
 
-pub(super) static POINTLESS: Code = Code {
-    id: "W411",
-    name: "nothing-denied",
-    level: Level::Warning,
-    meaning: "The allow table lets some clients in, but no rule in either table refuses the others. Where no \
-        rule matches, access is granted, so everyone gets in, as if the rule were not there.",
-    remedy: "Close `hosts.deny` with `ALL: ALL`, or name the daemon there.",
-    bad: Example {
-        allow: "sshd: 10.0.0.1\n",
-        deny: "",
-    },
-    good: Example {
-        allow: "sshd: 10.0.0.1\n",
-        deny: "sshd: ALL\n",
-    },
-    needs_host: false,
-};
+codes! {
+    pub(super) POINTLESS = "W411" "nothing-denied" Warning {
+        meaning: "The allow table lets some clients in, but no rule in either table refuses the others. Where no \
+            rule matches, access is granted, so everyone gets in, as if the rule were not there.",
+        remedy: "Close `hosts.deny` with `ALL: ALL`, or name the daemon there.",
+        bad: Example {
+            allow: "sshd: 10.0.0.1\n",
+            deny: "",
+        },
+        good: Example {
+            allow: "sshd: 10.0.0.1\n",
+            deny: "sshd: ALL\n",
+        },
+    }
 
-pub(super) static ALL_ALLOWED: Code = Code {
-    id: "W412",
-    name: "everyone-allowed",
-    level: Level::Warning,
-    meaning: "This rule lets every client use every service, and nothing above it refuses anyone: no other \
-        rule, in either table, has any effect.",
-    remedy: "Name the daemons or the clients that are to be allowed. What is to refuse everyone else belongs into \
-        `hosts.deny`.",
-    bad: allow("ALL: ALL\n"),
-    good: allow("ALL: LOCAL\n"),
-    needs_host: false,
-};
+    pub(super) ALL_ALLOWED = "W412" "everyone-allowed" Warning {
+        meaning: "This rule lets every client use every service, and nothing above it refuses anyone: no other \
+            rule, in either table, has any effect.",
+        remedy: "Name the daemons or the clients that are to be allowed. What is to refuse everyone else belongs into \
+            `hosts.deny`.",
+        bad: allow("ALL: ALL\n"),
+        good: allow("ALL: LOCAL\n"),
+    }
 
-pub(super) static NO_DEFAULT: Code = Code {
-    id: "W413",
-    name: "no-default",
-    level: Level::Info,
-    meaning: "No rule for `ALL: ALL` closes the tables, so whoever no rule mentions gets in. That is how a \
-        mostly open policy is written; a mostly closed one ends in `ALL: ALL` in `hosts.deny`.",
-    remedy: "Add `ALL: ALL` to `hosts.deny` if whoever is not mentioned is to be refused.",
-    bad: Example {
-        allow: "",
-        deny: "sshd: 10.0.0.1\n",
-    },
-    good: Example {
-        allow: "sshd: 10.0.0.1\n",
-        deny: "ALL: ALL\n",
-    },
-    needs_host: false,
-};
+    pub(super) NO_DEFAULT = "W413" "no-default" Info {
+        meaning: "No rule for `ALL: ALL` closes the tables, so whoever no rule mentions gets in. That is how a \
+            mostly open policy is written; a mostly closed one ends in `ALL: ALL` in `hosts.deny`.",
+        remedy: "Add `ALL: ALL` to `hosts.deny` if whoever is not mentioned is to be refused.",
+        bad: Example {
+            allow: "",
+            deny: "sshd: 10.0.0.1\n",
+        },
+        good: Example {
+            allow: "sshd: 10.0.0.1\n",
+            deny: "ALL: ALL\n",
+        },
+    }
 
-pub(super) static IMPLICIT: Code = Code {
-    id: "W414",
-    name: "implicit-allow",
-    level: Level::Info,
-    meaning: "The rule grants access without saying `allow`. Some sites want the word in every rule that \
-        does, so that a rule cannot change its meaning by moving to the other table. Looked for only where \
-        it is asked for.",
-    remedy: "End the rule in `: allow`.",
-    bad: allow("sshd: 10.0.0.1\n"),
-    good: allow("sshd: 10.0.0.1 : allow\n"),
-    needs_host: false,
-};
-
-pub(super) static CODES: &[&Code] = &[&POINTLESS, &ALL_ALLOWED, &NO_DEFAULT, &IMPLICIT];
+    pub(super) IMPLICIT = "W414" "implicit-allow" Info {
+        meaning: "The rule grants access without saying `allow`. Some sites want the word in every rule that \
+            does, so that a rule cannot change its meaning by moving to the other table. Looked for only where \
+            it is asked for.",
+        remedy: "End the rule in `: allow`.",
+        bad: allow("sshd: 10.0.0.1\n"),
+        good: allow("sshd: 10.0.0.1 : allow\n"),
+    }
+}
 
 /// What is remembered of all rules.
 #[derive(Default)]
@@ -90,27 +74,27 @@ pub(super) struct Whole {
 
 /// What a rule that matches does.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+enum RuleVerdict {
     Grants { explicitly: bool },
     Denies,
     Depends,
 }
 
-fn outcome(table: TableKind, rule: &Rule<'_>) -> Outcome {
+fn outcome(table: TableKind, rule: &Rule<'_>) -> RuleVerdict {
     for option in &rule.options {
         if option.problem.is_some() {
-            return Outcome::Denies;
+            return RuleVerdict::Denies;
         }
         match option.keyword {
-            Some(Keyword::Allow) => return Outcome::Grants { explicitly: true },
-            Some(Keyword::Deny) => return Outcome::Denies,
-            Some(Keyword::Twist | Keyword::Aclexec) => return Outcome::Depends,
+            Some(Keyword::Allow) => return RuleVerdict::Grants { explicitly: true },
+            Some(Keyword::Deny) => return RuleVerdict::Denies,
+            Some(Keyword::Twist | Keyword::Aclexec) => return RuleVerdict::Depends,
             _ => {}
         }
     }
     match table {
-        TableKind::Allow => Outcome::Grants { explicitly: false },
-        TableKind::Deny => Outcome::Denies,
+        TableKind::Allow => RuleVerdict::Grants { explicitly: false },
+        TableKind::Deny => RuleVerdict::Denies,
     }
 }
 
@@ -134,7 +118,7 @@ impl Whole {
         }) && rule.clients.excepts.is_empty();
         self.has_default |= all_daemons && all_clients;
         let outcome = outcome(cx.table, rule);
-        if outcome == (Outcome::Grants { explicitly: false }) && options.implicit_allow {
+        if outcome == (RuleVerdict::Grants { explicitly: false }) && options.implicit_allow {
             let whole = cx.whole();
             let edit = cx.edit(&(whole.end..whole.end), " : allow");
             cx.report(
@@ -144,7 +128,7 @@ impl Whole {
             )
             .fix(super::Fix::suggested("end the rule in `: allow`", vec![edit]));
         }
-        if let Outcome::Grants { .. } = outcome {
+        if let RuleVerdict::Grants { .. } = outcome {
             if all_daemons && all_clients && cx.table == TableKind::Allow && !self.refuses_anyone() {
                 let whole = cx.whole();
                 let at = whole.start..rule.clients.span.end.min(whole.end);
@@ -188,7 +172,7 @@ impl Whole {
     }
 
     /// What can be said when all rules have been seen.
-    pub(super) fn end(self, tables: Tables<'_>, found: &mut Vec<Finding>) {
+    pub(super) fn end(self, tables: Documents<'_>, found: &mut Vec<Finding>) {
         let (Some(_), Some(deny)) = (tables.allow, tables.deny) else {
             return;
         };

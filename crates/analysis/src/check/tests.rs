@@ -14,7 +14,7 @@ fn findings(example: Example) -> Vec<Finding> {
     let (allow, deny) = documents(example);
     let options = Options { implicit_allow: true };
     check_with(
-        Tables {
+        Documents {
             allow: Some(&allow),
             deny: Some(&deny),
         },
@@ -23,7 +23,7 @@ fn findings(example: Example) -> Vec<Finding> {
 }
 
 fn all_codes() -> impl Iterator<Item = &'static Code> {
-    code::ALL.iter().flat_map(|group| group.iter()).copied()
+    code::all().iter().copied()
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn every_bad_example_raises_its_code_and_no_good_one_does() {
 fn good_examples_raise_nothing_at_all() {
     for code in all_codes() {
         let (allow, deny) = documents(code.good);
-        let tables = Tables {
+        let tables = Documents {
             allow: Some(&allow),
             deny: Some(&deny),
         };
@@ -86,7 +86,7 @@ fn safe_fixes_leave_nothing_of_their_kind() {
             continue;
         }
         let (allow, deny) = (Document::new("a", allow), Document::new("d", deny));
-        let tables = Tables {
+        let tables = Documents {
             allow: Some(&allow),
             deny: Some(&deny),
         };
@@ -105,7 +105,7 @@ fn what_other_programs_wrote_is_not_mended_unasked() {
     let deny =
         "#---- BlockHosts Additions\nALL: 2001:db8::1 : deny\n#---- BlockHosts Additions\nALL: ::1 : deny\n";
     let deny = Document::new("hosts.deny", deny);
-    let tables = Tables {
+    let tables = Documents {
         allow: None,
         deny: Some(&deny),
     };
@@ -120,7 +120,7 @@ fn what_other_programs_wrote_is_not_mended_unasked() {
 /// The lines of rules said never to decide, in the allow and in the deny table.
 fn shadowed(allow: &str, deny: &str) -> (Vec<u32>, Vec<u32>) {
     let (allow, deny) = (Document::new("a", allow), Document::new("d", deny));
-    let tables = Tables {
+    let tables = Documents {
         allow: Some(&allow),
         deny: Some(&deny),
     };
@@ -202,7 +202,7 @@ fn large_tables_are_checked_line_by_line_all_the_same() {
     }
     text.push_str("sshd: 10.1.1.1\nssh: 10.300.1.1\n");
     let document = Document::new("hosts.allow", text);
-    let tables = Tables {
+    let tables = Documents {
         allow: Some(&document),
         deny: None,
     };
@@ -214,7 +214,7 @@ fn large_tables_are_checked_line_by_line_all_the_same() {
 fn mended(allow: &[u8]) -> (Vec<&'static str>, Vec<u8>) {
     let document = Document::new("hosts.allow", allow);
     let deny = Document::new("hosts.deny", &b"ALL: ALL\n"[..]);
-    let tables = Tables {
+    let tables = Documents {
         allow: Some(&document),
         deny: Some(&deny),
     };
@@ -281,7 +281,7 @@ fn patterns_that_a_blank_or_a_port_spoils() {
         ("10.0.0.1 /etc/list", vec![]),
     ] {
         let document = Document::new("hosts.allow", format!("sshd: {clients}\n"));
-        let tables = Tables {
+        let tables = Documents {
             allow: Some(&document),
             deny: None,
         };

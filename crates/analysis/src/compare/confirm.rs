@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::Problem;
+use super::Incomparable;
 use super::outcome::{Outcome, Step};
-use crate::check::Tables;
+use crate::document::Documents;
 use crate::document::{Content, content};
 use hosts_access::decision::{Decision, TableKind, Verdict};
 use hosts_access::dry::DryHost;
@@ -51,7 +51,7 @@ pub struct Decided {
 
 /// Both policies, ready to decide.
 pub(super) struct Confirming<'t> {
-    sides: [Tables<'t>; 2],
+    sides: [Documents<'t>; 2],
     ready: Option<[Compiled; 2]>,
 }
 
@@ -78,7 +78,7 @@ fn decide(compiled: &Compiled, witness: &Witness, commands: Option<bool>) -> Dec
 }
 
 impl<'t> Confirming<'t> {
-    pub(super) fn new(sides: [Tables<'t>; 2]) -> Self {
+    pub(super) fn new(sides: [Documents<'t>; 2]) -> Self {
         Confirming { sides, ready: None }
     }
 
@@ -90,15 +90,17 @@ impl<'t> Confirming<'t> {
         &mut self,
         mut witness: Witness,
         computed: [&Outcome; 2],
-    ) -> Result<Witness, Problem> {
-        let ready = self.ready.get_or_insert_with(|| self.sides.map(Tables::compiled));
+    ) -> Result<Witness, Incomparable> {
+        let ready = self
+            .ready
+            .get_or_insert_with(|| self.sides.map(Documents::compiled));
         for (side, outcome) in ready.iter().zip(computed) {
             for commands in [None, Some(true), Some(false)] {
                 let decision = decide(side, &witness, commands);
                 if !agrees(&decision, outcome, commands) {
                     let what =
                         format!("{witness:?}: computed {outcome:?}, decided {decision:?} ({commands:?})");
-                    return Err(Problem::Unconfirmed(what));
+                    return Err(Incomparable::Unconfirmed(what));
                 }
                 if commands.is_none() {
                     witness.decided.push(Decided {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::Problem;
+use super::Incomparable;
 use super::family::Family;
 use super::hosts::{FileTexts, Hosts, Shared};
 use super::ranges::{Map, Ranges};
@@ -66,7 +66,10 @@ pub(super) fn all_ways(count: usize) -> Vec<Vec<bool>> {
 }
 
 /// All ways of being asked that the daemon lists tell apart.
-pub(super) fn asked<'t>(lists: &Lists<'t>, files: &'t FileTexts) -> Result<(Axes<'t>, Vec<Asked>), Problem> {
+pub(super) fn asked<'t>(
+    lists: &Lists<'t>,
+    files: &'t FileTexts,
+) -> Result<(Axes<'t>, Vec<Asked>), Incomparable> {
     let mut shared = Shared::default();
     let mut atoms: Vec<(Atom<'t>, u32)> = Vec::new();
     let mut atom_numbers: HashMap<Vec<u8>, u32> = HashMap::new();
@@ -115,7 +118,7 @@ pub(super) fn asked<'t>(lists: &Lists<'t>, files: &'t FileTexts) -> Result<(Axes
     ports.dedup();
     ports.push(Port::Other);
     if shared.groups.len() > MOST_GROUPS {
-        return Err(Problem::TooManyNetgroups(shared.groups.len()));
+        return Err(Incomparable::TooManyNetgroups(shared.groups.len()));
     }
     // A daemon list that names no daemon at all leaves the axis with nothing but `other`.
     if atoms.is_empty() {
@@ -133,7 +136,7 @@ pub(super) fn asked<'t>(lists: &Lists<'t>, files: &'t FileTexts) -> Result<(Axes
     };
     let servers = axes.ports.len() * axes.cells.len() * axes.names.len() * axes.groups.len();
     if axes.daemons.len().saturating_mul(servers) > MOST {
-        return Err(Problem::TooManyDaemons);
+        return Err(Incomparable::TooManyDaemons);
     }
     // What each list asks, once for all.
     let mut found: BTreeMap<Vec<u32>, Vec<Box_>> = BTreeMap::new();
@@ -180,7 +183,7 @@ pub(super) fn asked<'t>(lists: &Lists<'t>, files: &'t FileTexts) -> Result<(Axes
 }
 
 /// The server addresses that the patterns tell apart.
-fn cells(hosts: &[Hosts], shared: &Shared<'_>) -> Result<Vec<Cell>, Problem> {
+fn cells(hosts: &[Hosts], shared: &Shared<'_>) -> Result<Vec<Cell>, Incomparable> {
     let together = Together::new(shared.spellings.iter().collect());
     let mut cells: Vec<Cell> = Vec::new();
     for family in Family::EACH {
@@ -188,7 +191,7 @@ fn cells(hosts: &[Hosts], shared: &Shared<'_>) -> Result<Vec<Cell>, Problem> {
             Family::Unknown => vec![vec![false; shared.spellings.len()]],
             _ => together
                 .ways(family, MOST_WAYS, &mut Ways::new())
-                .ok_or(Problem::TooManySpellings)?,
+                .ok_or(Incomparable::TooManySpellings)?,
         };
         for way in ways {
             let mut sets: Vec<Vec<u32>> = vec![Vec::new()];

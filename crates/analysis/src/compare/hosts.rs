@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::Problem;
+use super::Incomparable;
 use super::family::{Family, MAPPED};
 use super::ranges::{Ranges, normal};
 use super::spelling::Spelling;
@@ -48,14 +48,14 @@ pub(super) struct Shared<'t> {
 pub(super) type FileTexts = HashMap<Vec<u8>, Vec<u8>>;
 
 /// Reads the file that a pattern names and the files that those name.
-pub(super) fn read_files(path: &[u8], texts: &mut FileTexts) -> Result<(), Problem> {
+pub(super) fn read_files(path: &[u8], texts: &mut FileTexts) -> Result<(), Incomparable> {
     let mut wanted = vec![path.to_vec()];
     while let Some(path) = wanted.pop() {
         if texts.contains_key(&path) {
             continue;
         }
         if let Some(what) = source::endless(files::path(&path)) {
-            return Err(Problem::Endless(path, what));
+            return Err(Incomparable::Endless(path, what));
         }
         let text = files::text(&path);
         let named = words(&text).map(|(_, word)| word);

@@ -37,16 +37,16 @@ use self::family::Family;
 use self::hosts::FileTexts;
 use self::outcome::Outcomes;
 use self::ranges::{Ranges, blocks, difference, normal};
-use self::rules::{Box_, Lists, Rule, Side, joined, lines};
+use self::rules::{Box_, Lists, OneSide, Rule, joined, lines};
 use self::spelling::{Spelling, Together, Ways};
 use self::strings::Class;
 use self::sweep::{Part, Swept, sweep};
-use crate::check::Tables;
+use crate::document::Documents;
 use hosts_access::syntax::option::Keyword;
 
 /// Why two policies cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Problem {
+pub enum Incomparable {
     /// Patterns with wildcards combine in too many ways.
     TooManyWildcards,
     /// So many netgroups matter to a request that their members cannot be told apart.
@@ -61,31 +61,31 @@ pub enum Problem {
     Unconfirmed(String),
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for Incomparable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Problem::TooManyNetgroups(count) => {
+            Incomparable::TooManyNetgroups(count) => {
                 return write!(f, "{count} netgroups matter at once, and no more than {MOST_GROUPS} can be told apart");
             }
-            Problem::TooManyWildcards => "the patterns with * and ? combine in too many ways to tell apart",
-            Problem::TooManyDaemons => {
+            Incomparable::TooManyWildcards => "the patterns with * and ? combine in too many ways to tell apart",
+            Incomparable::TooManyDaemons => {
                 "daemons, ports and server endpoints combine in too many ways to tell apart"
             }
-            Problem::TooManySpellings => {
+            Incomparable::TooManySpellings => {
                 return write!(
                     f,
                     "the patterns on the text of addresses combine in more than the {MOST_WAYS} ways that can be \
                      told apart"
                 );
             }
-            Problem::Endless(path, what) => {
+            Incomparable::Endless(path, what) => {
                 let path = path.escape_ascii();
                 return write!(
                     f,
                     "{path}, which a pattern names, is {what}: put a regular file in its place"
                 );
             }
-            Problem::Unconfirmed(what) => {
+            Incomparable::Unconfirmed(what) => {
                 return write!(
                     f,
                     "a difference was computed that deciding does not confirm, which is a bug: {what}"
@@ -95,7 +95,7 @@ impl fmt::Display for Problem {
     }
 }
 
-impl std::error::Error for Problem {}
+impl std::error::Error for Incomparable {}
 
 /// What two policies do differently.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +114,7 @@ pub struct LeftOut {
     /// What they ask for.
     pub services: Vec<Service>,
     /// Why.
-    pub problem: Problem,
+    pub problem: Incomparable,
 }
 
 /// Something that is not known from the tables.
@@ -274,21 +274,20 @@ impl Addresses {
 /// confirmed by deciding a request. Services for whose clients there are too many ways are left out alone.
 ///
 /// ```
-/// use analysis::check::Tables;
 /// use analysis::compare::compare;
-/// use analysis::document::Document;
+/// use analysis::document::{Document, Documents};
 /// let old = Document::new("hosts.deny", &b"ALL: 192.0.2.0/255.255.255.0\n"[..]);
 /// let new = Document::new("hosts.deny", &b"ALL: 192.0.2.0/255.255.255.128\n"[..]);
 /// let found = compare(
-///     Tables { allow: None, deny: Some(&old) },
-///     Tables { allow: None, deny: Some(&new) },
+///     Documents { allow: None, deny: Some(&old) },
+///     Documents { allow: None, deny: Some(&new) },
 /// )?;
 /// let [difference] = &found.differences[..] else { panic!() };
 /// let block = difference.clients.addresses.parts[0].blocks[0];
 /// assert_eq!(block.to_string(), "192.0.2.128/25");
-/// # Ok::<(), analysis::compare::Problem>(())
+/// # Ok::<(), analysis::compare::Incomparable>(())
 /// ```
-pub fn compare(old: Tables<'_>, new: Tables<'_>) -> Result<Comparison, Problem> {
+pub fn compare(old: Documents<'_>, new: Documents<'_>) -> Result<Comparison, Incomparable> {
     let lines = [lines(old), lines(new)];
     let mut outcomes = Outcomes::default();
     let mut lists = Lists::new();
@@ -331,11 +330,11 @@ pub fn compare(old: Tables<'_>, new: Tables<'_>) -> Result<Comparison, Problem> 
 fn swept<'t>(
     lists: &Lists<'t>,
     files: &'t FileTexts,
-    sides: &[Side; 2],
+    sides: &[OneSide; 2],
     asked: &Asked,
     outcomes: &mut Outcomes,
     kept: &mut Ways,
-) -> Result<Option<Swept<'t>>, Problem> {
+) -> Result<Option<Swept<'t>>, Incomparable> {
     let mut holds = vec![false; lists.daemons.len()];
     asked.lists.iter().for_each(|list| holds[*list as usize] = true);
     let rules = [0, 1].map(|side: usize| {
@@ -360,11 +359,11 @@ struct Telling<'a, 't> {
     found: Vec<(Difference, Vec<Box_>)>,
     numbers: HashMap<Key, usize>,
     unknowns: BTreeSet<Unknown>,
-    left_out: Vec<(Problem, Vec<Box_>)>,
+    left_out: Vec<(Incomparable, Vec<Box_>)>,
 }
 
 impl Telling<'_, '_> {
-    fn add(&mut self, asked: usize, swept: &Swept<'_>, outcomes: &Outcomes) -> Result<(), Problem> {
+    fn add(&mut self, asked: usize, swept: &Swept<'_>, outcomes: &Outcomes) -> Result<(), Incomparable> {
         for changed in &swept.changed {
             for client in &changed.boxes {
                 let netgroups = holding(&swept.groups, &client[2..]);
@@ -410,7 +409,7 @@ impl Telling<'_, '_> {
         Ok(())
     }
 
-    fn leave_out(&mut self, asked: usize, problem: Problem) {
+    fn leave_out(&mut self, asked: usize, problem: Incomparable) {
         let boxes = &self.asked[asked].boxes;
         match self.left_out.iter_mut().find(|(known, _)| *known == problem) {
             Some((_, known)) => known.extend_from_slice(boxes),

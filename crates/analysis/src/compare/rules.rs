@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::Problem;
+use super::Incomparable;
 use super::hosts::{FileTexts, read_files};
 use super::outcome::{Outcomes, Step};
-use crate::check::Tables;
+use crate::document::Documents;
 use crate::document::{Content, Document, List, Token, content};
 use hosts_access::TableKind;
 use hosts_access::source::Ending;
@@ -23,7 +23,7 @@ pub(super) struct Rule {
 
 /// The rules of one side that can be reached, in the order in which they are tried.
 #[derive(Debug, Default)]
-pub(super) struct Side {
+pub(super) struct OneSide {
     pub(super) rules: Vec<Rule>,
     /// The deny table cannot be read to its end: what no rule decides is denied.
     pub(super) is_broken: bool,
@@ -40,7 +40,7 @@ pub(super) struct Lists<'t> {
 /// The logical lines of the tables of one side.
 pub(super) type Lines<'d> = Vec<(TableKind, &'d Document, Vec<Cow<'d, [u8]>>)>;
 
-pub(super) fn lines(tables: Tables<'_>) -> Lines<'_> {
+pub(super) fn lines(tables: Documents<'_>) -> Lines<'_> {
     let lines = tables.iter().map(|(table, document)| {
         let entries = document.entries.iter();
         (
@@ -63,8 +63,8 @@ impl<'t> Lists<'t> {
     }
 
     /// Reads the rules of one side.
-    pub(super) fn read(&mut self, lines: &'t Lines<'_>, outcomes: &mut Outcomes) -> Side {
-        let mut side = Side::default();
+    pub(super) fn read(&mut self, lines: &'t Lines<'_>, outcomes: &mut Outcomes) -> OneSide {
+        let mut side = OneSide::default();
         for (table, document, lines) in lines {
             for (entry, line) in document.entries.iter().zip(lines) {
                 if entry.ending != Ending::Newline {
@@ -103,7 +103,7 @@ impl<'t> Lists<'t> {
     }
 
     /// The files that patterns name, with those that these name.
-    pub(super) fn files(&self) -> Result<FileTexts, Problem> {
+    pub(super) fn files(&self) -> Result<FileTexts, Incomparable> {
         let clients = self
             .clients
             .iter()

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
-use super::Problem;
+use super::Incomparable;
 use hosts_access::request::{PARANOID, UNKNOWN};
 use hosts_access::string_matches;
 use hosts_access::syntax::pattern::StringPattern;
@@ -200,7 +200,7 @@ fn lower(text: &[u8]) -> Vec<u8> {
 ///
 /// # Errors
 /// Where wildcards combine in more ways than can be followed.
-pub(super) fn classes(atoms: &[(Atom<'_>, u32)], kind: Kind) -> Result<Vec<Class>, Problem> {
+pub(super) fn classes(atoms: &[(Atom<'_>, u32)], kind: Kind) -> Result<Vec<Class>, Incomparable> {
     let atoms = Atoms::new(atoms, kind);
     let mut found = Found {
         classes: HashMap::new(),
@@ -437,7 +437,7 @@ fn automaton(
     exact: &BTreeSet<Vec<u8>>,
     kind: Kind,
     found: &mut Found<'_, '_>,
-) -> Result<(), Problem> {
+) -> Result<(), Incomparable> {
     let mut patterns: Vec<Vec<u8>> = Vec::new();
     patterns.extend(atoms.heads.keys().map(|text| [text, &b"*"[..]].concat()));
     for (text, tags) in &atoms.tails {
@@ -488,7 +488,7 @@ fn automaton(
             }
             work += places.len() + 8;
             if work > MOST_WORK {
-                return Err(Problem::TooManyWildcards);
+                return Err(Incomparable::TooManyWildcards);
             }
             let mut next = Vec::with_capacity(places.len() + 4);
             for &place in &places {

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use super::Problem;
+use super::Incomparable;
 use super::daemons::{MOST_GROUPS, MOST_WAYS, all_ways};
 use super::family::{Family, MAPPED};
 use super::hosts::{FileTexts, Hosts, Shared};
@@ -364,7 +364,7 @@ pub(super) fn sweep<'t>(
     is_broken: [bool; 2],
     outcomes: &mut Outcomes,
     kept: &mut Ways,
-) -> Result<Option<Swept<'t>>, Problem> {
+) -> Result<Option<Swept<'t>>, Incomparable> {
     let is_end_changed = is_broken[0] != is_broken[1];
     let [old_alone, new_alone] = without_partner(rules[0], rules[1]);
     if old_alone.is_empty() && new_alone.is_empty() && !is_end_changed {
@@ -391,7 +391,7 @@ pub(super) fn sweep<'t>(
         ..
     } = compiler;
     if shared.groups.len() > MOST_GROUPS {
-        return Err(Problem::TooManyNetgroups(shared.groups.len()));
+        return Err(Incomparable::TooManyNetgroups(shared.groups.len()));
     }
     let names = strings::classes(&shared.names, Kind::Hosts)?;
     let users = strings::classes(&user_atoms, Kind::Users)?;
@@ -402,7 +402,7 @@ pub(super) fn sweep<'t>(
             Family::Unknown => vec![vec![false; shared.spellings.len()]],
             _ => together
                 .ways(family, MOST_WAYS, kept)
-                .ok_or(Problem::TooManySpellings)?,
+                .ok_or(Incomparable::TooManySpellings)?,
         };
         ways.push((family, of_family));
     }

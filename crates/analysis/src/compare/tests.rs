@@ -296,7 +296,7 @@ fn check_case(sides: [[Document; 2]; 2], seed: u64) -> usize {
         .flatten()
         .any(|d| d.text.windows(7).any(|w| w == b"aclexec"));
     let failing = if has_command { FAILING } else { 1 };
-    let side = |side: usize| Tables {
+    let side = |side: usize| Documents {
         allow: Some(&sides[side][0]),
         deny: Some(&sides[side][1]),
     };

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use analysis::document::Document;
+use analysis::document::{Document, Documents};
 use hosts_access::source::{self, Contents};
 use hosts_access::{TableKind, Tables};
 
@@ -20,8 +20,8 @@ pub struct Policy {
 
 impl Policy {
     /// The tables as the lints want them.
-    pub fn tables(&self) -> analysis::check::Tables<'_> {
-        analysis::check::Tables {
+    pub fn tables(&self) -> Documents<'_> {
+        Documents {
             allow: self.allow.as_ref(),
             deny: self.deny.as_ref(),
         }

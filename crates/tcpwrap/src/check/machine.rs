@@ -105,7 +105,7 @@ fn source(policy: &Policy, finding: &Finding, span: &Span) -> String {
 
 /// All findings as a SARIF 2.1.0 log of one run.
 pub fn sarif(policies: &[(Policy, Vec<Finding>)]) -> Value {
-    let codes: Vec<&Code> = code::ALL.iter().flat_map(|group| group.iter()).copied().collect();
+    let codes: Vec<&Code> = code::all().to_vec();
     let rules: Vec<Value> = codes.iter().map(|code| rule_sarif(code)).collect();
     let results: Vec<Value> = each(policies)
         .map(|(policy, finding)| {

@@ -12,7 +12,7 @@ mod quick;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::code::{Code, Example, Level};
+use super::code::{Code, Example, Level, codes};
 use super::finding::{Fix, Span};
 use super::reach::{Reach, string_covers, strings_apart};
 use super::{Context, foreign};
@@ -24,44 +24,36 @@ use hosts_access::syntax::option::Keyword;
 use hosts_access::syntax::pattern::{DaemonPattern, Service, StringPattern};
 use quick::Quick;
 
-pub(super) static SHADOWED: Code = Code {
-    id: "W401",
-    name: "shadowed-rule",
-    level: Level::Warning,
-    meaning: "The first rule that matches decides, and the allow table is read before the deny table. Every \
-        request this rule matches is decided by rules above it, or by the allow table, so it never decides \
-        anything.",
-    remedy: "Move the rule above the ones that hide it, or remove it.",
-    bad: Example {
-        allow: "sshd: 10.\nsshd: 10.1.2.3 : deny\n",
-        deny: "ALL: ALL\n",
-    },
-    good: Example {
-        allow: "sshd: 10.1.2.3 : deny\nsshd: 10.\n",
-        deny: "ALL: ALL\n",
-    },
-    needs_host: false,
-};
+codes! {
+    pub(super) SHADOWED = "W401" "shadowed-rule" Warning {
+        meaning: "The first rule that matches decides, and the allow table is read before the deny table. Every \
+            request this rule matches is decided by rules above it, or by the allow table, so it never decides \
+            anything.",
+        remedy: "Move the rule above the ones that hide it, or remove it.",
+        bad: Example {
+            allow: "sshd: 10.\nsshd: 10.1.2.3 : deny\n",
+            deny: "ALL: ALL\n",
+        },
+        good: Example {
+            allow: "sshd: 10.1.2.3 : deny\nsshd: 10.\n",
+            deny: "ALL: ALL\n",
+        },
+    }
 
-pub(super) static DUPLICATE: Code = Code {
-    id: "W402",
-    name: "duplicate-rule",
-    level: Level::Warning,
-    meaning: "A rule for the same daemons and the same clients stands above. The first one decides; this one \
-        never does, even if its options differ.",
-    remedy: "Remove one of the two.",
-    bad: Example {
-        allow: "sshd: 10.0.0.1\nSSHD : 10.0.0.1\n",
-        deny: "ALL: ALL\n",
-    },
-    good: Example {
-        allow: "sshd: 10.0.0.1\nsshd: 10.0.0.2\n",
-        deny: "ALL: ALL\n",
-    },
-    needs_host: false,
-};
-
-pub(super) static CODES: &[&Code] = &[&SHADOWED, &DUPLICATE];
+    pub(super) DUPLICATE = "W402" "duplicate-rule" Warning {
+        meaning: "A rule for the same daemons and the same clients stands above. The first one decides; this one \
+            never does, even if its options differ.",
+        remedy: "Remove one of the two.",
+        bad: Example {
+            allow: "sshd: 10.0.0.1\nSSHD : 10.0.0.1\n",
+            deny: "ALL: ALL\n",
+        },
+        good: Example {
+            allow: "sshd: 10.0.0.1\nsshd: 10.0.0.2\n",
+            deny: "ALL: ALL\n",
+        },
+    }
+}
 
 /// So many pairs of daemon and client of one rule are looked at; beyond it, nothing is claimed.
 const MOST_PAIRS: usize = 1 << 16;
@@ -71,7 +63,7 @@ const MOST_TRIED: usize = 32;
 /// The rules that came before.
 #[derive(Default)]
 pub(super) struct Earlier<'t> {
-    rules: Vec<Place<'t>>,
+    rules: Vec<RuleAt<'t>>,
     /// Those that decide every request they match.
     always: Index<'t>,
     /// Those of the allow table that do, unless a command above fails and the rest of the table is skipped.
@@ -92,13 +84,13 @@ struct Index<'t> {
 
 /// Where a rule stands.
 #[derive(Clone, Copy)]
-struct Place<'t> {
+struct RuleAt<'t> {
     table: TableKind,
     document: &'t Document,
     entry: &'t Entry,
 }
 
-impl Place<'_> {
+impl RuleAt<'_> {
     /// All of its text, without the newline.
     fn span(&self) -> Span {
         let line = self.document.line(self.entry);
@@ -232,7 +224,7 @@ impl<'t> Earlier<'t> {
         let Ok(number) = u32::try_from(self.rules.len()) else {
             return;
         };
-        self.rules.push(Place {
+        self.rules.push(RuleAt {
             table: cx.table,
             document: cx.document,
             entry: cx.entry,
