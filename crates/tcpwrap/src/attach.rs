@@ -1,6 +1,8 @@
 //! `tcpwrap attach`: a drop-in that starts a systemd service under guard.
 
 mod command;
+mod list;
+mod objections;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,31 +14,62 @@ use clap::builder::NonEmptyStringValueParser;
 
 use crate::install::{Original, parent};
 use crate::output::{self, at};
+use crate::run::LogFormat;
 use crate::unit::{Settings, Unit};
 use command::{commands, quoted, split_word};
+use objections::Plan;
 
 /// Show, or install, a drop-in that starts a systemd service with `tcpwrap run`
 #[derive(Debug, clap::Args)]
 #[command(after_help = "EXIT STATUS:\n  0  done\n  2  that could not be done, and nothing was changed")]
 pub struct Args {
-    /// Install it, where `systemd-analyze verify` has no objection
+    /// Install it, where nothing speaks against it
     #[arg(long)]
     write: bool,
+    /// Install it whatever speaks against it
+    #[arg(long, requires = "write")]
+    force: bool,
+    /// Show which services have such a drop-in, and whether it is in force
+    #[arg(long, conflicts_with_all = ["write", "unit"])]
+    list: bool,
+    /// With --list: print JSON
+    #[arg(long, requires = "list")]
+    json: bool,
     /// Read hosts.allow and hosts.deny in this directory
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["allow", "deny"])]
     rules: Option<PathBuf>,
+    /// Read this file as the allow table
+    #[arg(long, value_name = "FILE")]
+    allow: Option<PathBuf>,
+    /// Read this file as the deny table
+    #[arg(long, value_name = "FILE")]
+    deny: Option<PathBuf>,
     /// The daemon name that rules know the service by [default: its program's base name]
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     name: Option<String>,
+    /// Log to standard error, which is the journal, instead of the system log
+    #[arg(long, value_name = "FORMAT")]
+    log: Option<LogFormat>,
+    /// The tcpwrap that the service is to be started by [default: this one]
+    #[arg(long, value_name = "FILE")]
+    tcpwrap: Option<PathBuf>,
+    /// Ask whether the client at this address would be locked out, instead of this session's
+    #[arg(long, value_name = "ADDRESS")]
+    client: Option<std::net::IpAddr>,
     /// The system is below this directory
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
     /// The service
-    unit: String,
+    #[arg(required_unless_present = "list")]
+    unit: Option<String>,
 }
 
 /// Shows or installs the drop-in.
 pub fn run(args: &Args) -> ExitCode {
+    if args.list {
+        let printed = list::print(&args.root, args.json);
+        return printed.err().unwrap_or(ExitCode::SUCCESS);
+    }
     match attach(args) {
         Ok(status) => status,
         Err(problem) => output::fail(&problem),
@@ -44,24 +77,22 @@ pub fn run(args: &Args) -> ExitCode {
 }
 
 fn attach(args: &Args) -> Result<ExitCode, String> {
-    let unit = Unit::new(&args.unit, &args.root)?;
+    let unit = Unit::new(args.unit.as_deref().unwrap_or_default(), &args.root)?;
     let settings = unit.settings()?;
-    let text = drop_in(&unit, &settings, args)?;
-    if settings.value("Type") == "forking" && settings.value("PIDFile").is_empty() {
-        output::note(&format!(
-            "tcpwrap: {}: Type=forking without PIDFile= lets systemd guess the main process, which it cannot with \
-             the guard beside it: give it a PIDFile=, or have it stay in the foreground\n",
-            unit.name
+    let plan = Plan::new(&unit, &settings, args)?;
+    let text = drop_in(&unit, &settings, &plan, args)?;
+    for note in plan.notes() {
+        output::note(&said(&note));
+    }
+    let objections = plan.objections();
+    if !objections.is_empty() && args.write && !args.force {
+        return Err(format!(
+            "nothing was changed, as\n- {}\nWhere that is as it should be, --force installs the drop-in all the same",
+            objections.join("\n- ")
         ));
     }
-    if ["RootDirectory", "RootImage"]
-        .iter()
-        .any(|key| !settings.value(key).is_empty())
-    {
-        output::note(&format!(
-            "tcpwrap: {}: it has a root directory of its own, in which tcpwrap, hosts.allow and hosts.deny must be\n",
-            unit.name
-        ));
+    for objection in &objections {
+        output::note(&said(objection));
     }
     if !args.write {
         output::write(&text)?;
@@ -76,18 +107,12 @@ fn attach(args: &Args) -> Result<ExitCode, String> {
     Ok(output::print(&done).err().unwrap_or(ExitCode::SUCCESS))
 }
 
+fn said(text: &str) -> String {
+    format!("tcpwrap: {}\n", output::escape(text.as_bytes()))
+}
+
 /// Puts the drop-in in its place. Where that fails, or systemd objects, everything is as it was.
 fn install(unit: &Unit, text: &str, args: &Args) -> Result<(), String> {
-    if let Some(rules) = &args.rules {
-        let rules = absolute(rules)?;
-        let there = args.root.join(rules.strip_prefix("/").unwrap_or(&rules));
-        if !there.is_dir() {
-            return Err(format!(
-                "{}: there is no such directory of rules",
-                there.display()
-            ));
-        }
-    }
     let before = verify(unit, &args.root);
     let path = unit.drop_in();
     let cannot = |error: io::Error| at(&path, &error);
@@ -135,11 +160,7 @@ fn verify(unit: &Unit, root: &Path) -> Option<String> {
 }
 
 /// The drop-in's text.
-fn drop_in(unit: &Unit, settings: &Settings, args: &Args) -> Result<String, String> {
-    let lines = settings.list("ExecStart");
-    if lines.is_empty() {
-        return Err(format!("{} has no ExecStart", unit.name));
-    }
+fn drop_in(unit: &Unit, settings: &Settings, plan: &Plan<'_>, args: &Args) -> Result<String, String> {
     if unit.name.contains('@') && settings.value("StandardInput") == "socket" {
         return Err(format!(
             "{} gets connections that systemd has accepted, so run has nothing to guard: put tcpd before its \
@@ -147,14 +168,14 @@ fn drop_in(unit: &Unit, settings: &Settings, args: &Args) -> Result<String, Stri
             unit.name
         ));
     }
-    let program = std::env::current_exe().map_err(|error| format!("where am I? {error}"))?;
+    let program = unicode(&plan.tcpwrap)?;
     let mut text =
         String::from("# Made by tcpwrap attach; tcpwrap detach removes it.\n[Service]\nExecStart=\n");
-    let mut names = BTreeSet::new();
-    for command in lines.into_iter().flat_map(commands) {
-        let _ = writeln!(text, "ExecStart={}", guarded(unit, command, &program, args)?);
-        names.extend(program_of(command).file_name());
+    for command in &plan.commands {
+        let _ = writeln!(text, "ExecStart={}", guarded(unit, command, program, args)?);
     }
+    let programs = plan.commands.iter().map(|command| program_of(command));
+    let names: BTreeSet<_> = programs.filter_map(Path::file_name).collect();
     if let (Some(name), 1) = (names.first().and_then(|name| name.to_str()), names.len())
         && settings.value("SyslogIdentifier").is_empty()
     {
@@ -163,7 +184,7 @@ fn drop_in(unit: &Unit, settings: &Settings, args: &Args) -> Result<String, Stri
             "# What it prints is logged under its own name, not tcpwrap's.\nSyslogIdentifier={name}"
         );
     }
-    text.push_str(&permissions(settings, &quoted(unicode(&program)?, false)));
+    text.push_str(&permissions(settings, &quoted(program, false)));
     Ok(text)
 }
 
@@ -177,7 +198,7 @@ fn program_of(command: &str) -> &Path {
 }
 
 /// A command with `tcpwrap run` before it.
-fn guarded(unit: &Unit, command: &str, tcpwrap: &Path, args: &Args) -> Result<String, String> {
+fn guarded(unit: &Unit, command: &str, tcpwrap: &str, args: &Args) -> Result<String, String> {
     let start = command.find(|c| !PREFIXES.contains(c)).unwrap_or(command.len());
     let (prefix, command) = command.split_at(start);
     let (program, mut arguments) = split_word(command);
@@ -191,13 +212,18 @@ fn guarded(unit: &Unit, command: &str, tcpwrap: &Path, args: &Args) -> Result<St
         ));
     }
     let expanded = !prefix.contains(':');
-    let mut text = format!(
-        "{}{} run",
-        prefix.replace('@', ""),
-        quoted(unicode(tcpwrap)?, false)
-    );
-    if let Some(rules) = &args.rules {
-        let _ = write!(text, " --rules {}", quoted(unicode(&absolute(rules)?)?, expanded));
+    let mut text = format!("{}{} run", prefix.replace('@', ""), quoted(tcpwrap, false));
+    for (option, path) in [
+        ("--rules", &args.rules),
+        ("--allow", &args.allow),
+        ("--deny", &args.deny),
+    ] {
+        if let Some(path) = path {
+            let _ = write!(text, " {option} {}", quoted(unicode(&absolute(path)?)?, expanded));
+        }
+    }
+    if let Some(format) = args.log {
+        let _ = write!(text, " --log {}", format.word());
     }
     if let Some(name) = &args.name {
         let _ = write!(text, " {}", quoted(&format!("--name={name}"), expanded));

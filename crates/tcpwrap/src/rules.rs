@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use analysis::document::{Content, Document, content};
 use hosts_access::{ALLOW_TABLE, DENY_TABLE, TableKind, Tables, source};
 
 /// Which tables to read: `/etc/hosts.allow` and `/etc/hosts.deny` unless told otherwise.
@@ -70,6 +71,14 @@ impl Rules {
     pub fn are_named(&self) -> bool {
         self.rules.is_some() || self.allow.is_some() || self.deny.is_some()
     }
+}
+
+/// How many rules a table has.
+pub fn count(document: &Document) -> usize {
+    let lines = document.entries.iter().map(|entry| document.line(entry));
+    lines
+        .filter(|line| matches!(content(line), Content::Rule(_)))
+        .count()
 }
 
 /// Both tables of a pair, as [`ends`] has it.

@@ -41,12 +41,23 @@ pub struct Args {
     command: Vec<OsString>,
 }
 
+/// How decisions are logged to standard error.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum LogFormat {
+pub enum LogFormat {
     /// Lines of text
     Text,
     /// One JSON object a line
     Json,
+}
+
+impl LogFormat {
+    /// As the option is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -69,6 +69,14 @@ fn from_parents() -> Option<Session> {
     None
 }
 
+/// Is this program among those above this process, as the daemon of a session is?
+pub fn comes_through(program: &std::path::Path) -> bool {
+    let program = program.canonicalize().unwrap_or_else(|_| program.to_owned());
+    let parents = std::iter::successors(parent_of(std::process::id()), |pid| parent_of(*pid));
+    let mut programs = parents.filter_map(|pid| std::fs::read_link(format!("/proc/{pid}/exe")).ok());
+    programs.any(|above| above == program)
+}
+
 fn parent_of(pid: u32) -> Option<u32> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The program's name, in parentheses, may hold anything.

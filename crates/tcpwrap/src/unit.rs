@@ -34,11 +34,11 @@ const PLACES: [&str; 13] = [
 ];
 
 /// The place for what the administrator adds.
-const OURS: &str = "etc/systemd/system";
+pub const OURS: &str = "etc/systemd/system";
 
 /// The name of our drop-in. They are read in the order of their names, and it must come after all that set
 /// `ExecStart`, such as the `override.conf` of `systemctl edit`.
-const DROP_IN: &str = "zz-tcpwrap.conf";
+pub const DROP_IN: &str = "zz-tcpwrap.conf";
 
 const SUFFIX: &str = ".service";
 

@@ -11,14 +11,26 @@ fn tcpwrap(root: &Path, arguments: &[&str]) -> (bool, String, String) {
         .args(arguments)
         .arg("--root")
         .arg(root)
+        .args(if arguments[0] == "attach" && !arguments.contains(&"--tcpwrap") {
+            &["--tcpwrap", OURS][..]
+        } else {
+            &[]
+        })
         .output()
         .expect("it runs");
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     (done.status.success(), text(&done.stdout), text(&done.stderr))
 }
 
+/// Where our program is on the system below the root.
+const OURS: &str = "/usr/bin/tcpwrap";
+
 const UNIT: &str = "[Unit]\nDescription=Web\n[Service]\nType=notify\nEnvironment=A=b\n\
                     ExecStartPre=/bin/true\nExecStart=-/bin/sleep --x \\\n  'a b' %i $A\nCapabilityBoundingSet=CAP_SETUID\n";
+
+fn below(root: &Path, path: &str) -> std::path::PathBuf {
+    root.join(path.trim_start_matches('/'))
+}
 
 fn machine() -> tempfile::TempDir {
     let root = tempfile::tempdir().expect("a directory");
@@ -28,13 +40,9 @@ fn machine() -> tempfile::TempDir {
     for file in ["bin/sleep", "bin/true"] {
         fs::copy("/bin/true", root.path().join(file)).expect("a program");
     }
-    // The drop-in names our program by its path, which systemd looks for below the root.
-    let ours = program("tcpwrap", "tcpwrap");
-    let there = root
-        .path()
-        .join(ours.strip_prefix("/").expect("an absolute path"));
-    fs::create_dir_all(there.parent().expect("a directory")).expect("ours");
-    fs::copy(ours, there).expect("a program");
+    fs::create_dir(root.path().join("usr/bin")).expect("ours");
+    fs::copy(program("tcpwrap", "tcpwrap"), below(root.path(), OURS)).expect("a program");
+    fs::write(root.path().join("etc/hosts.allow"), "ALL: 192.0.2.1\n").expect("ours");
     for unit in [
         "sysinit.target",
         "basic.target",
@@ -56,8 +64,7 @@ fn machine() -> tempfile::TempDir {
 fn attach_shows_and_installs_and_detach_removes() {
     let root = machine();
     let root = root.path();
-    let own = program("tcpwrap", "tcpwrap");
-    let own = own.display();
+    let own = OURS;
     let (good, shown, _) = tcpwrap(
         root,
         &["attach", "web", "--name", "www", "--rules", "/etc/web rules"],
@@ -175,10 +182,9 @@ fn what_systemd_objects_to_is_not_installed() {
     let root = root.path();
     let unit = root.join("usr/lib/systemd/system/web.service");
     fs::write(unit, "[Service]\nExecStart=/bin/true\n").expect("ours");
-    let ours = program("tcpwrap", "tcpwrap");
-    fs::remove_file(root.join(ours.strip_prefix("/").expect("an absolute path"))).expect("ours");
+    fs::remove_file(below(root, OURS)).expect("ours");
     if verifies_elsewhere() {
-        let (good, _, problem) = tcpwrap(root, &["attach", "--write", "web"]);
+        let (good, _, problem) = tcpwrap(root, &["attach", "--write", "--force", "web"]);
         assert!(
             !good && problem.contains("systemd-analyze verify objects"),
             "{problem}"
@@ -211,9 +217,8 @@ fn attached(root: &Path, name: &str, text: &str, options: &[&str]) -> Vec<String
 fn commands(root: &Path, name: &str) -> Vec<String> {
     let drop_in = root.join(format!("etc/systemd/system/{name}.service.d/zz-tcpwrap.conf"));
     let text = fs::read_to_string(&drop_in).unwrap_or_else(|error| panic!("{}: {error}", drop_in.display()));
-    let own = program("tcpwrap", "tcpwrap").display().to_string();
     let lines = text.lines().filter_map(|line| line.strip_prefix("ExecStart="));
-    lines.skip(1).map(|line| line.replace(&own, "tcpwrap")).collect()
+    lines.skip(1).map(|line| line.replace(OURS, "tcpwrap")).collect()
 }
 
 #[test]
@@ -223,6 +228,7 @@ fn every_command_of_a_service_is_guarded() {
     let text = "[Service]\nType=oneshot\nExecStart=@/bin/true \"my name\" a ; -/bin/true b\n\
                 ExecStart=:/bin/true $x \\; c\nExecStart=!/bin/true\n";
     fs::create_dir_all(root.join("a$b %c")).expect("ours");
+    fs::write(root.join("a$b %c/hosts.deny"), "ALL: ALL\n").expect("ours");
     assert_eq!(
         attached(root, "web", text, &["--rules", "/a$b %c", "--name=-x y"]),
         [
@@ -397,4 +403,194 @@ fn what_a_unit_restricts_is_permitted_to_the_guard() {
             "{said}"
         );
     }
+}
+
+/// What `attach --write` says of a unit, which must have installed nothing.
+fn refused(root: &Path, settings: &str, options: &[&str]) -> String {
+    let unit = root.join("usr/lib/systemd/system/web.service");
+    fs::write(unit, format!("[Service]\nExecStart=/bin/true\n{settings}\n")).expect("ours");
+    let (good, _, problem) = tcpwrap(root, &[&["attach", "--write", "web"], options].concat());
+    assert!(!good, "{settings} {options:?}");
+    let drop_in = below(root, "/etc/systemd/system/web.service.d/zz-tcpwrap.conf");
+    assert!(!drop_in.exists(), "{problem}");
+    problem
+}
+
+#[test]
+fn a_tcpwrap_that_the_service_cannot_start_is_refused() {
+    let root = machine();
+    let root = root.path();
+    let put = |path: &str| {
+        let there = below(root, path);
+        fs::create_dir_all(there.parent().expect("a directory")).expect("ours");
+        fs::copy(below(root, OURS), there).expect("a program");
+    };
+    for path in [
+        "/srv/target/debug/tcpwrap",
+        "/root/tcpwrap",
+        "/var/tmp/tcpwrap",
+        "/opt/a/tcpwrap",
+    ] {
+        put(path);
+    }
+    fs::write(below(root, "/srv/target/CACHEDIR.TAG"), "").expect("ours");
+    chmod(&below(root, "/root"), 0o700);
+    chmod(&below(root, "/opt/a"), 0o777);
+    for (settings, path, problem) in [
+        ("", "/nowhere/tcpwrap", "there is no"),
+        ("", "/srv/target/debug/tcpwrap", "is in a build folder"),
+        ("", "/var/tmp/tcpwrap", "a folder for what does not last"),
+        ("", "/opt/a/tcpwrap", "may be changed by others than root"),
+        (
+            "User=nobody",
+            "/root/tcpwrap",
+            "is for root alone, and web.service has another user",
+        ),
+        ("DynamicUser=yes", "/root/tcpwrap", "is for root alone"),
+        (
+            "ProtectHome=true",
+            "/root/tcpwrap",
+            "ProtectHome= of web.service hides /root/tcpwrap",
+        ),
+        (
+            "PrivateTmp=yes",
+            "/var/tmp/tcpwrap",
+            "PrivateTmp= of web.service hides",
+        ),
+        (
+            "InaccessiblePaths=-/opt /root",
+            "/root/tcpwrap",
+            "InaccessiblePaths= of web.service hides",
+        ),
+        (
+            "TemporaryFileSystem=/root:ro",
+            "/root/tcpwrap",
+            "TemporaryFileSystem= of web.service hides",
+        ),
+        ("RootDirectory=/srv", OURS, "there is no"),
+    ] {
+        let told = refused(root, settings, &["--tcpwrap", path]);
+        assert!(told.contains(problem), "{settings} {told}");
+    }
+}
+
+fn chmod(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("ours");
+}
+
+#[test]
+fn rules_that_are_not_there_are_refused() {
+    let root = machine();
+    let root = root.path();
+    fs::create_dir(root.join("empty")).expect("ours");
+    for (options, problem) in [
+        (&["--rules", "/nosuch"][..], "no such directory of rules"),
+        (&["--rules", "/empty"], "neither hosts.allow nor hosts.deny"),
+        (&["--allow", "/nosuch"], "there is no such file"),
+        (
+            &["--deny", "/etc/hosts.allow", "--allow", "/nosuch"],
+            "there is no such file",
+        ),
+    ] {
+        let told = refused(root, "", options);
+        assert!(told.contains(problem), "{told}");
+    }
+    let told = refused(root, "ProtectHome=yes", &["--rules", "/home/rules"]);
+    assert!(
+        told.contains("ProtectHome= of web.service hides /home/rules/hosts.allow"),
+        "{told}"
+    );
+    fs::write(root.join("etc/hosts.allow"), "# nothing\n").expect("ours");
+    let told = refused(root, "", &[]);
+    assert!(told.contains("so everybody would be let in"), "{told}");
+    // Who knows better has the last word.
+    let unit = "[Service]\nExecStart=/bin/true\n";
+    assert_eq!(
+        attached(root, "web", unit, &["--force"]),
+        ["tcpwrap run -- /bin/true"]
+    );
+}
+
+#[test]
+fn options_are_passed_on() {
+    let root = machine();
+    let root = root.path();
+    fs::write(root.join("etc/other"), "ALL: ALL\n").expect("ours");
+    let unit = "[Service]\nExecStart=/bin/true\n";
+    assert_eq!(
+        attached(
+            root,
+            "web",
+            unit,
+            &["--allow", "/etc/other", "--deny", "/etc/other", "--log", "json"]
+        ),
+        ["tcpwrap run --allow /etc/other --deny /etc/other --log json -- /bin/true"]
+    );
+}
+
+#[test]
+fn who_would_lock_himself_out_is_told_before() {
+    let root = machine();
+    let root = root.path();
+    fs::write(root.join("etc/hosts.deny"), "ALL: ALL\n").expect("ours");
+    let system = root.join("usr/lib/systemd/system");
+    fs::write(system.join("ssh.service"), "[Service]\nExecStart=/bin/sshd -D\n").expect("ours");
+    fs::copy("/bin/true", root.join("bin/sshd")).expect("a program");
+    let attach = |unit: &str, client: &str| tcpwrap(root, &["attach", "--write", unit, "--client", client]);
+    let (good, _, said) = attach("ssh", "192.0.2.2");
+    assert!(
+        !good && said.contains("you, at 192.0.2.2, would be refused by sshd"),
+        "{said}"
+    );
+    let (good, _, said) = attach("ssh", "192.0.2.1");
+    assert!(good && !said.contains("refused"), "{said}");
+    // That a web server refuses somebody keeps him out of nothing.
+    let (good, _, said) = attach("web", "192.0.2.2");
+    assert!(
+        good && said.contains("you, at 192.0.2.2, would be refused by sleep"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_is_attached_is_listed() {
+    let root = machine();
+    let root = root.path();
+    let list = || {
+        let (good, shown, problem) = tcpwrap(root, &["attach", "--list"]);
+        assert!(good, "{problem}");
+        shown
+    };
+    assert_eq!(list(), "No service is attached.\n");
+    let unit = "[Service]\nExecStart=@/bin/true name 'a b'\n";
+    attached(
+        root,
+        "web",
+        unit,
+        &["--name", "www data", "--allow", "/etc/hosts.allow"],
+    );
+    assert_eq!(
+        list(),
+        "web.service  installed  (as www data --allow /etc/hosts.allow)\n"
+    );
+    let (_, json, _) = tcpwrap(root, &["attach", "--list", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let one = &json["result"]["attached"][0];
+    assert_eq!(
+        (&one["unit"], &one["daemons"][0]),
+        (&"web.service".into(), &"www data".into())
+    );
+    fs::write(
+        root.join("usr/lib/systemd/system/web.service"),
+        unit.replace("a b", "c"),
+    )
+    .expect("ours");
+    assert!(
+        list().contains("web.service  the unit has changed: attach it again"),
+        "{}",
+        list()
+    );
+    fs::remove_file(root.join("usr/lib/systemd/system/web.service")).expect("ours");
+    assert!(list().contains("there is no such unit"), "{}", list());
 }

@@ -64,9 +64,47 @@ pub fn quoted(word: &str, expanded: bool) -> String {
     text
 }
 
+/// What systemd reads in a word that [`quoted`] wrote where variables are expanded.
+pub fn unquoted(word: &str) -> String {
+    let inner = word
+        .strip_prefix('"')
+        .and_then(|word| word.strip_suffix('"'))
+        .unwrap_or(word);
+    let mut text = String::new();
+    let mut rest = inner.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '\\' => match rest.next() {
+                Some('x') => {
+                    let digits: String = rest.by_ref().take(2).collect();
+                    text.extend(u8::from_str_radix(&digits, 16).ok().map(char::from));
+                }
+                other => text.extend(other),
+            },
+            '%' | '$' => {
+                // Each stands twice for itself.
+                let mut ahead = rest.clone();
+                if ahead.next() == Some(c) {
+                    rest = ahead;
+                }
+                text.push(c);
+            }
+            c => text.push(c),
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_quoted_is_read_back() {
+        for word in ["", "/etc/a-b", "a b", "100%$", "\n\"\\x41", "ä ;"] {
+            assert_eq!(unquoted(&quoted(word, true)), word);
+        }
+    }
 
     #[test]
     fn only_a_semicolon_that_stands_alone_separates() {
