@@ -236,24 +236,24 @@ impl<F: Files, T: Trace> Evaluation<F, T> {
             Contents::Missing => return TableEnd::NoMatch,
             Contents::Unreadable(error) => return self.unreadable(path, error, request),
             // Comments alone, as allow tables often are.
-            Contents::Text(_) if index.is_some_and(|index| index.len() == 0) => return TableEnd::NoMatch,
+            Contents::Text(_) if index.is_some_and(TableIndex::is_empty) => return TableEnd::NoMatch,
             Contents::Text(text) => text,
         };
         request.set_place(Some(Place {
             file: Arc::clone(path),
             line: 0,
         }));
-        let mut candidates = index.map(|index| (index, index.candidates(request, self)));
+        let mut candidates = index.map(TableIndex::candidates);
         let mut all = Lines::new(text);
         loop {
             let mut from_here;
             let lines = match &mut candidates {
                 None => &mut all,
-                Some((index, candidates)) => {
-                    let Some(position) = candidates.next(request, index.len()) else {
+                Some(candidates) => {
+                    let Some(lines) = candidates.next(text, request) else {
                         return TableEnd::NoMatch;
                     };
-                    from_here = index.lines(text, position);
+                    from_here = lines;
                     &mut from_here
                 }
             };

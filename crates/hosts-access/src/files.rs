@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::decide::reason;
 use crate::diagnostic::Kind;
-use crate::index::{Candidates, Groups, HostIndex, HostIndexBuilder};
+use crate::index::{TokenCandidates, TokenIndex};
 use crate::request::{Request, Side};
 use crate::sieve::Sieve;
 use crate::source::{self, Contents, Seen};
@@ -33,14 +33,7 @@ pub fn text(token: &[u8]) -> Vec<u8> {
 pub(crate) struct HostFile {
     contents: Contents,
     seen: Seen,
-    index: Option<WordIndex>,
-}
-
-#[derive(Debug)]
-pub(crate) struct WordIndex {
-    /// Where each word begins.
-    offsets: Vec<u32>,
-    hosts: HostIndex,
+    index: Option<TokenIndex>,
 }
 
 impl HostFile {
@@ -75,18 +68,10 @@ impl HostFile {
     /// Makes the file ready for many decisions.
     pub(crate) fn indexed(mut self) -> Self {
         self.index = u32::try_from(self.text().len()).ok().map(|_| {
-            let mut offsets = Vec::new();
-            let mut hosts = HostIndexBuilder::default();
-            for (offset, word) in words(self.text()) {
-                // `as`: offsets fit, since the length does.
-                hosts.add(0, HostPattern::parse(word), offsets.len() as u32);
-                offsets.push(offset as u32);
-            }
-            offsets.shrink_to_fit();
-            WordIndex {
-                offsets,
-                hosts: hosts.build(),
-            }
+            // `as`: offsets fit, since the length does.
+            TokenIndex::new(
+                words(self.text()).map(|(offset, word)| (offset as u32, HostPattern::parse(word))),
+            )
         });
         self
     }
@@ -126,8 +111,7 @@ impl HostFile {
         match &self.index {
             Some(index) => Words::Indexed {
                 text,
-                index,
-                candidates: Box::new(index.hosts.candidates(Groups::from_slice(&[0]), side)),
+                candidates: Box::new(index.candidates(side)),
             },
             None => Words::All {
                 text,
@@ -149,8 +133,7 @@ pub(crate) enum Words<'f> {
     },
     Indexed {
         text: &'f [u8],
-        index: &'f WordIndex,
-        candidates: Box<Candidates<'f>>,
+        candidates: Box<TokenCandidates<'f>>,
     },
 }
 
@@ -177,13 +160,8 @@ impl<'f> Words<'f> {
                 *at += offset + word.len();
                 Some(word)
             }
-            Words::Indexed {
-                text,
-                index,
-                candidates,
-            } => {
-                let position = candidates.next(request, index.offsets.len() as u32)?;
-                let offset = index.offsets[position as usize] as usize;
+            Words::Indexed { text, candidates } => {
+                let offset = candidates.next(request)?;
                 words(&text[offset..]).next().map(|(_, word)| word)
             }
         }

@@ -25,6 +25,7 @@ pub mod expand;
 pub mod files;
 mod index;
 mod matching;
+pub mod meaning;
 pub mod options;
 pub mod policy;
 pub mod request;

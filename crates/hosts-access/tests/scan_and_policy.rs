@@ -11,6 +11,14 @@ const DAEMONS: &[&str] = &[
     "vsftpd",
     "ALL",
     "ss*",
+    "*hd",
+    "x*d",
+    "?*s*h",
+    "sshd@ALL",
+    "sshd@10.0.0.2",
+    "sshd@10.0.0.0/24",
+    "vsftpd@10.0.0.1",
+    "ss*@server.example.org",
     "sshd@10.0.0.1",
     "sshd@.example.org",
     "sshd@FILE",
@@ -104,8 +112,27 @@ const HOSTS: &[&str] = &[
     "paranoid.example.org",
     "host.",
     "*.example.org",
+    "host*.example.*",
+    "h*t.example.org",
+    "*st.exam*",
+    "*ost.example.o*",
+    "*2.0.2.1",
+    "*",
+    "**",
+    "?*",
+    "*.?*",
+    "*2*",
     "192.?.2.*",
     "u1@192.0.2.1",
+    "u2@192.0.2.1",
+    "u1@192.0.2.0/24",
+    "U1@*",
+    "u*@host.example.org",
+    "u2@KNOWN",
+    "ALL@.org",
+    "1.",
+    "1.2.",
+    "1.2.3",
     "u1@.example.org",
     "u2@ALL",
     "@group",
@@ -137,6 +164,17 @@ const ADDRESSES: &[&str] = &[
     "192.0.02.1",
     "012.9.8.7",
     "junk",
+    "1.2.3",
+    "1.2.3.",
+    "1.",
+    ".1.2",
+    "::ffff:1.2",
+    "::ffff:0300.0.2.1",
+    "0x0a.9.8.7",
+    "192.0.2.1.",
+    "[2001:db8::1]",
+    "host.example.org",
+    "ALL",
     "255.255.255.255",
 ];
 
@@ -208,8 +246,21 @@ fn plain_line() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Rules that are alike in their client, more than are kept under one key.
+fn alike() -> impl Strategy<Value = String> {
+    let list = prop::collection::vec(select(DAEMONS), 0..3).prop_map(|tokens| tokens.join(" "));
+    let user = select(&["", "", "u1@", "u2@", "u*@"][..]);
+    let rule = (list, user, select(OPTIONS));
+    (select(HOSTS), prop::collection::vec(rule, 6..30)).prop_map(|(host, rules)| {
+        let rules = rules
+            .iter()
+            .map(|(daemons, user, options)| format!("{daemons}: {user}{host}{options}\n"));
+        rules.collect()
+    })
+}
+
 fn table() -> impl Strategy<Value = String> {
-    let line = prop_oneof![line(), plain_line()];
+    let line = prop_oneof![6 => line(), 6 => plain_line(), 1 => alike()];
     (prop::collection::vec(line, 0..12), prop::bool::weighted(0.05))
         .prop_map(|(lines, cut)| lines.concat() + if cut { "ALL: ALL" } else { "" })
 }

@@ -5,9 +5,13 @@
 //! many costs time, never the verdict, which lets every key be a hash. What makes the choice exact is
 //! that a rule left out could neither match nor start a lookup.
 
-mod hosts;
+mod builder;
+mod candidates;
+mod keys;
+mod lists;
 mod postings;
 mod table;
+mod tokens;
 
-pub(crate) use hosts::{Candidates, Groups, HostIndex, HostIndexBuilder};
 pub(crate) use table::TableIndex;
+pub(crate) use tokens::{TokenCandidates, TokenIndex};

@@ -1,6 +1,8 @@
 //! A compact multimap from hashed keys to ascending positions: 8 bytes an entry and 5 to 10 for the
 //! directory, one or two cache misses a look-up.
 
+use super::lists::{Entry, Lists, Positions};
+
 /// Positions under each key.
 #[derive(Debug, Default)]
 pub(crate) struct Postings {
@@ -19,24 +21,16 @@ pub(crate) struct Posting {
     /// The low half of the key.
     key: u32,
     /// The position.
-    pub(crate) position: u32,
-}
-
-impl Posting {
-    /// A posting that stands under no key.
-    pub(crate) fn at(position: u32) -> Self {
-        Posting { key: 0, position }
-    }
+    position: u32,
 }
 
 impl Postings {
     /// From entries in ascending order of position.
-    pub(crate) fn new(entries: &[(u64, u32)]) -> Self {
-        // One to two buckets an entry; positions are 32 bits, so more than 31 would be of no use.
-        let bits = (usize::BITS - entries.len().leading_zeros()).min(31);
+    pub(crate) fn new(entries: &[Entry]) -> Self {
+        let bits = bucket_bits(entries.len());
         let mut present = vec![0; 1 << bits];
         let mut directory = vec![0u32; (1 << bits) + 1];
-        for (key, _) in entries {
+        for Entry { key, .. } in entries {
             let bucket = bucket(*key, bits);
             present[bucket] |= eighth(*key, bits);
             directory[bucket + 1] += 1;
@@ -45,8 +39,8 @@ impl Postings {
             directory[at] += directory[at - 1];
         }
         let mut next = directory.clone();
-        let mut placed = vec![Posting::at(0); entries.len()];
-        for (key, position) in entries {
+        let mut placed = vec![Posting { key: 0, position: 0 }; entries.len()];
+        for Entry { key, position, .. } in entries {
             let at = &mut next[bucket(*key, bits)];
             // `as`: the low half is what is kept.
             placed[*at as usize] = Posting {
@@ -67,7 +61,7 @@ impl Postings {
 
     /// The positions under `key`, ascending; sometimes those of another key too.
     #[inline]
-    pub(crate) fn get(&self, key: u64) -> &[Posting] {
+    fn get(&self, key: u64) -> &[Posting] {
         let bits = self.present.len().trailing_zeros();
         let bucket = bucket(key, bits);
         if self
@@ -91,8 +85,13 @@ impl Postings {
     }
 }
 
+/// One to two buckets an entry; positions are 32 bits, so more than 31 would be of no use.
+pub(super) fn bucket_bits(entries: usize) -> u32 {
+    (usize::BITS - entries.leading_zeros()).min(31)
+}
+
 #[inline]
-fn bucket(key: u64, bits: u32) -> usize {
+pub(super) fn bucket(key: u64, bits: u32) -> usize {
     // `bits` is at most 31 and may be 0; shifting by 64 is what `checked_shr` is for.
     key.checked_shr(64 - bits).map_or(0, |top| top as usize)
 }
@@ -103,37 +102,62 @@ fn eighth(key: u64, bits: u32) -> u8 {
     1 << (key >> (61 - bits) & 7)
 }
 
-/// Mixes a kind of key and a value into one key.
-#[inline]
-pub(crate) fn key(kind: u32, value: u64) -> u64 {
-    let a = u64::from(kind) ^ 0x9e37_79b9_7f4a_7c15;
-    let product = u128::from(a) * u128::from(value ^ 0xd1b5_4a32_d192_ed03);
-    let folded = (product as u64) ^ (product >> 64) as u64;
-    // Once more, since the values are often small and regular.
-    let product = u128::from(folded) * 0xa076_1d64_78bd_642f;
-    (product as u64) ^ (product >> 64) as u64
+impl Lists for Postings {
+    type Positions<'i> = Slice<'i>;
+
+    #[inline]
+    fn find(&self, key: u64, from: u32) -> Option<Slice<'_>> {
+        let positions = self.get(key);
+        let from = match positions.first() {
+            // Only what is not passed yet; lists may be long.
+            Some(first) if first.position < from => positions.partition_point(|p| p.position < from),
+            _ => 0,
+        };
+        let (first, rest) = positions[from..].split_first()?;
+        Some(Slice {
+            first: first.position,
+            rest,
+        })
+    }
 }
 
-/// Hashes a string from its end, ASCII case apart, reporting the hash of each tail on the way.
-#[inline]
-pub(crate) fn hash_tails(text: &[u8], mut at_dot: impl FnMut(u64)) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325u64;
-    for byte in text.iter().rev() {
-        hash = (hash ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(0x0000_0100_0000_01b3);
-        if *byte == b'.' {
-            at_dot(hash);
-        }
+/// Positions in memory.
+#[derive(Debug)]
+pub(crate) struct Slice<'i> {
+    first: u32,
+    rest: &'i [Posting],
+}
+
+impl Positions for Slice<'_> {
+    #[inline]
+    fn first(&self) -> u32 {
+        self.first
     }
-    hash
+
+    #[inline]
+    fn advance(&mut self) -> bool {
+        let Some((first, rest)) = self.rest.split_first() else {
+            return false;
+        };
+        (self.first, self.rest) = (first.position, rest);
+        true
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::index::keys::key;
 
     #[test]
     fn what_is_put_in_is_found_in_order() {
-        let entries: Vec<_> = (0..10_000u32).map(|p| (key(1, u64::from(p % 700)), p)).collect();
+        let entries: Vec<_> = (0..10_000u32)
+            .map(|p| Entry {
+                key: key(1, u64::from(p % 700)),
+                position: p,
+                user: 0,
+            })
+            .collect();
         let postings = Postings::new(&entries);
         for value in 0..700u32 {
             let wanted: Vec<_> = (0..10_000).filter(|p| p % 700 == value).collect();

@@ -1,0 +1,256 @@
+//! Which positions could match what is known of a request, in order.
+//!
+//! What is not known yet may become known when a candidate is tried, and then changes what can still match. Until
+//! then, patterns that would look it up are candidates too, since a look-up shows in log lines and in `%c`.
+
+use smallvec::SmallVec;
+
+use super::keys::{
+    ALWAYS, ANY, ANY_SERVICE, ANY_USER, HostShape, TextShape, WANTS_NAME, WANTS_SERVER_ADDRESS,
+    WANTS_SERVER_NAME, WANTS_USER, key, refined, user_key,
+};
+use super::lists::{Lists, Merged, Positions};
+use crate::address::reduce_mapped;
+use crate::request::{Request, Side};
+
+/// The position that stands under a key whose positions are found by daemon list and user too.
+pub(crate) const SPLIT: u32 = 0;
+
+/// What kinds of keys an index has, so that no others are looked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Of clients, or of whichever end the patterns are for.
+    pub(crate) hosts: HostShape,
+    /// Of daemons.
+    pub(crate) services: TextShape,
+    /// Of servers, behind an `@`.
+    pub(crate) servers: HostShape,
+    /// Are there patterns for servers?
+    pub(crate) has_servers: bool,
+    /// Are there users, before an `@`?
+    pub(crate) has_users: bool,
+}
+
+/// What a list of candidates waits for: it is of no use once that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wants {
+    Nothing,
+    Name,
+    User,
+    ServerAddress,
+    ServerName,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Candidates<'i, L: Lists + 'i> {
+    lists: &'i L,
+    shape: &'i Shape,
+    side: Side,
+    merged: Merged<L::Positions<'i>, Wants>,
+    /// The keys of daemon tokens whose service matches; then of those that name a server which matches too.
+    daemons: SmallVec<[u64; 4]>,
+    services: usize,
+    /// The split keys of hosts that are found so far.
+    split: SmallVec<[u64; 6]>,
+    user: Option<u32>,
+    is_started: bool,
+    name_is_known: bool,
+    server_address_is_known: bool,
+    server_name_is_known: bool,
+    next: u32,
+}
+
+impl<'i, L: Lists> Candidates<'i, L> {
+    /// Candidates among patterns for one end of the connection.
+    pub(crate) fn new(lists: &'i L, shape: &'i Shape, side: Side) -> Self {
+        Candidates {
+            lists,
+            shape,
+            side,
+            merged: Merged::new(),
+            daemons: SmallVec::from_slice(&[ANY_SERVICE]),
+            services: 1,
+            split: SmallVec::new(),
+            user: None,
+            is_started: false,
+            name_is_known: false,
+            server_address_is_known: false,
+            server_name_is_known: false,
+            next: SPLIT + 1,
+        }
+    }
+
+    /// The next position that could match; nothing at the end.
+    #[inline]
+    pub(crate) fn next(&mut self, request: &mut Request<'_>) -> Option<u32> {
+        if !self.is_started {
+            self.start(request);
+        }
+        self.learn(request);
+        loop {
+            let position = self.merged.pop()?;
+            if position >= self.next {
+                self.next = position + 1;
+                return Some(position);
+            }
+        }
+    }
+
+    fn start(&mut self, request: &mut Request<'_>) {
+        self.is_started = true;
+        let daemon = reduce_mapped(request.daemon());
+        let daemons = &mut self.daemons;
+        self.shape
+            .services
+            .each_key(daemon, false, |service| daemons.push(service));
+        self.services = self.daemons.len();
+        self.find(ALWAYS, Wants::Nothing);
+        for at in 0..if self.shape.has_servers { self.services } else { 0 } {
+            let service = self.daemons[at];
+            self.find(
+                refined(WANTS_SERVER_ADDRESS, service, ANY_USER),
+                Wants::ServerAddress,
+            );
+            self.find(refined(WANTS_SERVER_NAME, service, ANY_USER), Wants::ServerName);
+        }
+        self.open_split(ANY);
+        self.name_is_known = request.looked_up_name(self.side).is_some();
+        for at in 0..self.services {
+            self.find_wanting(self.daemons[at]);
+        }
+        // A look-up of its own; no pattern can be held against a host without it.
+        let shape = self.shape;
+        shape
+            .hosts
+            .each_address_key(request.parsed_address(self.side), |key| self.open(key));
+        if let Some(name) = request.looked_up_name(self.side) {
+            shape.hosts.each_name_key(name, |key| self.open(key));
+        }
+    }
+
+    /// Takes in what was found out since.
+    #[inline]
+    fn learn(&mut self, request: &Request<'_>) {
+        let shape = self.shape;
+        if !self.name_is_known
+            && let Some(name) = request.looked_up_name(self.side)
+        {
+            self.name_is_known = true;
+            self.merged.remove(&Wants::Name);
+            shape.hosts.each_name_key(name, |key| self.open(key));
+        }
+        if shape.has_users
+            && self.user.is_none()
+            && let Some(user) = request.looked_up_user()
+        {
+            self.learn_user(user);
+        }
+        if shape.has_servers {
+            self.learn_server(request);
+        }
+    }
+
+    fn learn_user(&mut self, user: &[u8]) {
+        let user = user_key(user);
+        self.user = Some(user);
+        self.merged.remove(&Wants::User);
+        for host in 0..self.split.len() {
+            for daemon in 0..self.daemons.len() {
+                self.find(
+                    refined(self.split[host], self.daemons[daemon], user),
+                    Wants::Nothing,
+                );
+            }
+        }
+    }
+
+    fn learn_server(&mut self, request: &Request<'_>) {
+        let shape = self.shape;
+        if !self.server_address_is_known
+            && let Some(address) = request.looked_up_address(Side::Server)
+        {
+            self.server_address_is_known = true;
+            self.merged.remove(&Wants::ServerAddress);
+            shape
+                .servers
+                .each_address_key(address, |server| self.open_server(server));
+        }
+        if !self.server_name_is_known
+            && let Some(name) = request.looked_up_name(Side::Server)
+        {
+            self.server_name_is_known = true;
+            self.merged.remove(&Wants::ServerName);
+            shape
+                .servers
+                .each_name_key(name, |server| self.open_server(server));
+        }
+    }
+
+    /// Adds the positions under the key of a host.
+    #[inline]
+    fn open(&mut self, key: u64) {
+        let Some(positions) = self.lists.find(key, SPLIT) else {
+            return;
+        };
+        if positions.first() != SPLIT && positions.first() >= self.next {
+            self.merged.add(positions, Wants::Nothing);
+            return;
+        }
+        if positions.first() == SPLIT {
+            self.open_split(key);
+        }
+        self.find(key, Wants::Nothing);
+    }
+
+    #[inline]
+    fn open_split(&mut self, host: u64) {
+        self.split.push(host);
+        for at in 0..self.daemons.len() {
+            self.open_refined(host, self.daemons[at]);
+        }
+    }
+
+    /// Adds the positions under the keys of services whose server has this key.
+    fn open_server(&mut self, server: u64) {
+        for service in 0..self.services {
+            let daemon = key_of_server(self.daemons[service], server);
+            self.daemons.push(daemon);
+            for host in 0..self.split.len() {
+                self.open_refined(self.split[host], daemon);
+            }
+            self.find_wanting(daemon);
+        }
+    }
+
+    /// Adds the positions that would look the name up.
+    #[inline]
+    fn find_wanting(&mut self, daemon: u64) {
+        if !self.name_is_known {
+            self.find(refined(WANTS_NAME, daemon, ANY_USER), Wants::Name);
+        }
+    }
+
+    #[inline]
+    fn open_refined(&mut self, host: u64, daemon: u64) {
+        self.find(refined(host, daemon, ANY_USER), Wants::Nothing);
+        if self.shape.has_users {
+            match self.user {
+                Some(user) => self.find(refined(host, daemon, user), Wants::Nothing),
+                None => self.find(refined(host, daemon, WANTS_USER), Wants::User),
+            }
+        }
+    }
+
+    #[inline]
+    fn find(&mut self, key: u64, wants: Wants) {
+        if let Some(positions) = self.lists.find(key, self.next) {
+            self.merged.add(positions, wants);
+        }
+    }
+}
+
+/// The key of a daemon token: of its service, and of the server it names.
+pub(crate) fn key_of_server(service: u64, server: u64) -> u64 {
+    key(9, service ^ server.rotate_left(17))
+}

@@ -1,0 +1,364 @@
+//! Keys: what is looked up in an index. Each is a hash of a kind and a value, so that two may be the same, which costs
+//! a candidate too many and nothing else.
+
+use crate::address::{Ipv6, reduce_mapped};
+use crate::matching::Network;
+use crate::meaning::{Meaning, Strings, Wildcard};
+use crate::request::{Address, is_known_name};
+
+/// Positions that are candidates whoever asks.
+pub(crate) const ALWAYS: u64 = key(0, 0);
+/// Patterns that any host could match.
+pub(crate) const ANY: u64 = key(0, 1);
+/// Patterns that look the host's name up.
+pub(crate) const WANTS_NAME: u64 = key(0, 2);
+/// Daemon lists that look the server's address up, and its name.
+pub(crate) const WANTS_SERVER_ADDRESS: u64 = key(0, 3);
+/// See [`WANTS_SERVER_ADDRESS`].
+pub(crate) const WANTS_SERVER_NAME: u64 = key(0, 4);
+/// Daemon tokens that any daemon could match.
+pub(crate) const ANY_SERVICE: u64 = key(0, 5);
+/// No user is named, or any user could match.
+pub(crate) const ANY_USER: u32 = 0;
+/// Patterns that look the user up.
+pub(crate) const WANTS_USER: u32 = 1;
+
+const NAME_IS_KNOWN: u64 = key(0, 6);
+const NAME_IS_LOCAL: u64 = key(0, 7);
+/// Kinds of the other keys. Networks are `NET4 + length` and `NET6 + length`.
+const TEXT: u32 = 1;
+const BEGINNING: u32 = 2;
+const ENDS: u32 = 3;
+const WITHIN: u32 = 4;
+const MASK: u32 = 5;
+const NET4: u32 = 0x100;
+const NET6: u32 = 0x200;
+
+/// How much of a wildcard's literal beginning and end is looked at.
+const LONGEST: usize = 63;
+/// How many lengths of such beginnings and ends there may be before they are rounded.
+const MOST_LENGTHS: usize = 64;
+/// How many masks with holes in them are told apart.
+const MOST_MASKS: usize = 32;
+/// The parts that the text between two wildcards is looked for by.
+const WITHIN_LENGTHS: [usize; 2] = [4, 8];
+
+/// Where a pattern is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Nowhere: nothing matches it.
+    Nowhere,
+    /// Under this key.
+    Under(u64),
+    /// Wherever one looks.
+    Anywhere,
+}
+
+/// Which kinds of keys strings are under, so that no others are looked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct TextShape {
+    /// Whole strings or ends with a letter in them, which no dotted quad has.
+    pub(super) letters: bool,
+    /// Those without one.
+    pub(super) numbers: bool,
+    /// Beginnings that end in a dot.
+    pub(super) beginnings: bool,
+    /// Wildcards, by the lengths of their literal beginnings and ends.
+    pub(super) ends: Vec<(u8, u8)>,
+    /// Wildcards, by text between two of them, of either length.
+    pub(super) within: [bool; 2],
+}
+
+impl TextShape {
+    /// Takes in strings that patterns stand for.
+    pub(crate) fn add(&mut self, strings: Strings<'_>) -> Found {
+        match strings {
+            Strings::Every | Strings::ButUnknown | Strings::Scoped(_) => Found::Anywhere,
+            // Numbers are for those who know that they deal with addresses.
+            Strings::Ipv6(_) => Found::Anywhere,
+            Strings::None => Found::Nowhere,
+            Strings::This(text) | Strings::Ending(text) => {
+                if text.iter().any(u8::is_ascii_alphabetic) {
+                    self.letters = true;
+                } else {
+                    self.numbers = true;
+                }
+                Found::Under(key(TEXT, hash_ends(text, |_, _| {})))
+            }
+            Strings::Beginning(text) => {
+                self.beginnings = true;
+                Found::Under(key(BEGINNING, hash_beginnings(text, |_, _| {})))
+            }
+            Strings::Wildcard(wildcard) => self.add_wildcard(wildcard),
+        }
+    }
+
+    fn add_wildcard(&mut self, wildcard: Wildcard<'_>) -> Found {
+        let Wildcard {
+            head, tail, within, ..
+        } = wildcard;
+        let (mut first, mut last) = (head.len().min(LONGEST), tail.len().min(LONGEST));
+        if first + last < WITHIN_LENGTHS[0]
+            && let Some(at) = WITHIN_LENGTHS.iter().rposition(|length| within.len() >= *length)
+        {
+            self.within[at] = true;
+            // Lists are made by counting, so ends tell more than beginnings.
+            let text = &within[within.len() - WITHIN_LENGTHS[at]..];
+            return Found::Under(key(WITHIN, hash_beginnings(text, |_, _| {})));
+        }
+        if first + last == 0 {
+            return Found::Anywhere;
+        }
+        // `as`: they are at most 63.
+        let lengths = |first, last| (first as u8, last as u8);
+        if !self.ends.contains(&lengths(first, last)) {
+            if self.ends.len() >= MOST_LENGTHS {
+                let rounded = |length: usize| if length == 0 { 0 } else { 1 << length.ilog2() };
+                (first, last) = (rounded(first), rounded(last));
+            }
+            if !self.ends.contains(&lengths(first, last)) {
+                self.ends.push(lengths(first, last));
+            }
+        }
+        let beginning = hash_beginnings(&head[..first], |_, _| {});
+        let end = hash_ends(&tail[tail.len() - last..], |_, _| {});
+        Found::Under(ends_key(lengths(first, last), beginning, end))
+    }
+
+    /// The keys that patterns are under which could match a string; mapped addresses are reduced already.
+    /// `is_quad`: it is a dotted quad and has no letters.
+    #[inline]
+    pub(crate) fn each_key(&self, text: &[u8], is_quad: bool, mut each: impl FnMut(u64)) {
+        if self.numbers || (self.letters && !is_quad) {
+            let whole = hash_ends(text, |byte, hash| {
+                if byte == b'.' {
+                    each(key(TEXT, hash));
+                }
+            });
+            // Otherwise it was seen already.
+            if text.first() != Some(&b'.') {
+                each(key(TEXT, whole));
+            }
+        }
+        if self.beginnings {
+            hash_beginnings(text, |byte, hash| {
+                if byte == b'.' {
+                    each(key(BEGINNING, hash));
+                }
+            });
+        }
+        if !self.ends.is_empty() || self.within != [false; 2] {
+            self.each_wildcard_key(text, each);
+        }
+    }
+
+    #[inline(never)]
+    fn each_wildcard_key(&self, text: &[u8], mut each: impl FnMut(u64)) {
+        let (mut beginnings, mut ends) = ([EMPTY; LONGEST + 1], [EMPTY; LONGEST + 1]);
+        let most = text.len().min(LONGEST);
+        let mut at = 0;
+        hash_beginnings(&text[..most], |_, hash| {
+            at += 1;
+            beginnings[at] = hash;
+        });
+        at = 0;
+        hash_ends(&text[text.len() - most..], |_, hash| {
+            at += 1;
+            ends[at] = hash;
+        });
+        for lengths in &self.ends {
+            let (first, last) = (usize::from(lengths.0), usize::from(lengths.1));
+            if first <= most && last <= most {
+                each(ends_key(*lengths, beginnings[first], ends[last]));
+            }
+        }
+        for (length, _) in WITHIN_LENGTHS
+            .iter()
+            .zip(self.within)
+            .filter(|(_, is_used)| *is_used)
+        {
+            for part in text.windows(*length) {
+                each(key(WITHIN, hash_beginnings(part, |_, _| {})));
+            }
+        }
+    }
+}
+
+/// Which kinds of keys host patterns are under.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct HostShape {
+    /// Bit `n`: networks of that many bits, addresses as 32.
+    pub(super) lengths4: u64,
+    /// Bit `n - 1`: the same for IPv6.
+    pub(super) lengths6: u128,
+    /// There is a network of all IPv6 addresses.
+    pub(super) every6: bool,
+    /// Masks with holes in them.
+    pub(super) masks: Vec<u32>,
+    /// Strings.
+    pub(super) texts: TextShape,
+}
+
+impl HostShape {
+    /// Takes in a pattern.
+    pub(crate) fn add(&mut self, meaning: &Meaning<'_>) -> Found {
+        match meaning {
+            Meaning::Nothing => Found::Nowhere,
+            // Whether a file can be read is logged each time.
+            Meaning::Everyone | Meaning::Scoped(_) | Meaning::Netgroup(_) | Meaning::File(_) => {
+                Found::Anywhere
+            }
+            Meaning::Known => Found::Under(NAME_IS_KNOWN),
+            Meaning::Local => Found::Under(NAME_IS_LOCAL),
+            Meaning::Addresses(network) => self.add_network(*network),
+            Meaning::Text { text, .. } => match (text, text.network()) {
+                // As text, since the address may be any text.
+                (Strings::Beginning(_), _) | (_, None) => self.texts.add(*text),
+                (_, Some(network)) => self.add_network(network),
+            },
+        }
+    }
+
+    fn add_network(&mut self, network: Network) -> Found {
+        match network {
+            Network::V4 { net, mask } if mask.leading_ones() == mask.count_ones() => {
+                self.lengths4 |= 1 << mask.count_ones();
+                Found::Under(key(NET4 + mask.count_ones(), u64::from(net)))
+            }
+            Network::V4 { net, mask } => {
+                if !self.masks.contains(&mask) {
+                    if self.masks.len() >= MOST_MASKS {
+                        return Found::Anywhere;
+                    }
+                    self.masks.push(mask);
+                }
+                Found::Under(masked_key(net, mask))
+            }
+            Network::V6 { length: 0, .. } => {
+                self.every6 = true;
+                Found::Under(key(NET6, 0))
+            }
+            Network::V6 { net, length } => {
+                self.lengths6 |= 1 << (length - 1);
+                Found::Under(net6_key(net, length))
+            }
+        }
+    }
+
+    /// The keys that patterns are under which could match a host by its address.
+    #[inline]
+    pub(crate) fn each_address_key(&self, address: &Address, mut each: impl FnMut(u64)) {
+        if let Some(quad) = address.quad {
+            let mut lengths = self.lengths4;
+            while lengths != 0 {
+                let length = lengths.trailing_zeros();
+                lengths &= lengths - 1;
+                // The mask 0.0.0.0 has length 0.
+                let mask = u32::MAX.checked_shl(32 - length).unwrap_or(0);
+                each(key(NET4 + length, u64::from(quad & mask)));
+            }
+            for mask in &self.masks {
+                each(masked_key(quad & mask, *mask));
+            }
+        }
+        if let Some(bits) = address.ipv6 {
+            if self.every6 {
+                each(key(NET6, 0));
+            }
+            let mut lengths = self.lengths6;
+            while lengths != 0 {
+                let length = lengths.trailing_zeros() + 1;
+                lengths &= lengths - 1;
+                each(net6_key(bits, length));
+            }
+        }
+        self.texts
+            .each_key(reduce_mapped(&address.text), address.is_canonical, each);
+    }
+
+    /// The same by its name.
+    pub(crate) fn each_name_key(&self, name: &[u8], mut each: impl FnMut(u64)) {
+        if is_known_name(name) {
+            each(NAME_IS_KNOWN);
+            if !name.contains(&b'.') {
+                each(NAME_IS_LOCAL);
+            }
+        }
+        let name = reduce_mapped(name);
+        // A name set by the program may look like an address.
+        if let Some(v6) = Ipv6::parse(name) {
+            each(net6_key(v6.bits, 128));
+        }
+        self.texts.each_key(name, false, each);
+    }
+}
+
+fn masked_key(net: u32, mask: u32) -> u64 {
+    key(MASK, u64::from(mask) << 32 | u64::from(net))
+}
+
+fn net6_key(net: u128, length: u32) -> u64 {
+    let net = net & u128::MAX << (128 - length);
+    key(NET6 + length, (net as u64) ^ ((net >> 64) as u64).rotate_left(32))
+}
+
+fn ends_key((first, last): (u8, u8), beginning: u64, end: u64) -> u64 {
+    let lengths = u64::from(first) << 8 | u64::from(last);
+    key(ENDS, beginning ^ end.rotate_left(32) ^ lengths)
+}
+
+/// Mixes a kind of key and a value into one key.
+#[inline]
+pub(crate) const fn key(kind: u32, value: u64) -> u64 {
+    let a = kind as u64 ^ 0x9e37_79b9_7f4a_7c15;
+    let folded = fold(a as u128 * (value ^ 0xd1b5_4a32_d192_ed03) as u128);
+    // Once more, since the values are often small and regular.
+    fold(folded as u128 * 0xa076_1d64_78bd_642f)
+}
+
+#[inline]
+const fn fold(product: u128) -> u64 {
+    (product as u64) ^ (product >> 64) as u64
+}
+
+/// The key of those positions under a key whose daemon list and whose user have these keys.
+#[inline]
+pub(crate) const fn refined(of: u64, daemons: u64, user: u32) -> u64 {
+    key(user ^ 0x5bd1_e995, of ^ daemons.rotate_left(29))
+}
+
+/// The key of a user's name.
+pub(crate) fn user_key(user: &[u8]) -> u32 {
+    // `as`: half of a hash is one; the lowest numbers have a meaning of their own.
+    (hash_ends(reduce_mapped(user), |_, _| {}) as u32).max(WANTS_USER + 1)
+}
+
+/// What a hash begins with.
+const EMPTY: u64 = 0xcbf2_9ce4_8422_2325;
+
+#[inline]
+fn hash_byte(hash: u64, byte: u8) -> u64 {
+    (hash ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(0x0000_0100_0000_01b3)
+}
+
+/// Hashes a string from its end, ASCII case apart, reporting each byte and the hash of the end that begins there.
+#[inline]
+fn hash_ends(text: &[u8], mut each: impl FnMut(u8, u64)) -> u64 {
+    let mut hash = EMPTY;
+    for byte in text.iter().rev() {
+        hash = hash_byte(hash, *byte);
+        each(*byte, hash);
+    }
+    hash
+}
+
+/// The same from its beginning.
+#[inline]
+fn hash_beginnings(text: &[u8], mut each: impl FnMut(u8, u64)) -> u64 {
+    let mut hash = EMPTY;
+    for byte in text {
+        hash = hash_byte(hash, *byte);
+        each(*byte, hash);
+    }
+    hash
+}

@@ -1,0 +1,63 @@
+//! Host patterns in a row, as in a file that a pattern names: which of them could match.
+
+use super::builder::HostsBuilder;
+use super::candidates::{Candidates, Shape};
+use super::keys::ANY_SERVICE;
+use super::postings::Postings;
+use crate::request::{Request, Side};
+use crate::syntax::pattern::HostPattern;
+
+/// Tokens by what they could match.
+#[derive(Debug)]
+pub(crate) struct TokenIndex {
+    /// Where each token begins.
+    offsets: Vec<u32>,
+    shape: Shape,
+    postings: Postings,
+}
+
+impl TokenIndex {
+    /// Of tokens and where they begin.
+    pub(crate) fn new<'t>(tokens: impl Iterator<Item = (u32, HostPattern<'t>)>) -> Self {
+        let mut offsets = Vec::new();
+        let mut hosts = HostsBuilder::default();
+        for (offset, token) in tokens {
+            offsets.push(offset);
+            // `as`: there are no more of them than offsets.
+            hosts.add(token, &[ANY_SERVICE], None, offsets.len() as u32);
+        }
+        offsets.shrink_to_fit();
+        let (entries, hosts) = hosts.finish();
+        TokenIndex {
+            offsets,
+            shape: Shape {
+                hosts,
+                ..Shape::default()
+            },
+            postings: Postings::new(&entries),
+        }
+    }
+
+    /// The tokens that could match one end of the connection.
+    pub(crate) fn candidates(&self, side: Side) -> TokenCandidates<'_> {
+        TokenCandidates {
+            offsets: &self.offsets,
+            candidates: Candidates::new(&self.postings, &self.shape, side),
+        }
+    }
+}
+
+/// See [`TokenIndex::candidates`].
+#[derive(Debug)]
+pub(crate) struct TokenCandidates<'i> {
+    offsets: &'i [u32],
+    candidates: Candidates<'i, Postings>,
+}
+
+impl TokenCandidates<'_> {
+    /// Where the next one begins.
+    pub(crate) fn next(&mut self, request: &mut Request<'_>) -> Option<usize> {
+        let position = self.candidates.next(request)?;
+        Some(self.offsets[position as usize - 1] as usize)
+    }
+}
