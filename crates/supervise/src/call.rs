@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use libc::{c_int, c_long};
 
@@ -101,11 +102,28 @@ impl std::os::fd::AsFd for Epoll {
 
 /// Is there something to read, or to accept, at once? An error counts as such.
 pub(crate) fn is_readable(fd: BorrowedFd<'_>) -> bool {
-    let mut entry = libc::pollfd {
+    wait_for(&[(fd, libc::POLLIN)], Some(Duration::ZERO)) != [0]
+}
+
+/// Can be written to this, now or in that time? An error counts as such.
+pub(crate) fn is_writable(fd: BorrowedFd<'_>, within: Option<Duration>) -> bool {
+    wait_for(&[(fd, libc::POLLOUT)], within) != [0]
+}
+
+/// Waits until one of the descriptors is ready, and says for what, as `poll` does. An error or end counts too.
+pub(crate) fn wait_for<const N: usize>(
+    descriptors: &[(BorrowedFd<'_>, libc::c_short); N],
+    within: Option<Duration>,
+) -> [libc::c_short; N] {
+    let mut entries = descriptors.map(|(fd, events)| libc::pollfd {
         fd: fd.as_raw_fd(),
-        events: libc::POLLIN,
+        events,
         revents: 0,
-    };
-    // SAFETY: one entry, and its count.
-    unsafe { libc::poll(&mut entry, 1, 0) != 0 }
+    });
+    let milliseconds = within.map_or(-1, |time| {
+        i32::try_from(time.as_micros().div_ceil(1000)).unwrap_or(i32::MAX)
+    });
+    // SAFETY: as many entries as is said.
+    unsafe { libc::poll(entries.as_mut_ptr(), N as libc::nfds_t, milliseconds) };
+    entries.map(|entry| entry.revents)
 }

@@ -27,6 +27,7 @@ use crate::settle::HELD;
 use crate::stuck::Watchdog;
 use crate::task::{Task, Tasks};
 use crate::wake::Wakes;
+use crate::watch::Watcher;
 
 /// How many listeners are remembered that nothing waits at.
 const KEPT: usize = 1024;
@@ -48,6 +49,7 @@ pub(crate) struct Guard {
     pub(crate) rules: Arc<Rules>,
     pub(crate) lookups: Lookups,
     pub(crate) watchdog: Watchdog,
+    watcher: Watcher,
     pub(crate) tasks: Tasks,
     pub(crate) listeners: HashMap<u64, Queue>,
     pub(crate) wakes: Wakes,
@@ -70,7 +72,12 @@ pub(crate) struct Guard {
 impl Guard {
     /// # Errors
     /// There is no descriptor, timer or thread to be had.
-    pub(crate) fn new(notifications: OwnedFd, rules: Arc<Rules>, room: usize) -> io::Result<Self> {
+    pub(crate) fn new(
+        notifications: OwnedFd,
+        rules: Arc<Rules>,
+        watcher: Watcher,
+        room: usize,
+    ) -> io::Result<Self> {
         let notifications = Notifications::new(notifications);
         let epoll = Epoll::new()?;
         epoll.add(notifications.as_fd(), libc::EPOLLIN, CALLS)?;
@@ -82,6 +89,7 @@ impl Guard {
             rules,
             lookups,
             watchdog: Watchdog::new()?,
+            watcher,
             tasks: Tasks::default(),
             listeners: HashMap::new(),
             wakes: Wakes::default(),
@@ -227,7 +235,12 @@ impl Guard {
                     self.tasks.forget(call.thread);
                     return Err(io::Error::from_raw_os_error(libc::ESRCH));
                 }
-                Ok(reached) => return Ok(reached),
+                Ok(reached) => {
+                    if self.tasks.is_new_process(&reached.0) {
+                        self.watcher.tell(reached.0.process);
+                    }
+                    return Ok(reached);
+                }
             }
             again = false;
         }

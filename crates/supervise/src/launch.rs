@@ -1,9 +1,9 @@
 //! From one process to two: the guard in the background, and this process, which becomes the program.
 //!
 //! The process that was started installs the filter and executes the program, so the program has its
-//! process id, parent, descriptors, signals and all else. The guard is forked twice and belongs to `init`
-//! (or the nearest subreaper): the program never sees a child it did not make. It has a session of its own
-//! and none of the program's descriptors.
+//! process id, parent, descriptors, signals and all else. The guard belongs to its watcher, and that, forked
+//! twice, to `init` (or the nearest subreaper): the program never sees a child it did not make. Both have a
+//! session of their own and none of the program's descriptors.
 
 use std::ffi::{CString, OsString};
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -22,7 +22,8 @@ use crate::guard::Guard;
 use crate::log::{Format, Log};
 use crate::memory::Memory;
 use crate::task::Task;
-use crate::{Options, Problem, filter, inherit};
+use crate::watch::{self, Watcher};
+use crate::{Options, Problem, clean, filter, inherit};
 
 /// How many connections may be held, undecided or granted and not yet accepted.
 const ROOM: u64 = 1024;
@@ -94,7 +95,8 @@ fn prepare(options: &Options) -> Result<(), Problem> {
         };
         Problem::new(format!("cannot install the filter: {}{hint}", reason(&error)))
     })?;
-    send_descriptor(&ours, notifications.as_fd()).map_err(problem("cannot reach the guard"))?;
+    send_descriptor(&ours, std::process::id(), notifications.as_fd())
+        .map_err(problem("cannot reach the guard"))?;
     drop(notifications);
     let mut answer = String::new();
     ours.read_to_string(&mut answer)
@@ -118,7 +120,7 @@ fn descriptor_limit() -> libc::rlimit {
     }
 }
 
-/// Forks the guard's process and returns its id.
+/// Forks the watcher's process, which forks the guard's, and returns the guard's id.
 fn fork_guard(options: &Options, socket: UnixStream, others: RawFd) -> io::Result<libc::pid_t> {
     let (mut reader, writer) = io::pipe()?;
     // SAFETY: this process has one thread, so a child of it may do whatever it likes.
@@ -132,7 +134,7 @@ fn fork_guard(options: &Options, socket: UnixStream, others: RawFd) -> io::Resul
                     drop(reader);
                     // SAFETY: the parent's end, which is of no use here.
                     unsafe { libc::close(others) };
-                    be_guard(options, socket, writer.into());
+                    live(|| be_watcher(options, socket.into(), writer.into()).map_or(1, |()| 0))
                 }
                 // SAFETY: ends the process without running the parent's clean-up.
                 _ => unsafe { libc::_exit(0) },
@@ -153,92 +155,87 @@ fn fork_guard(options: &Options, socket: UnixStream, others: RawFd) -> io::Resul
     }
 }
 
-/// The guard's whole life. It must not return into what its parent does next, not even by a panic.
-fn be_guard(options: &Options, socket: UnixStream, id: OwnedFd) -> ! {
-    let life = std::panic::AssertUnwindSafe(|| live(options, socket, id));
-    let status = std::panic::catch_unwind(life).unwrap_or(1);
+/// The whole life of a process. It must not return into what its parent does next, not even by a panic.
+fn live(life: impl FnOnce() -> i32) -> ! {
+    let status = std::panic::catch_unwind(std::panic::AssertUnwindSafe(life)).unwrap_or(1);
     // SAFETY: ends the process at once; what it had to say has been said.
     unsafe { libc::_exit(status) }
 }
 
-/// Returns the status to exit with.
-fn live(options: &Options, socket: UnixStream, id: OwnedFd) -> i32 {
-    // SAFETY: takes nothing and cannot fail.
-    let own: libc::pid_t = unsafe { libc::getpid() };
-    let told = std::fs::File::from(id).write_all(&own.to_ne_bytes());
-    match told.and_then(|()| leave_behind(options.log, socket)) {
-        Ok(socket) => match guard(options, &socket) {
-            Ok(guard) => {
-                // The end of the stream tells the program to go ahead.
-                let _ = (&socket).write_all(b"ready");
-                drop(socket);
-                guard();
-                0
-            }
-            Err(error) => {
-                let _ = write!(&socket, "{error}");
-                1
-            }
-        },
-        Err(_) => 1,
+/// Starts the guard, and waits for its end.
+fn be_watcher(options: &Options, socket: OwnedFd, id: OwnedFd) -> io::Result<()> {
+    clean::begin();
+    let [socket, id] = leave_behind(options.log, [socket, id])?;
+    let (ours, theirs) = UnixStream::pair()?;
+    // SAFETY: this process has one thread, so a child of it may do whatever it likes.
+    match check(unsafe { libc::fork() }.into())? {
+        0 => {
+            drop(ours);
+            clean::rename(c"tcpwrap-guard");
+            live(|| be_guard(options, socket.into(), theirs, id))
+        }
+        guard => {
+            drop((socket, id, theirs));
+            clean::rename(c"tcpwrap-watch");
+            watch::watch(options, guard as libc::pid_t, ours)
+        }
     }
 }
 
-/// Gives up all that belongs to the program: its descriptors, directory, signal handling, limits.
-fn leave_behind(log: Format, socket: UnixStream) -> io::Result<UnixStream> {
-    // SAFETY: these take numbers only, or structures that live until the call returns.
-    unsafe {
-        for signal in 1..=libc::SIGRTMAX() {
-            libc::signal(signal, libc::SIG_DFL);
+/// Returns the status to exit with.
+fn be_guard(options: &Options, socket: UnixStream, watcher: UnixStream, id: OwnedFd) -> i32 {
+    // SAFETY: takes nothing and cannot fail.
+    let own: libc::pid_t = unsafe { libc::getpid() };
+    if std::fs::File::from(id).write_all(&own.to_ne_bytes()).is_err() {
+        return 1;
+    }
+    match guard(options, &socket, watcher) {
+        Ok(guard) => {
+            // The end of the stream tells the program to go ahead.
+            let _ = (&socket).write_all(b"ready");
+            drop(socket);
+            i32::from(guard().is_err())
         }
-        // Those who stop a whole group or unit stop the program, and with it the guard.
-        for signal in [
-            libc::SIGHUP,
-            libc::SIGINT,
-            libc::SIGQUIT,
-            libc::SIGTERM,
-            libc::SIGPIPE,
-            libc::SIGUSR1,
-            libc::SIGUSR2,
-            libc::SIGALRM,
-        ] {
-            libc::signal(signal, libc::SIG_IGN);
-        }
-        let none: libc::sigset_t = zeroed();
-        libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
-        libc::prctl(libc::PR_SET_NAME, c"tcpwrap-guard".as_ptr(), 0, 0, 0);
-        // A guarded program of the same user must not trace its guard.
-        libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
-        libc::chdir(c"/".as_ptr());
-        libc::umask(0o022);
-        let mut limit: libc::rlimit = zeroed();
-        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 {
-            limit.rlim_cur = limit.rlim_max;
-            libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
+        Err(error) => {
+            let _ = write!(&socket, "{error}");
+            1
         }
     }
+}
+
+/// Gives up all descriptors but these, which get the numbers from 3 on, and standard error where the log goes there.
+fn leave_behind<const N: usize>(log: Format, keep: [OwnedFd; N]) -> io::Result<[OwnedFd; N]> {
     let null = std::fs::OpenOptions::new()
         .read(true)
         .write(true)
         .open("/dev/null")?;
     let stdio = if log == Format::Syslog { 0..3 } else { 0..2 };
-    // SAFETY: numbers only; the socket moves to 3 and all above it is closed, whose owners have given it up.
+    // SAFETY: numbers only; all descriptors below are new or replaced, and all above are closed, whose owners have
+    // given them up.
     unsafe {
-        let high = check(libc::fcntl(socket.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 10).into())? as RawFd;
-        let _ = socket.into_raw_fd();
         let null = null.into_raw_fd();
         for fd in stdio {
             check(libc::dup2(null, fd).into())?;
         }
-        check(libc::dup3(high, 3, libc::O_CLOEXEC).into())?;
-        check(libc::syscall(libc::SYS_close_range, 4, u32::MAX, 0))?;
-        Ok(UnixStream::from_raw_fd(3))
+        let mut high = [0; N];
+        for (high, fd) in high.iter_mut().zip(keep) {
+            *high = check(libc::fcntl(fd.into_raw_fd(), libc::F_DUPFD_CLOEXEC, 10).into())? as RawFd;
+        }
+        for (fd, high) in (3..).zip(high) {
+            check(libc::dup3(high, fd, libc::O_CLOEXEC).into())?;
+        }
+        check(libc::syscall(libc::SYS_close_range, 3 + N, u32::MAX, 0))?;
+        Ok(std::array::from_fn(|n| OwnedFd::from_raw_fd(3 + n as RawFd)))
     }
 }
 
 /// Receives the filter's descriptor, and finds out whether everything is permitted that will be needed. What
 /// it returns guards until the last guarded process has ended.
-fn guard(options: &Options, socket: &UnixStream) -> Result<impl FnOnce() + use<>, String> {
+fn guard(
+    options: &Options,
+    socket: &UnixStream,
+    watcher: UnixStream,
+) -> Result<impl FnOnce() -> io::Result<()> + use<>, String> {
     let say = |what: &'static str| move |error: io::Error| format!("{what}: {}", reason(&error));
     let (notifications, process) = receive_descriptor(socket).map_err(say("the guard got no filter"))?;
     if !has_proc() {
@@ -263,6 +260,8 @@ fn guard(options: &Options, socket: &UnixStream) -> Result<impl FnOnce() + use<>
         }
         text
     })?;
+    let watcher = Watcher::new(watcher, notifications.as_fd()).map_err(say("cannot reach the watcher"))?;
+    watcher.tell(process);
     let (log, writer) = Log::start(options.log, &options.name).map_err(say("cannot start the log"))?;
     if options.io_uring {
         let line = "warning: io_uring is allowed: connections accepted through it are not guarded";
@@ -276,16 +275,32 @@ fn guard(options: &Options, socket: &UnixStream) -> Result<impl FnOnce() + use<>
     ));
     let descriptors = descriptor_limit().rlim_cur;
     let room = descriptors.saturating_sub(SPARE).max(descriptors / 4).min(ROOM) as usize;
-    let mut guard =
-        Guard::new(notifications, Arc::clone(&rules), room).map_err(say("cannot start the guard"))?;
+    let until_gone = watcher.until_gone().map_err(say("cannot reach the watcher"))?;
+    let mut guard = Guard::new(notifications, Arc::clone(&rules), watcher, room)
+        .map_err(say("cannot start the guard"))?;
+    let watched = Arc::clone(&rules);
+    let log_end = move || {
+        until_gone();
+        let line =
+            "error: the guard's watcher is gone: should the guard die too, accept fails and nobody says why";
+        watched.log.line(system::syslog::ERR, line.as_bytes());
+    };
+    std::thread::Builder::new()
+        .name("watcher".into())
+        .stack_size(64 << 10)
+        .spawn(log_end)
+        .map_err(say("cannot start the guard"))?;
     Ok(move || {
-        if let Err(error) = guard.run() {
-            let line = format!("error: the guard ends: {}", reason(&error));
+        let end = guard.run();
+        if let Err(error) = &end {
+            let line = format!("error: the guard ends: {}", reason(error));
             rules.log.line(system::syslog::ERR, line.as_bytes());
         }
-        drop(guard);
         rules.log.close();
         let _ = writer.join();
+        // Not before it has said why: with it the calls end that wait.
+        drop(guard);
+        end
     })
 }
 
@@ -328,8 +343,9 @@ fn enter_user_namespace() -> io::Result<()> {
 #[repr(C, align(8))]
 struct Control([MaybeUninit<u8>; 128]);
 
-fn send_descriptor(socket: &UnixStream, fd: BorrowedFd<'_>) -> io::Result<()> {
-    let process = std::process::id().to_ne_bytes();
+/// Sends a descriptor, and the process it is about.
+pub(crate) fn send_descriptor(socket: &UnixStream, process: u32, fd: BorrowedFd<'_>) -> io::Result<()> {
+    let process = process.to_ne_bytes();
     let mut control = Control([MaybeUninit::zeroed(); 128]);
     let mut part = IoSlice::new(&process);
     // SAFETY: plain data.
@@ -352,8 +368,8 @@ fn send_descriptor(socket: &UnixStream, fd: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// The descriptor, and the process that sent it.
-fn receive_descriptor(socket: &UnixStream) -> io::Result<(OwnedFd, u32)> {
+/// The descriptor, and the process.
+pub(crate) fn receive_descriptor(socket: &UnixStream) -> io::Result<(OwnedFd, u32)> {
     let mut process = [0; 4];
     let mut control = Control([MaybeUninit::zeroed(); 128]);
     let mut part = IoSliceMut::new(&mut process);

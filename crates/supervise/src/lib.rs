@@ -7,6 +7,7 @@
 
 mod accept;
 mod call;
+mod clean;
 mod decide;
 mod filter;
 mod guard;
@@ -24,6 +25,7 @@ mod settle;
 mod stuck;
 mod task;
 mod wake;
+mod watch;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -48,6 +50,7 @@ pub use log::Format;
 ///     log: Format::Json,
 ///     io_uring: false,
 ///     user_namespace: false,
+///     if_guard_dies: supervise::IfGuardDies::End,
 /// });
 /// eprintln!("{problem}");
 /// ```
@@ -73,6 +76,18 @@ pub struct Options {
     /// Runs the program in a user namespace of its own, which an ordinary user needs where tracing is
     /// restricted and the program forks.
     pub user_namespace: bool,
+    /// What becomes of the program when its guard is killed.
+    pub if_guard_dies: IfGuardDies,
+}
+
+/// What becomes of a program without a guard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IfGuardDies {
+    /// It is ended: asked to, and killed if it does not.
+    #[default]
+    End,
+    /// It stays, and its `accept` fails.
+    Refuse,
 }
 
 /// Why the program was not started.

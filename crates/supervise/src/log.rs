@@ -5,8 +5,9 @@
 //! What may wait is bounded; what does not fit is counted, and the count is logged.
 
 use std::collections::HashSet;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,10 +16,13 @@ use hosts_access::{Diagnostic, Kind, Reason, Severity, Verdict};
 use serde::Serialize;
 use system::syslog;
 
+use crate::call::is_writable;
 use crate::decide::Times;
 
 /// How many lines may wait.
 const QUEUE: usize = 8192;
+/// How long the only line of a process waits for a reader.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How long lines are gathered.
 const GATHER: Duration = Duration::from_millis(2);
 /// How many diagnostics of the tables are remembered as said.
@@ -278,9 +282,19 @@ fn message(format: Format, daemon: &[u8], severity: Severity, line: Vec<u8>) -> 
 
 fn json(object: &impl Serialize) -> Entry {
     // Strings and numbers can always be written.
-    let mut line = serde_json::to_vec(object).unwrap_or_default();
-    line.push(b'\n');
-    Entry::Json(line)
+    let line = serde_json::to_string(object).unwrap_or_default();
+    let mut out = Vec::with_capacity(line.len() + 1);
+    for character in line.chars() {
+        let mut buffer = [0; 4];
+        // What is left of these stands in strings.
+        if syslog::is_hidden(character) {
+            out.extend_from_slice(format!("\\u{:04x}", u32::from(character)).as_bytes());
+        } else {
+            out.extend_from_slice(character.encode_utf8(&mut buffer).as_bytes());
+        }
+    }
+    out.push(b'\n');
+    Entry::Json(out)
 }
 
 fn reason(reason: Reason) -> &'static str {
@@ -328,20 +342,58 @@ fn rfc3339(time: SystemTime) -> String {
     )
 }
 
-/// Writes what comes until nothing can come any more.
-fn write(queue: &Queue, format: Format, daemon: &[u8]) {
-    let name = syslog::escaped(daemon);
-    // Whoever closed standard error wants no log.
-    let to_stderr = |line: &[u8]| drop(std::io::stderr().write_all(line));
-    let put = |entry| match entry {
-        Entry::Syslog(severity, line) => syslog::write(severity, &line),
+/// Logs a line about no connection in a process that has no other log.
+pub(crate) fn at_once(format: Format, daemon: &[u8], severity: Severity, line: &[u8]) {
+    if format == Format::Syslog {
+        syslog::open(daemon);
+    }
+    let entry = message(format, daemon, severity, line.to_vec());
+    put(&syslog::escaped(daemon), entry, Some(PATIENCE));
+}
+
+/// Writes an entry, and says whether that worked. Waits for a reader who is slow, `patience` where there is one.
+fn put(name: &[u8], entry: Entry, patience: Option<Duration>) -> bool {
+    let to_stderr = |line: &[u8]| to_stderr(line, patience);
+    match entry {
+        Entry::Syslog(severity, line) => {
+            syslog::write(severity, &line);
+            true
+        }
         Entry::Text(time, process, line) => {
             let process = format!("[{process}]: ");
             let (time, line) = (rfc3339(time), syslog::escaped(&line));
-            to_stderr(&[time.as_bytes(), b" ", &name, process.as_bytes(), &line, b"\n"].concat());
+            to_stderr(&[time.as_bytes(), b" ", name, process.as_bytes(), &line, b"\n"].concat())
         }
         Entry::Json(line) => to_stderr(&line),
-    };
+    }
+}
+
+/// Writes to standard error, which the program may have made non-blocking, as it shares it. Whoever closed it wants no
+/// log, and the standard library says that all was written.
+fn to_stderr(mut line: &[u8], patience: Option<Duration>) -> bool {
+    let mut stderr = std::io::stderr();
+    while !line.is_empty() {
+        match stderr.write(line) {
+            Ok(0) => return false,
+            Ok(written) => line = &line[written..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                if !is_writable(stderr.as_fd(), patience) {
+                    return false;
+                }
+            }
+            Err(_) => return false,
+        }
+    }
+    true
+}
+
+/// Writes what comes until nothing can come any more.
+fn write(queue: &Queue, format: Format, daemon: &[u8]) {
+    let name = syslog::escaped(daemon);
+    let put = |entry| u64::from(!put(&name, entry, None));
+    // What could not be written, and is not yet told of.
+    let mut failed = 0;
     loop {
         let mut lines = queue.lock();
         while lines.waiting.is_empty() && lines.lost == 0 && !lines.closed {
@@ -360,10 +412,16 @@ fn write(queue: &Queue, format: Format, daemon: &[u8]) {
         );
         let ends = lines.closed;
         drop(lines);
-        waiting.into_iter().for_each(put);
-        if lost > 0 {
-            let line = format!("warning: the log was too slow: {lost} lines lost");
-            put(message(format, daemon, syslog::ERR, line.into_bytes()));
+        failed += waiting.into_iter().map(put).sum::<u64>();
+        for (count, why) in [
+            (lost, "was too slow"),
+            (std::mem::take(&mut failed), "could not be written"),
+        ] {
+            if count > 0 {
+                let line = format!("warning: the log {why}: {count} lines lost");
+                let unsaid = put(message(format, daemon, syslog::ERR, line.into_bytes()));
+                failed += unsaid * count;
+            }
         }
         if ends {
             return;

@@ -33,6 +33,8 @@ pub(crate) struct Task {
     directory: OwnedFd,
     /// The pidfd is the thread's own, not its process's, which may outlive it.
     is_own: bool,
+    /// Its process was looked at.
+    is_seen: Cell<bool>,
     /// A mapping found to be writable.
     pub writable: Cell<(u64, u64)>,
 }
@@ -61,6 +63,7 @@ impl Task {
             process,
             directory,
             is_own,
+            is_seen: Cell::new(false),
             writable: Cell::new((0, 0)),
         })
     }
@@ -177,6 +180,17 @@ impl Tasks {
             self.0.insert(thread, Rc::clone(&task));
         }
         Ok(task)
+    }
+
+    /// Is the thread the first one of its process that is asked about? One forgotten meanwhile may be again.
+    pub(crate) fn is_new_process(&self, task: &Task) -> bool {
+        if task.is_seen.get() {
+            return false;
+        }
+        let is_seen = |other: &Rc<Task>| other.process == task.process && other.is_seen.get();
+        let is_new = !self.0.values().any(is_seen);
+        task.is_seen.set(true);
+        is_new
     }
 
     /// Forgets a thread, whose number may belong to another one now.

@@ -60,7 +60,17 @@ pub fn diagnostic(diagnostic: &Diagnostic, log: &Log<'_>) {
     log(level(diagnostic.kind), &diagnostic.line());
 }
 
-/// The line with each byte of a control character as `\` and three octal digits. Text in UTF-8 stays as it
+/// Does the character do something to the line, or to what stands around it, rather than being seen? Such are
+/// control characters, line and paragraph separators, and what turns the direction of text around.
+pub fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
+}
+
+/// The line with each byte of a [hidden](is_hidden) character as `\` and three octal digits. Text in UTF-8 stays as it
 /// is, and so does a backslash, as log filters expect rules to be quoted the way they stand in their files.
 ///
 /// ```
@@ -69,6 +79,7 @@ pub fn diagnostic(diagnostic: &Diagnostic, log: &Log<'_>) {
 /// assert_eq!(*escaped(b"a\nb\x1b[2J"), *b"a\\012b\\033[2J");
 /// assert_eq!(*escaped(b"\xc2\x9b"), *b"\\302\\233");
 /// assert_eq!(*escaped(b"\x9b"), *b"\\233");
+/// assert_eq!(*escaped("\u{2028}".as_bytes()), *b"\\342\\200\\250");
 /// ```
 pub fn escaped(line: &[u8]) -> Cow<'_, [u8]> {
     if line.iter().all(|b| matches!(b, b' '..=b'~')) {
@@ -87,7 +98,7 @@ pub fn escaped(line: &[u8]) -> Cow<'_, [u8]> {
         for character in chunk.valid().chars() {
             let mut buffer = [0; 4];
             let bytes = character.encode_utf8(&mut buffer).as_bytes();
-            if character.is_control() {
+            if is_hidden(character) {
                 bytes.iter().for_each(|byte| escape(&mut out, *byte));
             } else {
                 out.extend_from_slice(bytes);

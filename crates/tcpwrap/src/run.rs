@@ -36,6 +36,9 @@ pub struct Args {
     /// Run the program in a user namespace, where an ordinary user may not trace otherwise
     #[arg(long)]
     user_namespace: bool,
+    /// What becomes of the program when its guard is killed, after which it could accept nothing
+    #[arg(long, value_name = "ANSWER", default_value = "end")]
+    if_guard_dies: IfGuardDies,
     /// The program, and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "PROGRAM")]
     command: Vec<OsString>,
@@ -64,6 +67,14 @@ impl LogFormat {
 enum IoUring {
     Refuse,
     Allow,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum IfGuardDies {
+    /// It is sent SIGTERM, and SIGKILL ten seconds later
+    End,
+    /// It stays, and its accept fails
+    Refuse,
 }
 
 /// Becomes the program. Returns only where that fails.
@@ -96,6 +107,10 @@ pub fn run(args: Args) -> ExitCode {
         },
         io_uring: args.io_uring == IoUring::Allow,
         user_namespace: args.user_namespace,
+        if_guard_dies: match args.if_guard_dies {
+            IfGuardDies::End => supervise::IfGuardDies::End,
+            IfGuardDies::Refuse => supervise::IfGuardDies::Refuse,
+        },
     });
     fail(&problem.text, problem.status)
 }

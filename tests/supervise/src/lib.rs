@@ -152,13 +152,18 @@ pub fn with_little_room(guarded: &Guarded<'_>, program: &Path) -> Command {
 
 /// The processes that guard programs on this machine.
 pub fn guards() -> Vec<u32> {
+    processes_named("tcpwrap-guard")
+}
+
+/// The processes of this name on this machine.
+pub fn processes_named(name: &str) -> Vec<u32> {
     let entries = fs::read_dir("/proc").expect("/proc");
     entries
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .filter(|id| {
             let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-            status.starts_with("Name:\ttcpwrap-guard\n") && !status.contains("State:\tZ")
+            status.starts_with(&format!("Name:\t{name}\n")) && !status.contains("State:\tZ")
         })
         .collect()
 }

@@ -43,10 +43,13 @@ fn attempt(guarded: &Guarded<'_>, options: &[&str], how: &str, who: u32) -> Stri
     text
 }
 
+/// A program that goes on without its guard.
+const ALONE: &[&str] = &["--log", "json", "--if-guard-dies", "refuse"];
+
 fn everybody(machine: &Machine, how: &str, expected: &[&str]) {
     let guarded = Guarded::new(machine);
     for who in [0, 65534] {
-        let text = attempt(&guarded, &["--log", "json"], how, who);
+        let text = attempt(&guarded, ALONE, how, who);
         assert_eq!(text.lines().collect::<Vec<_>>(), expected, "as user {who}");
     }
 }
@@ -156,7 +159,7 @@ fn a_killed_guard_leaves_a_program_that_accepts_nothing() {
 fn a_program_that_kills_its_guard_accepts_nothing() {
     support::alone(|machine| {
         let guarded = Guarded::new(machine);
-        let text = attempt(&guarded, &["--log", "json"], "guard kill", 65534);
+        let text = attempt(&guarded, ALONE, "guard kill", 65534);
         let expected = [
             "trace EPERM",
             "kill sent",
