@@ -20,6 +20,7 @@ use crate::skip::Skipper;
 use crate::source::{self, Contents, Ending, Line, Lines, Reader};
 use crate::syntax::pattern::HostPattern;
 use crate::syntax::{LineKind, fields, line_kind};
+use crate::work;
 
 /// The allow table's usual path.
 pub const ALLOW_TABLE: &str = "/etc/hosts.allow";
@@ -243,14 +244,14 @@ impl<F: Files, T: Trace> Evaluation<F, T> {
             file: Arc::clone(path),
             line: 0,
         }));
-        let mut candidates = index.map(TableIndex::candidates);
+        let mut candidates = index.map(|index| index.candidates(0));
         let mut all = Lines::new(text);
         loop {
             let mut from_here;
             let lines = match &mut candidates {
                 None => &mut all,
                 Some(candidates) => {
-                    let Some(lines) = candidates.next(text, request) else {
+                    let Some((_, lines)) = candidates.next(text, request) else {
                         return TableEnd::NoMatch;
                     };
                     from_here = lines;
@@ -357,6 +358,7 @@ impl<F: Files, T: Trace> Evaluation<F, T> {
         line: &Line<'l>,
         request: &mut Request<'_>,
     ) -> Examined<'l> {
+        work::add(1);
         request.set_line(line.last);
         if line.ending != Ending::Newline {
             let text = match line.ending {

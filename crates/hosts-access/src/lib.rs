@@ -34,6 +34,7 @@ mod skip;
 pub mod source;
 pub mod syntax;
 mod text;
+mod work;
 
 pub use decide::{ALLOW_TABLE, DENY_TABLE, Tables, Trace};
 pub use decision::{Decision, Reason, Severity, TableKind, Verdict};

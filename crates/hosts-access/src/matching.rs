@@ -9,6 +9,7 @@ use crate::syntax::cidr_mask;
 use crate::syntax::list::list_matches;
 use crate::syntax::pattern::{ClientPattern, DaemonPattern, HostPattern, Service, StringPattern};
 use crate::text::atoi;
+use crate::work;
 
 /// How deep `/file` patterns may nest.
 pub const MAX_FILE_DEPTH: usize = 16;
@@ -44,6 +45,7 @@ pub(crate) fn clients_match(list: &[u8], request: &mut Request<'_>, with: &mut i
 
 #[inline]
 fn daemon_matches(token: &[u8], request: &mut Request<'_>, with: &mut impl Matching) -> bool {
+    work::add(1);
     let pattern = DaemonPattern::parse(token);
     let service = match pattern.service {
         Service::Port(port) => request.port(Side::Server) == Some(port),
@@ -72,6 +74,7 @@ pub(crate) fn host_matches(
     with: &mut impl Matching,
     depth: usize,
 ) -> bool {
+    work::add(1);
     match pattern {
         HostPattern::Netgroup(group) => request.in_netgroup(side, group),
         HostPattern::File(path) => with.file_matches(request, side, path, depth),

@@ -6,11 +6,21 @@
 
 use crate::address::reduce_mapped;
 use crate::request::{Request, Side};
+use crate::syntax::pattern::KEYWORDS;
 
 /// The bytes looked at together. A token begins in its first 17 bytes.
 pub(crate) type Window = [u8; 64];
 /// How long a token may be.
 const LONGEST: usize = 32;
+/// How short a name may be: none of the keywords is taken for one.
+const SHORTEST: usize = 8;
+const _: () = {
+    let mut at = 0;
+    while at < KEYWORDS.len() {
+        assert!(KEYWORDS[at].len() < SHORTEST);
+        at += 1;
+    }
+};
 /// Makes letters small, eight bytes at once. What it makes of other bytes may only let more through.
 const SMALL: u64 = 0x2020_2020_2020_2020;
 
@@ -103,7 +113,7 @@ impl Sieve {
         let Some(name) = &self.name else { return false };
         let length = end.wrapping_sub(at);
         // Neither a keyword, nor a domain that is not compared whole, nor too long.
-        if !(8..=LONGEST).contains(&length) || end > text.len() || at + LONGEST > text.len() {
+        if !(SHORTEST..=LONGEST).contains(&length) || end > text.len() || at + LONGEST > text.len() {
             return false;
         }
         let start = word(text, at) | SMALL;

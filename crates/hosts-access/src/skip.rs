@@ -7,6 +7,7 @@
 use crate::matching::{Matching, daemons_match};
 use crate::request::Request;
 use crate::sieve::{Sieve, Window};
+use crate::work;
 
 /// As many bytes of a line are looked at for its daemon list.
 const WIDTH: usize = 16;
@@ -72,6 +73,8 @@ impl Skipper {
                 break;
             }
         }
+        // And one that stopped it.
+        work::add(lines + 1);
         (at, lines)
     }
 

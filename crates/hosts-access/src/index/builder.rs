@@ -154,11 +154,7 @@ impl RulesBuilder {
             let client = ClientPattern::parse(token);
             let user = client
                 .user
-                .and_then(|user| match Strings::of(StringPattern::parse(user)) {
-                    Strings::This(user) => Some(user_key(user)),
-                    _ => Some(ANY_USER),
-                });
-            let user = user.filter(|user| *user != ANY_USER);
+                .and_then(|user| user_key(Strings::of(StringPattern::parse(user))));
             self.shape.has_users |= user.is_some();
             self.hosts.add(client.host, &list.keys, user, position);
         }

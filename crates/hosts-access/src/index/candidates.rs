@@ -7,11 +7,12 @@ use smallvec::SmallVec;
 
 use super::keys::{
     ALWAYS, ANY, ANY_SERVICE, ANY_USER, HostShape, TextShape, WANTS_NAME, WANTS_SERVER_ADDRESS,
-    WANTS_SERVER_NAME, WANTS_USER, key, refined, user_key,
+    WANTS_SERVER_NAME, WANTS_USER, key, one_user_key, refined,
 };
 use super::lists::{Lists, Merged, Positions};
 use crate::address::reduce_mapped;
 use crate::request::{Request, Side};
+use crate::work;
 
 /// The position that stands under a key whose positions are found by daemon list and user too.
 pub(crate) const SPLIT: u32 = 0;
@@ -62,8 +63,8 @@ pub(crate) struct Candidates<'i, L: Lists + 'i> {
 }
 
 impl<'i, L: Lists> Candidates<'i, L> {
-    /// Candidates among patterns for one end of the connection.
-    pub(crate) fn new(lists: &'i L, shape: &'i Shape, side: Side) -> Self {
+    /// Candidates among patterns for one end of the connection, from a position on.
+    pub(crate) fn new(lists: &'i L, shape: &'i Shape, side: Side, from: u32) -> Self {
         Candidates {
             lists,
             shape,
@@ -77,7 +78,7 @@ impl<'i, L: Lists> Candidates<'i, L> {
             name_is_known: false,
             server_address_is_known: false,
             server_name_is_known: false,
-            next: SPLIT + 1,
+            next: from.max(SPLIT + 1),
         }
     }
 
@@ -152,7 +153,7 @@ impl<'i, L: Lists> Candidates<'i, L> {
     }
 
     fn learn_user(&mut self, user: &[u8]) {
-        let user = user_key(user);
+        let user = one_user_key(reduce_mapped(user));
         self.user = Some(user);
         self.merged.remove(&Wants::User);
         for host in 0..self.split.len() {
@@ -190,6 +191,7 @@ impl<'i, L: Lists> Candidates<'i, L> {
     /// Adds the positions under the key of a host.
     #[inline]
     fn open(&mut self, key: u64) {
+        work::add(1);
         let Some(positions) = self.lists.find(key, SPLIT) else {
             return;
         };
@@ -244,6 +246,7 @@ impl<'i, L: Lists> Candidates<'i, L> {
 
     #[inline]
     fn find(&mut self, key: u64, wants: Wants) {
+        work::add(1);
         if let Some(positions) = self.lists.find(key, self.next) {
             self.merged.add(positions, wants);
         }

@@ -327,10 +327,25 @@ pub(crate) const fn refined(of: u64, daemons: u64, user: u32) -> u64 {
     key(user ^ 0x5bd1_e995, of ^ daemons.rotate_left(29))
 }
 
-/// The key of a user's name.
-pub(crate) fn user_key(user: &[u8]) -> u32 {
+/// The key of the users that a pattern stands for; nothing where they have none.
+pub(crate) fn user_key(users: Strings<'_>) -> Option<u32> {
+    match users {
+        Strings::This(user) => Some(one_user_key(user)),
+        Strings::Every
+        | Strings::ButUnknown
+        | Strings::Beginning(_)
+        | Strings::Ending(_)
+        | Strings::Wildcard(_)
+        | Strings::Ipv6(_)
+        | Strings::Scoped(_)
+        | Strings::None => None,
+    }
+}
+
+/// The key of one user.
+pub(crate) fn one_user_key(user: &[u8]) -> u32 {
     // `as`: half of a hash is one; the lowest numbers have a meaning of their own.
-    (hash_ends(reduce_mapped(user), |_, _| {}) as u32).max(WANTS_USER + 1)
+    (hash_ends(user, |_, _| {}) as u32).max(WANTS_USER + 1)
 }
 
 /// What a hash begins with.

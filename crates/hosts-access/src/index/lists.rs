@@ -2,6 +2,8 @@
 
 use smallvec::SmallVec;
 
+use crate::work;
+
 /// One position under one key, while an index is built.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
@@ -69,6 +71,7 @@ impl<P: Positions, T: PartialEq> Merged<P, T> {
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<u32> {
         let (list, _) = self.lists.first_mut()?;
+        work::add(1);
         let position = list.first();
         if !list.advance() {
             self.lists.swap_remove(0);

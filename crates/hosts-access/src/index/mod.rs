@@ -11,6 +11,8 @@ mod keys;
 mod lists;
 mod postings;
 mod table;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
 pub(crate) use table::TableIndex;

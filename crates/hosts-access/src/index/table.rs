@@ -63,11 +63,11 @@ impl TableIndex {
         self.rules.is_empty()
     }
 
-    /// The rules that could match.
-    pub(crate) fn candidates(&self) -> RuleCandidates<'_> {
+    /// The rules that could match, from one of them on.
+    pub(crate) fn candidates(&self, from: u32) -> RuleCandidates<'_> {
         RuleCandidates {
             rules: &self.rules,
-            candidates: Candidates::new(&self.postings, &self.shape, Side::Client),
+            candidates: Candidates::new(&self.postings, &self.shape, Side::Client, from),
         }
     }
 
@@ -85,11 +85,14 @@ pub(crate) struct RuleCandidates<'i> {
 }
 
 impl RuleCandidates<'_> {
-    /// The lines of the table's text from the next one on.
+    /// The number of the next one, and the lines of the table's text from there on.
     #[inline]
-    pub(crate) fn next<'t>(&mut self, text: &'t [u8], request: &mut Request<'_>) -> Option<Lines<'t>> {
+    pub(crate) fn next<'t>(&mut self, text: &'t [u8], request: &mut Request<'_>) -> Option<(u32, Lines<'t>)> {
         let position = self.candidates.next(request)?;
         let rule = self.rules[position as usize - 1];
-        Some(Lines::from(text, rule.offset as usize, rule.lines_above))
+        Some((
+            position,
+            Lines::from(text, rule.offset as usize, rule.lines_above),
+        ))
     }
 }

@@ -42,7 +42,7 @@ impl TokenIndex {
     pub(crate) fn candidates(&self, side: Side) -> TokenCandidates<'_> {
         TokenCandidates {
             offsets: &self.offsets,
-            candidates: Candidates::new(&self.postings, &self.shape, side),
+            candidates: Candidates::new(&self.postings, &self.shape, side, 0),
         }
     }
 }

@@ -26,10 +26,13 @@ impl<'t> Iterator for Tokens<'t> {
     }
 }
 
+/// The operator.
+pub(crate) const EXCEPT: &[u8] = b"EXCEPT";
+
 /// Is this token the `EXCEPT` operator?
 #[inline]
 pub fn is_except(token: &[u8]) -> bool {
-    token.len() == 6 && token.eq_ignore_ascii_case(b"EXCEPT")
+    token.eq_ignore_ascii_case(EXCEPT)
 }
 
 /// Does a list match, given what each of its tokens does?

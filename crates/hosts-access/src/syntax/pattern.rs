@@ -1,6 +1,14 @@
 //! What a single token means (hosts_access(5), PATTERNS and WILDCARDS).
 
+use crate::syntax::list::EXCEPT;
 use crate::text::{find_outside_brackets, whole_unsigned};
+
+const ALL: &[u8] = b"ALL";
+const KNOWN: &[u8] = b"KNOWN";
+const LOCAL: &[u8] = b"LOCAL";
+
+/// The words that look like names and are none.
+pub(crate) const KEYWORDS: [&[u8]; 4] = [ALL, KNOWN, LOCAL, EXCEPT];
 
 /// A pattern for a string: a daemon's name, a user's, an address or a host's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,9 +37,9 @@ impl<'t> StringPattern<'t> {
             StringPattern::Wildcard(token)
         } else if token.first() == Some(&b'.') {
             StringPattern::Suffix(token)
-        } else if token.eq_ignore_ascii_case(b"ALL") {
+        } else if token.eq_ignore_ascii_case(ALL) {
             StringPattern::All
-        } else if token.eq_ignore_ascii_case(b"KNOWN") {
+        } else if token.eq_ignore_ascii_case(KNOWN) {
             StringPattern::Known
         } else if token.last() == Some(&b'.') {
             StringPattern::Prefix(token)
@@ -79,10 +87,10 @@ impl<'t> HostPattern<'t> {
             [b'/', ..] => return HostPattern::File(token),
             _ => {}
         }
-        if token.eq_ignore_ascii_case(b"KNOWN") {
+        if token.eq_ignore_ascii_case(KNOWN) {
             return HostPattern::Known;
         }
-        if token.eq_ignore_ascii_case(b"LOCAL") {
+        if token.eq_ignore_ascii_case(LOCAL) {
             return HostPattern::Local;
         }
         if let Some(slash) = find_outside_brackets(token, b'/') {

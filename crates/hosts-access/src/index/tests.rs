@@ -1,0 +1,145 @@
+//! What a decision costs through the index, in lines, patterns and positions looked at: never more than through the
+//! scan, whatever the table; and for tables with keys a few, however long they are.
+
+use std::fmt::Write;
+
+use crate::dry::DryHost;
+use crate::request::{Request, Side};
+use crate::work::counter::steps;
+use crate::{Policy, Tables};
+
+/// What looking for keys may cost where nothing is found.
+const FEW: u64 = 60;
+/// How long the tables are.
+const RULES: u32 = 2_000;
+
+/// A table of so many rules, by the number of each.
+fn table(rules: u32, rule: impl Fn(u32) -> String) -> String {
+    (0..rules).fold(String::new(), |mut text, at| {
+        let _ = writeln!(text, "{}", rule(at));
+        text
+    })
+}
+
+fn address(at: u32) -> String {
+    format!("192.{}.{}.{}", at >> 16, at >> 8 & 255, at & 255)
+}
+
+/// Steps of the scan and of the index for one client.
+fn costs(text: &str, client: &str, name: Option<&str>) -> (u64, u64) {
+    let directory = tempfile::tempdir().unwrap();
+    let tables = Tables::in_directory(directory.path());
+    std::fs::write(directory.path().join("hosts.deny"), text).unwrap();
+    let policy = Policy::new(tables.clone());
+    let compiled = policy.current();
+    let mut host = DryHost::new(client)
+        .named(name.unwrap_or("client.example.com"))
+        .with_user("u7")
+        .with_server("10.0.0.1", "server.example.org", Some(22));
+    let mut cost = |decide: &dyn Fn(&mut Request<'_>)| {
+        let mut request = Request::new(&mut host, "sshd");
+        if let Some(name) = name {
+            request = request.known_name(Side::Client, name);
+        }
+        steps(|| decide(&mut request))
+    };
+    let scan = cost(&|request| drop(tables.decide(request)));
+    let index = cost(&|request| drop(compiled.decide(request)));
+    (scan, index)
+}
+
+type Rule = fn(u32) -> String;
+
+/// Tables whose rules have keys that tell them apart.
+const KEYED: [(&str, Rule); 24] = [
+    ("addresses", |at| format!("sshd: {}", address(at))),
+    ("networks", |at| format!("sshd: {}/28", address(at << 4))),
+    ("prefixes", |at| format!("sshd: {}.{}.", 20 + (at >> 8), at & 255)),
+    ("masks with holes", |at| {
+        format!("sshd: {}.0.{}.0/255.0.255.0", 11 + (at >> 8), at & 255)
+    }),
+    ("odd spellings", |at| format!("sshd: 0{}", address(at))),
+    ("IPv6", |at| format!("sshd: [2001:db8::{at:x}]")),
+    ("all of IPv6", |_| "sshd: [::]/0".to_owned()),
+    ("names", |at| format!("sshd: host{at}.example.net")),
+    ("domains", |at| format!("sshd: .sub{at}.example.net")),
+    ("other daemons", |at| format!("d{at}: ALL")),
+    ("other daemons, one address", |at| format!("d{at}: 10.99.98.97")),
+    ("distinct daemon lists", |at| {
+        format!("sshd d{at}: {}", address(at))
+    }),
+    ("daemons at addresses", |at| {
+        format!("sshd@10.0.0.1: {}", address(at))
+    }),
+    ("daemons at many addresses", |at| {
+        format!("sshd@{}: ALL", address(at))
+    }),
+    ("daemons at many names", |at| {
+        format!("sshd@host{at}.example.net: .example.com")
+    }),
+    ("daemons at networks", |at| {
+        format!("ALL@{}/28: .example.com", address(at << 4))
+    }),
+    ("ends", |at| format!("sshd: *.sub{at}.example.net")),
+    ("beginnings", |at| format!("sshd: host{at}-*.example.*")),
+    ("both", |at| format!("sshd: a{at}*{at}.example.net")),
+    ("text between", |at| format!("sshd: *evil{at:05}*")),
+    ("addresses with wildcards", |at| {
+        format!("sshd: {}.{}.*", 11 + (at >> 8), at & 255)
+    }),
+    ("users", |at| format!("sshd: u{at}x@ALL")),
+    ("users of a domain", |at| format!("sshd: u{at}x@.example.com")),
+    ("daemons with wildcards", |at| format!("d{at}*: ALL")),
+];
+
+/// Tables whose rules must all be tried, by both.
+const UNKEYED: [(&str, Rule); 8] = [
+    ("everyone except", |at| {
+        format!("sshd d{at}: ALL EXCEPT 10.99.98.97")
+    }),
+    ("everyone except, at addresses", |at| {
+        format!("sshd@{} ALL: ALL EXCEPT ALL", address(at))
+    }),
+    ("nobody", |at| format!("d{at} ALL EXCEPT sshd: ALL")),
+    ("wildcards", |at| format!("sshd: *{}*?", at % 7)),
+    ("daemons with few letters", |at| {
+        format!("*{}* ?: {}", at % 10, address(at))
+    }),
+    ("users with wildcards", |at| format!("sshd: a{at}*@ALL")),
+    ("no colon", |at| format!("sshd {at}")),
+    ("groups", |at| format!("sshd: @group{at}")),
+];
+
+#[test]
+fn rules_with_keys_cost_next_to_nothing() {
+    for (shape, rule) in KEYED {
+        for name in [None, Some("client.example.com"), Some("unknown")] {
+            let (short, long) = (table(RULES / 8, rule), table(RULES, rule));
+            let (scan, index) = costs(&long, "10.99.98.97", name);
+            assert!(scan >= u64::from(RULES), "{shape}: the scan is counted");
+            assert!(index <= FEW, "{shape}, {name:?}: {index} steps, the scan {scan}");
+            // Eight times as many rules are no dearer.
+            let (_, shorter) = costs(&short, "10.99.98.97", name);
+            assert!(
+                index <= shorter + 8,
+                "{shape}, {name:?}: {index} steps, {shorter} in a shorter table"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_table_costs_more_than_its_scan() {
+    for (shape, rule) in KEYED.into_iter().chain(UNKEYED) {
+        let text = table(RULES, rule);
+        for client in ["10.99.98.97", "192.0.0.77", "2001:db8::7", "192.0.2", "unknown"] {
+            for name in [None, Some("host77.example.net"), Some("unknown")] {
+                let (scan, index) = costs(&text, client, name);
+                assert!(
+                    index <= scan + FEW,
+                    "{shape}, {client} {name:?}: {index} steps, the scan {scan}"
+                );
+            }
+        }
+    }
+}
