@@ -22,6 +22,7 @@ use crate::guard::Guard;
 use crate::log::{Format, Log};
 use crate::memory::Memory;
 use crate::task::Task;
+use crate::udp;
 use crate::watch::{self, Watcher};
 use crate::{Options, Problem, clean, filter, inherit};
 
@@ -267,6 +268,9 @@ fn guard(
         let line = "warning: io_uring is allowed: connections accepted through it are not guarded";
         log.line(system::syslog::WARNING, line.as_bytes());
     }
+    for warning in &options.warnings {
+        log.line(system::syslog::WARNING, format!("warning: {warning}").as_bytes());
+    }
     let rules = Arc::new(Rules::new(
         options.tables.clone(),
         options.required.clone(),
@@ -290,6 +294,7 @@ fn guard(
         .stack_size(64 << 10)
         .spawn(log_end)
         .map_err(say("cannot start the guard"))?;
+    udp::watch(&rules, process).map_err(say("cannot start the guard"))?;
     Ok(move || {
         let end = guard.run();
         if let Err(error) = &end {

@@ -24,6 +24,7 @@ mod serve;
 mod settle;
 mod stuck;
 mod task;
+mod udp;
 mod wake;
 mod watch;
 
@@ -51,6 +52,7 @@ pub use log::Format;
 ///     io_uring: false,
 ///     user_namespace: false,
 ///     if_guard_dies: supervise::IfGuardDies::End,
+///     warnings: Vec::new(),
 /// });
 /// eprintln!("{problem}");
 /// ```
@@ -78,6 +80,8 @@ pub struct Options {
     pub user_namespace: bool,
     /// What becomes of the program when its guard is killed.
     pub if_guard_dies: IfGuardDies,
+    /// What the log is to say at the start.
+    pub warnings: Vec<String>,
 }
 
 /// What becomes of a program without a guard.

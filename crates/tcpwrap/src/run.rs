@@ -1,15 +1,19 @@
 //! `tcpwrap run`: start a program under guard, see tcpwrap-run(1).
 
+pub mod meant;
+
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::os::unix::net::UnixDatagram;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
+use hosts_access::{TableKind, Tables};
 use supervise::{Format, Options};
 
 use crate::output;
 use crate::rules::Rules;
+use meant::Unknown;
 
 /// Run a program that accepts only the connections the rules grant
 #[derive(Debug, clap::Args)]
@@ -84,15 +88,31 @@ pub fn run(args: Args) -> ExitCode {
         Err(problem) => return fail(&problem, 125),
     };
     let required = args.rules.named();
-    let mut command = args.command.into_iter();
-    let program = command.next().unwrap_or_default();
-    let name = match args.name {
-        Some(name) => name,
-        None => Path::new(&program).file_name().unwrap_or_default().to_owned(),
+    let name = match (args.name, meant::name(&args.command)) {
+        (_, Err(problem @ Unknown::Elsewhere(_))) => return fail(&problem.to_string(), 125),
+        (Some(name), _) => name,
+        (None, Ok(name)) => name.into(),
+        (None, Err(problem)) => return fail(&problem.to_string(), 125),
     };
     if name.is_empty() {
         return fail("the program has no name to be known by: give --name", 125);
     }
+    let mut warnings = Vec::new();
+    if has_no_table(&tables) {
+        warnings.push(format!(
+            "neither {} nor {} exists: everybody is let in",
+            tables.path(TableKind::Allow).display(),
+            tables.path(TableKind::Deny).display()
+        ));
+    }
+    if args.log.is_none() {
+        // Later nobody would see them but in the log.
+        for warning in warnings.iter().cloned().chain(no_log()) {
+            output::note(&format!("tcpwrap: {warning}\n"));
+        }
+    }
+    let mut command = args.command.into_iter();
+    let program = command.next().unwrap_or_default();
     let problem = supervise::run(Options {
         program,
         argv0: args.argv0,
@@ -111,8 +131,28 @@ pub fn run(args: Args) -> ExitCode {
             IfGuardDies::End => supervise::IfGuardDies::End,
             IfGuardDies::Refuse => supervise::IfGuardDies::Refuse,
         },
+        warnings,
     });
     fail(&problem.text, problem.status)
+}
+
+fn has_no_table(tables: &Tables) -> bool {
+    let is_missing = |kind| matches!(tables.path(kind).try_exists(), Ok(false));
+    is_missing(TableKind::Allow) && is_missing(TableKind::Deny)
+}
+
+/// What is to be said where nobody takes in what goes to the system log.
+fn no_log() -> Option<String> {
+    const LOG: &str = "/dev/log";
+    let socket = UnixDatagram::unbound().ok()?;
+    let error = socket.connect(LOG).err()?;
+    // An older logger may listen on a stream.
+    std::os::unix::net::UnixStream::connect(LOG).err()?;
+    Some(format!(
+        "nothing takes in the system log at {LOG} ({}), so decisions are logged nowhere until something does: \
+         --log text writes them to standard error",
+        hosts_access::decide::reason(&error)
+    ))
 }
 
 fn fail(problem: &str, status: u8) -> ExitCode {

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::command::{commands, split_word, unquoted};
-use super::program_of;
+use super::objections::meant;
 use crate::output::{self, BAD, GOOD, NOTE, escape};
 use crate::unit::{DROP_IN, OURS, Settings, Unit};
 
@@ -126,12 +126,7 @@ impl Attached {
                 _ => {}
             }
         }
-        let program = || {
-            program_of(guarded)
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned())
-        };
-        self.daemons.extend(named.or_else(program));
+        self.daemons.extend(named.or_else(|| meant(guarded).ok()));
     }
 }
 

@@ -9,8 +9,10 @@ use analysis::document::Document;
 use hosts_access::source::{self, Contents};
 use hosts_access::{ALLOW_TABLE, DENY_TABLE, TableKind, Tables, Verdict};
 
-use super::{Args, absolute, commands, program_of};
+use super::command::{split_word, unquoted};
+use super::{Args, PREFIXES, absolute, commands, program_of};
 use crate::rules;
+use crate::run::meant::{self, Unknown};
 use crate::session::{self, Session};
 use crate::unit::{Settings, Unit};
 
@@ -51,6 +53,14 @@ impl<'a> Plan<'a> {
         if lines.is_empty() {
             return Err(format!("{} has no ExecStart", unit.name));
         }
+        let commands: Vec<&str> = lines.into_iter().flat_map(commands).collect();
+        for command in &commands {
+            match meant(command) {
+                Err(problem @ Unknown::Elsewhere(_)) => return Err(format!("{}: {problem}", unit.name)),
+                Err(problem) if args.name.is_none() => return Err(format!("{}: {problem}", unit.name)),
+                _ => {}
+            }
+        }
         let tcpwrap = match &args.tcpwrap {
             Some(named) => absolute(named)?,
             None => std::env::current_exe().map_err(|error| format!("where am I? {error}"))?,
@@ -65,7 +75,7 @@ impl<'a> Plan<'a> {
             unit,
             settings,
             args,
-            commands: lines.into_iter().flat_map(commands).collect(),
+            commands,
             tcpwrap,
             tables,
         })
@@ -272,14 +282,26 @@ impl<'a> Plan<'a> {
 
     /// The daemon names that the service will have.
     fn names(&self) -> Vec<String> {
-        if let Some(name) = &self.args.name {
-            return vec![name.clone()];
+        match &self.args.name {
+            Some(name) => vec![name.clone()],
+            None => self
+                .commands
+                .iter()
+                .filter_map(|command| meant(command).ok())
+                .collect(),
         }
-        let programs = self.commands.iter().map(|command| program_of(command));
-        programs
-            .filter_map(|program| Some(program.file_name()?.to_string_lossy().into_owned()))
-            .collect()
     }
+}
+
+/// The name by which `run` will know what a command starts.
+pub fn meant(command: &str) -> Result<String, Unknown> {
+    let (mut words, mut rest) = (Vec::new(), command.trim_start_matches(|c| PREFIXES.contains(c)));
+    while !rest.is_empty() {
+        let (word, after) = split_word(rest);
+        words.push(unquoted(word));
+        rest = after;
+    }
+    meant::name(&words)
 }
 
 /// As systemd reads a boolean.
