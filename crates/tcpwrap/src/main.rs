@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 mod attach;
+mod ban;
+mod bans;
 mod check;
 mod detach;
 mod diff;
@@ -19,6 +21,7 @@ mod run;
 mod session;
 mod test;
 mod text_diff;
+mod unban;
 mod unit;
 
 use std::process::ExitCode;
@@ -38,6 +41,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Attach(attach::Args),
+    Ban(ban::Args),
+    Bans(bans::Args),
     Check(check::Args),
     Detach(detach::Args),
     Diff(diff::Args),
@@ -46,6 +51,7 @@ enum Command {
     Fmt(fmt::Args),
     Run(run::Args),
     Test(test::Args),
+    Unban(unban::Args),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +59,9 @@ fn main() -> ExitCode {
     manner.set();
     match command {
         Command::Attach(args) => attach::run(&args),
+        Command::Ban(args) => ban::run(&args),
+        Command::Bans(args) => bans::run(&args),
+        Command::Unban(args) => unban::run(&args),
         Command::Detach(args) => detach::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Diff(args) => diff::run(&args),

@@ -104,21 +104,49 @@ fn from_logins() -> Option<Session> {
     login(&std::fs::read("/run/utmp").ok()?, &line)
 }
 
+/// Where all who are logged in come from, as far as the system knows: this session, the system's list of logins, and
+/// the sessions systemd keeps.
+pub fn clients() -> Vec<IpAddr> {
+    let utmp = std::fs::read("/run/utmp").unwrap_or_default();
+    let kept = std::fs::read_dir("/run/systemd/sessions")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let kept = kept.filter_map(|entry| kept_session(&std::fs::read_to_string(entry.path()).ok()?));
+    let mut clients: Vec<IpAddr> = present().map(|session| session.client).into_iter().collect();
+    clients.extend(logins(&utmp).map(|(_, client)| client));
+    clients.extend(kept);
+    clients.sort_unstable();
+    clients.dedup();
+    clients
+}
+
+/// The client of a session as systemd writes it down.
+fn kept_session(text: &str) -> Option<IpAddr> {
+    let host = text.lines().find_map(|line| line.strip_prefix("REMOTE_HOST="))?;
+    Some(address(host)?.to_canonical())
+}
+
 fn login(utmp: &[u8], line: &[u8]) -> Option<Session> {
+    let (_, client) = logins(utmp).find(|(name, _)| *name == line)?;
+    Some(Session { client, server: None })
+}
+
+/// The lines of all users' logins over the network, and their clients.
+fn logins(utmp: &[u8]) -> impl Iterator<Item = (&[u8], IpAddr)> {
     const RECORD: usize = 384;
     const USER_PROCESS: i16 = 7;
-    let record = utmp.as_chunks::<RECORD>().0.iter().find(|record| {
+    utmp.as_chunks::<RECORD>().0.iter().filter_map(|record| {
         let kind = i16::from_ne_bytes([record[0], record[1]]);
         let name = record[8..40].split(|b| *b == 0).next().unwrap_or_default();
-        kind == USER_PROCESS && name == line
-    })?;
-    let bytes: [u8; 16] = record[348..364].try_into().ok()?;
-    let client = if bytes[4..] == [0; 12] {
-        IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]])
-    } else {
-        IpAddr::from(Ipv6Addr::from(bytes)).to_canonical()
-    };
-    (!client.is_unspecified()).then_some(Session { client, server: None })
+        let bytes: [u8; 16] = record[348..364].try_into().ok()?;
+        let client = if bytes[4..] == [0; 12] {
+            IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]])
+        } else {
+            IpAddr::from(Ipv6Addr::from(bytes)).to_canonical()
+        };
+        (kind == USER_PROCESS && !client.is_unspecified()).then_some((name, client))
+    })
 }
 
 /// What the tables decide for the session's client when it comes to `daemon` again.
@@ -154,5 +182,15 @@ mod tests {
         let session = login(&record, b"pts/3").unwrap();
         assert_eq!(session.client, "192.0.2.9".parse::<IpAddr>().unwrap());
         assert_eq!(login(&record, b"pts/4"), None);
+        assert_eq!(logins(&[record, record].concat()).count(), 2);
+        record[0] = 8;
+        assert_eq!(logins(&record).count(), 0, "logged out");
+    }
+
+    #[test]
+    fn a_session_that_systemd_keeps() {
+        let text = "UID=0\nREMOTE=1\nREMOTE_HOST=::ffff:192.0.2.9\nSERVICE=sshd\n";
+        assert_eq!(kept_session(text), Some("192.0.2.9".parse().unwrap()));
+        assert_eq!(kept_session("UID=0\nREMOTE=0\n"), None);
     }
 }

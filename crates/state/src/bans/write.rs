@@ -1,0 +1,410 @@
+//! Writing the ban list so that nothing acknowledged is lost, whenever the writer or the machine ends.
+//!
+//! Whoever writes holds a lock in a directory that only the list's owner can enter, so nobody else can make him wait.
+//! A ban is appended whole, and is on the disk before it is acknowledged. A list is written anew beside the old one,
+//! and takes its place by rename. What a writer that was killed left unfinished at the end, the next one cuts off.
+
+use std::collections::VecDeque;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::index;
+use super::list::{FRESH, contents, contents_of, index_path, read_from};
+use super::text::{self, Ban, Expiry, HEADING};
+use crate::network::Network;
+use crate::{Answer, Unknown};
+
+fn flock(file: &File, operation: libc::c_int) -> io::Result<()> {
+    // SAFETY: flock takes a descriptor, which `file` keeps open, and no memory.
+    match unsafe { libc::flock(file.as_raw_fd(), operation) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// How much of the list no index need cover.
+const UNINDEXED: u64 = 64 * 1024;
+/// How many lines that say nothing any more are worth a new list.
+const SUPERSEDED: usize = 1000;
+/// How long a ban that is over stays in the list when it is written anew, in seconds.
+const REMEMBERED: u64 = 24 * 3600;
+
+/// A list that can be written to.
+#[derive(Debug)]
+pub struct Writer {
+    path: PathBuf,
+    lock: PathBuf,
+}
+
+/// The lock, held until this is dropped.
+struct Locked(#[allow(dead_code, reason = "held for its lock")] File);
+
+/// What writing came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It is in the list.
+    Yes,
+    /// Somebody else is writing.
+    Busy,
+}
+
+impl Writer {
+    /// The list at this path. It and its directory are made when there is something to write.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        let mut lock = path.clone().into_os_string();
+        lock.push(".lock");
+        Writer {
+            path,
+            lock: lock.into(),
+        }
+    }
+
+    /// The list's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Waits for the lock.
+    fn lock(&self) -> io::Result<Locked> {
+        let file = self.lock_file()?;
+        while let Err(error) = flock(&file, libc::LOCK_EX) {
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
+            }
+        }
+        Ok(Locked(file))
+    }
+
+    /// Takes the lock if it is nobody's.
+    fn try_lock(&self) -> io::Result<Option<Locked>> {
+        let file = self.lock_file()?;
+        match flock(&file, libc::LOCK_EX | libc::LOCK_NB) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            taken => taken.map(|()| Some(Locked(file))),
+        }
+    }
+
+    fn lock_file(&self) -> io::Result<File> {
+        let open = || {
+            OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .custom_flags(libc::O_NOFOLLOW)
+                .open(self.lock.join("lock"))
+        };
+        match open() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if let Some(parent) = self.path.parent() {
+                    DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
+                }
+                match DirBuilder::new().mode(0o700).create(&self.lock) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+                    _ => open(),
+                }
+            }
+            file => file,
+        }
+    }
+
+    /// Opens the list to append to it, makes it where there is none, and cuts off what has no end.
+    fn open(&self, _locked: &Locked) -> io::Result<(File, u64)> {
+        let options = || {
+            let mut options = OpenOptions::new();
+            options.read(true).append(true).custom_flags(libc::O_NOFOLLOW);
+            options
+        };
+        let file = match options().open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Whole from the first moment: a reader never finds half a heading.
+                let new = self.beside("new");
+                self.write_new(&new, HEADING.as_bytes())?;
+                fs::rename(&new, &self.path)?;
+                self.sync_directory()?;
+                options().open(&self.path)?
+            }
+            file => file?,
+        };
+        let size = file.metadata()?.len();
+        let end = whole_size(&file, size)?;
+        if end < size {
+            file.set_len(end)?;
+        }
+        Ok((file, end))
+    }
+
+    fn append(&self, locked: &Locked, bans: &[Ban]) -> io::Result<File> {
+        let mut text = String::new();
+        bans.iter().for_each(|ban| ban.write(&mut text));
+        let (mut file, end) = self.open(locked)?;
+        if let Err(error) = file.write_all(text.as_bytes()) {
+            // All or nothing; should this fail too, the next writer does it.
+            let _ = file.set_len(end);
+            return Err(error);
+        }
+        Ok(file)
+    }
+
+    /// Adds bans, or changes what their origins said of these networks before. When this returns they are on the disk,
+    /// and every process that reads the list knows them.
+    ///
+    /// # Errors
+    /// Then none of them is in the list.
+    pub fn add(&self, bans: &[Ban]) -> io::Result<()> {
+        if bans.is_empty() {
+            return Ok(());
+        }
+        let file = self.append(&self.lock()?, bans)?;
+        file.sync_data()?;
+        std::thread::sleep(FRESH);
+        Ok(())
+    }
+
+    /// Adds bans without waiting for anything: not for the lock, nor for the disk.
+    ///
+    /// # Errors
+    /// Then none of them is in the list.
+    pub fn try_add(&self, bans: &[Ban]) -> io::Result<Written> {
+        match self.try_lock()? {
+            Some(locked) => self.append(&locked, bans).map(|_| Written::Yes),
+            None => Ok(Written::Busy),
+        }
+    }
+
+    /// Takes back the bans that are not over of exactly this network, or of all, and of this origin, where one is given.
+    /// Returns them. Like [`add`](Self::add), it returns when that is on the disk and known.
+    ///
+    /// # Errors
+    /// Then none is taken back.
+    pub fn lift(&self, network: Option<Network>, origin: Option<&str>, now: u64) -> io::Result<Vec<Ban>> {
+        let locked = self.lock()?;
+        let mut bans = contents(&self.path, network)?.bans;
+        bans.retain(|ban| !ban.expiry.is_over(now) && origin.is_none_or(|origin| ban.origin == origin));
+        if bans.is_empty() {
+            return Ok(bans);
+        }
+        let ends: Vec<Ban> = bans
+            .iter()
+            .map(|ban| Ban {
+                expiry: Expiry::At(now),
+                reason: "taken back".into(),
+                ..ban.clone()
+            })
+            .collect();
+        let file = self.append(&locked, &ends)?;
+        drop(locked);
+        file.sync_data()?;
+        std::thread::sleep(FRESH);
+        Ok(bans)
+    }
+
+    /// Writes the list and its index anew if it is time: when much of it is not indexed or says nothing any more.
+    ///
+    /// # Errors
+    /// The list is as it was then.
+    pub fn tidy(&self, now: u64) -> io::Result<()> {
+        let Ok(file) = File::open(&self.path) else {
+            return Ok(());
+        };
+        let index = File::open(index_path(&self.path));
+        let index = index.ok().and_then(|found| index::Index::open(found, &file));
+        let size = file.metadata()?.len();
+        let (covers, count) = index.map_or((0, 0), |index| (index.covers(), index.count()));
+        // As much again as an average line for every ban in the index would take.
+        if size > covers + UNINDEXED || size > 200 * count + 2 * UNINDEXED {
+            self.write_anew(now, SUPERSEDED)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the list anew, without what later lines stand in place of and what was over a day ago, and indexes it.
+    /// Lines that cannot be read are kept.
+    ///
+    /// # Errors
+    /// The list is as it was then.
+    pub fn compact(&self, now: u64) -> io::Result<()> {
+        self.write_anew(now, 0)
+    }
+
+    /// Writes the list anew if so many of its lines say nothing any more, and the index in any case.
+    fn write_anew(&self, now: u64, superseded: usize) -> io::Result<()> {
+        let locked = self.lock()?;
+        let (file, size) = self.open(&locked)?;
+        let mut text = read_from(&file, 0, size)?;
+        let contents = contents_of(&text, None);
+        let is_old = |ban: &Ban| matches!(ban.expiry, Expiry::At(end) if end + REMEMBERED < now);
+        let old = contents.bans.iter().filter(|ban| is_old(ban)).count();
+        if contents.superseded + old >= superseded {
+            let mut new = HEADING.as_bytes().to_vec();
+            let mut lines = String::new();
+            for ban in contents.bans.iter().filter(|ban| !is_old(ban)) {
+                ban.write(&mut lines);
+            }
+            new.extend_from_slice(lines.as_bytes());
+            for (_, line) in &contents.damaged {
+                new.extend_from_slice(line);
+                new.push(b'\n');
+            }
+            let path = self.beside("new");
+            self.write_new(&path, &new)?;
+            fs::rename(&path, &self.path)?;
+            self.sync_directory()?;
+            text = new;
+        }
+        self.write_index(&text)
+    }
+
+    fn write_index(&self, text: &[u8]) -> io::Result<()> {
+        let inode = fs::metadata(&self.path)?.ino();
+        let mut key = [0; 16];
+        File::open("/dev/urandom").and_then(|mut random| io::Read::read_exact(&mut random, &mut key))?;
+        let (low, high) = (&key[..8], &key[8..]);
+        let number = |half: &[u8]| half.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+        let bytes = index::build(text, inode, (number(low), number(high)));
+        let path = self.beside("index.new");
+        self.write_new(&path, &bytes)?;
+        fs::rename(&path, index_path(&self.path))
+    }
+
+    fn beside(&self, ending: &str) -> PathBuf {
+        let mut path = self.path.clone().into_os_string();
+        path.push(".");
+        path.push(ending);
+        path.into()
+    }
+
+    /// A new file that everybody may read, on the disk.
+    fn write_new(&self, path: &Path, contents: &[u8]) -> io::Result<()> {
+        let write = || {
+            // One that a killed writer left is nobody's.
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path)?;
+            file.write_all(contents)?;
+            // Readers are whoever asks libwrap, whatever this process's umask.
+            file.set_permissions(fs::Permissions::from_mode(0o644))?;
+            file.sync_all()
+        };
+        write().inspect_err(|_| {
+            let _ = fs::remove_file(path);
+        })
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        match self.path.parent() {
+            Some(parent) => File::open(parent)?.sync_all(),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The size of a file up to the end of its last whole line.
+fn whole_size(file: &File, size: u64) -> io::Result<u64> {
+    const STEP: u64 = 4096;
+    let mut end = size;
+    while end > 0 {
+        let start = end.saturating_sub(STEP);
+        let mut piece = vec![0; (end - start) as usize];
+        file.read_exact_at(&mut piece, start)?;
+        match text::whole(&piece) {
+            0 => end = start,
+            whole => return Ok(start + whole as u64),
+        }
+    }
+    Ok(0)
+}
+
+/// Bans that decisions make. They are written at once if nobody else is writing, and otherwise with the next ones.
+#[derive(Debug)]
+pub struct Queue {
+    writer: Writer,
+    waiting: Mutex<VecDeque<Ban>>,
+    lost: AtomicU64,
+}
+
+impl Queue {
+    /// How many bans wait before more are lost.
+    const LONGEST: usize = 1024;
+
+    /// For the list at this path.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Queue {
+            writer: Writer::new(path),
+            waiting: Mutex::new(VecDeque::new()),
+            lost: AtomicU64::new(0),
+        }
+    }
+
+    /// Adds a ban.
+    ///
+    /// # Errors
+    /// Why it is lost.
+    pub fn add(&self, ban: Ban) -> Answer<()> {
+        let Ok(mut waiting) = self.waiting.try_lock() else {
+            return self.lose(1, "too many bans at once");
+        };
+        if waiting.len() == Self::LONGEST {
+            return self.lose(1, "the list has been locked for too long");
+        }
+        waiting.push_back(ban);
+        self.write(&mut waiting)
+    }
+
+    /// Tries again to write what waits. A process that ends calls it last.
+    ///
+    /// # Errors
+    /// Why bans are lost.
+    pub fn flush(&self) -> Answer<()> {
+        match self.waiting.try_lock() {
+            Ok(mut waiting) if !waiting.is_empty() => self.write(&mut waiting),
+            _ => Ok(()),
+        }
+    }
+
+    fn write(&self, waiting: &mut VecDeque<Ban>) -> Answer<()> {
+        /// Whoever adds a ban holds the lock for microseconds.
+        const TRIES: usize = 20;
+        for _ in 0..TRIES {
+            match self.writer.try_add(waiting.make_contiguous()) {
+                Ok(Written::Yes) => {
+                    waiting.clear();
+                    return Ok(());
+                }
+                Ok(Written::Busy) => std::thread::yield_now(),
+                Err(error) => {
+                    let lost = waiting.drain(..).count();
+                    return self.lose(lost, &Unknown::file(self.writer.path(), &error).to_string());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn lose(&self, many: usize, why: &str) -> Answer<()> {
+        self.lost.fetch_add(many as u64, Ordering::Relaxed);
+        Err(Unknown::new(format!("not banned: {why}")))
+    }
+
+    /// How many bans were lost.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.try_lock().map_or(0, |waiting| waiting.len())
+    }
+}

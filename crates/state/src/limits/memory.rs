@@ -1,0 +1,332 @@
+//! The memory itself: a file of fixed size that every process of one user maps.
+//!
+//! A source is one 64-bit word: 24 bits that tell it from others, and its TAT in 40. A hash picks the set of eight
+//! words, one line of the processor's cache, in which it may stand. Words change by compare-and-swap alone, and
+//! their time only ever grows. A newcomer takes the earliest word of its set, and only one whose time is past, which
+//! means what an absent one means; so two processes that bring the same newcomer at once want the same word, one of
+//! them fails and finds what the other wrote, and nothing that still counts is forgotten.
+//!
+//! This is the one file that is mapped into processes: only its own user, who owns them too, can shrink it. It is
+//! allocated when it is made, so that a full file system is an error then and no signal later.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::hash::Hasher;
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use siphasher::sip::SipHasher13;
+
+use crate::network::Network;
+use crate::{Answer, Unknown};
+
+/// Where the memories of all users are.
+pub const DIRECTORY: &str = "/run/tcpwrap/limits";
+/// How many sources a memory holds.
+pub const SLOTS: u32 = 1 << 17;
+/// The smallest memory.
+pub const LEAST_SLOTS: u32 = 64;
+/// The largest.
+pub const MOST_SLOTS: u32 = 1 << 26;
+
+const MAGIC: u64 = u64::from_le_bytes(*b"tcplim01");
+const HEADER: usize = 4096;
+/// Words of the header: magic, slots, key (two), the boot, the overflow counter.
+const WORD_SLOTS: usize = 1;
+const WORD_KEY: usize = 2;
+const WORD_BOOT: usize = 4;
+const WORD_OVERFLOW: usize = 5;
+/// Where counters of decisions begin, and how many there are.
+const WORD_DECISIONS: usize = 128;
+const DECISIONS: u64 = 256;
+
+const WAYS: usize = 8;
+const TIME_BITS: u32 = 40;
+const TIME: u64 = (1 << TIME_BITS) - 1;
+
+/// The shared memory of limits.
+#[derive(Debug)]
+pub struct Memory {
+    start: NonNull<AtomicU64>,
+    size: usize,
+    sets: u64,
+    key: (u64, u64),
+}
+
+// SAFETY: the mapping belongs to no thread, and is only ever reached through atomic operations.
+unsafe impl Send for Memory {}
+// SAFETY: as above.
+unsafe impl Sync for Memory {}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: the mapping was made with this start and size, and what borrowed from it borrowed `self`.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.size) };
+    }
+}
+
+/// Where a source stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At {
+    set: u64,
+    tag: u64,
+}
+
+/// What came of an update.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Update {
+    /// The TAT is this now.
+    Moved(u64),
+    /// The TAT is this and stays.
+    Refused(u64),
+    /// All words of the set are other sources' and still count.
+    Full,
+}
+
+impl Memory {
+    /// Opens the memory of this process's effective user in a directory, and makes it where there is none. One that
+    /// exists keeps the size it has until the machine starts again.
+    pub fn open(directory: &Path, slots: u32) -> Answer<Memory> {
+        // SAFETY: geteuid has no preconditions and cannot fail.
+        let user = unsafe { libc::geteuid() };
+        let path = directory.join(user.to_string());
+        let result = match Self::open_existing(&path, user) {
+            Ok(Some(memory)) => Ok(memory),
+            Ok(None) => Self::make(directory, &path, slots).and_then(|()| {
+                Self::open_existing(&path, user)?
+                    .ok_or_else(|| io::Error::other("what was just made there is gone"))
+            }),
+            Err(error) => Err(error),
+        };
+        result.map_err(|error| Unknown::file(&path, &error))
+    }
+
+    /// The memory, if there is one and it is of this boot.
+    fn open_existing(path: &Path, user: u32) -> io::Result<Option<Memory>> {
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(path);
+        let file = match opened {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let metadata = file.metadata()?;
+        if !metadata.is_file()
+            || metadata.uid() != user
+            || metadata.nlink() > 1
+            || metadata.mode() & 0o077 != 0
+        {
+            if user == 0 {
+                // Somebody was here before root, who may do as he likes.
+                fs::remove_file(path)?;
+                return Ok(None);
+            }
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "not a private file of this user",
+            ));
+        }
+        let size = usize::try_from(metadata.len()).unwrap_or(0);
+        if size < HEADER {
+            fs::remove_file(path)?;
+            return Ok(None);
+        }
+        let memory = Self::map(&file, size)?;
+        let boot = memory.word(WORD_BOOT).load(Ordering::Relaxed);
+        let slots = memory.word(WORD_SLOTS).load(Ordering::Relaxed);
+        let is_sound = memory.word(0).load(Ordering::Relaxed) == MAGIC
+            && slots >= u64::from(LEAST_SLOTS)
+            && HEADER as u64 + slots * 8 == size as u64
+            && this_boot().is_none_or(|this| this == boot);
+        if !is_sound {
+            fs::remove_file(path)?;
+            return Ok(None);
+        }
+        Ok(Some(memory))
+    }
+
+    fn map(file: &File, size: usize) -> io::Result<Memory> {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping at a place of the kernel's choice touches no memory that exists.
+        let start = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                size,
+                protection,
+                libc::MAP_SHARED,
+                file.as_raw_fd(),
+                0,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::InvalidData)?;
+        let mut memory = Memory {
+            start,
+            size,
+            sets: ((size - HEADER) / 8 / WAYS) as u64,
+            key: (0, 0),
+        };
+        let key = |at| memory.word(WORD_KEY + at).load(Ordering::Relaxed);
+        memory.key = (key(0), key(1));
+        Ok(memory)
+    }
+
+    /// Makes the file whole, then gives it its name, unless somebody else has given it to his.
+    fn make(directory: &Path, path: &Path, slots: u32) -> io::Result<()> {
+        if !directory.is_dir() {
+            let mut made = PathBuf::new();
+            for part in directory.components() {
+                made.push(part);
+                match DirBuilder::new().mode(0o755).create(&made) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                    _ => {}
+                }
+            }
+            // Every user keeps a file here, and nobody another's.
+            fs::set_permissions(directory, fs::Permissions::from_mode(0o1777))?;
+        }
+        let new = directory.join(format!("new.{}", std::process::id()));
+        let _ = fs::remove_file(&new);
+        let made = Self::fill(&new, slots).and_then(|()| match fs::hard_link(&new, path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        });
+        let _ = fs::remove_file(&new);
+        made
+    }
+
+    fn fill(path: &Path, slots: u32) -> io::Result<()> {
+        let slots = slots.clamp(LEAST_SLOTS, MOST_SLOTS).next_multiple_of(WAYS as u32);
+        let size = HEADER as u64 + u64::from(slots) * 8;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?;
+        let length = i64::try_from(size).map_err(|_| io::ErrorKind::InvalidInput)?;
+        // SAFETY: the descriptor is open, and no memory is passed.
+        let failed = unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, length) };
+        if failed != 0 {
+            return Err(io::Error::from_raw_os_error(failed));
+        }
+        let mut key = [0; 16];
+        io::Read::read_exact(&mut File::open("/dev/urandom")?, &mut key)?;
+        let mut head = Vec::with_capacity(48);
+        head.extend_from_slice(&MAGIC.to_le_bytes());
+        head.extend_from_slice(&u64::from(slots).to_le_bytes());
+        head.extend_from_slice(&key);
+        head.extend_from_slice(&this_boot().unwrap_or(0).to_le_bytes());
+        file.write_all(&head)
+    }
+
+    fn word(&self, at: usize) -> &AtomicU64 {
+        let at = at.min(self.size / 8 - 1);
+        // SAFETY: the mapping is aligned to a page, holds `size` bytes, and `at` is a word within; every access to it
+        // is atomic, in this process and in others. It lives as long as `self`.
+        unsafe { self.start.add(at).as_ref() }
+    }
+
+    fn set(&self, at: At) -> [&AtomicU64; WAYS] {
+        let first = HEADER / 8 + at.set as usize * WAYS;
+        std::array::from_fn(|way| self.word(first + way))
+    }
+
+    pub(super) fn place(&self, rule: &[u8], source: Network) -> At {
+        let (bits, length) = source.raw();
+        let mut hasher = SipHasher13::new_with_keys(self.key.0, self.key.1);
+        hasher.write_u128(bits);
+        hasher.write_u8(length);
+        hasher.write(rule);
+        let hash = hasher.finish();
+        At {
+            set: ((u128::from(hash) * u128::from(self.sets)) >> 64) as u64,
+            // Never 0, so that no source is taken for an empty word.
+            tag: (hash & 0xff_ffff).max(1),
+        }
+    }
+
+    /// Moves the TAT of a source on; `step` is given the present one, 0 for none, and says whether and where to.
+    pub(super) fn update(&self, at: At, now: u64, step: impl Fn(u64) -> Option<u64>) -> Update {
+        let set = self.set(at);
+        loop {
+            // Each word is loaded once: what is looked for and the choice of the earliest must be of one piece.
+            let words = set.map(|word| word.load(Ordering::Acquire));
+            let own = words.iter().position(|word| word >> TIME_BITS == at.tag);
+            let way = match own {
+                Some(way) => way,
+                None => {
+                    let earliest = (0..WAYS).min_by_key(|way| words[*way] & TIME).unwrap_or(0);
+                    if words[earliest] & TIME > now {
+                        return Update::Full;
+                    }
+                    earliest
+                }
+            };
+            let tat = own.map_or(0, |way| words[way] & TIME);
+            let Some(new) = step(tat) else {
+                return Update::Refused(tat);
+            };
+            // A time beyond all times would be another source's.
+            let new = new.min(TIME);
+            let word = at.tag << TIME_BITS | new;
+            if word == words[way] {
+                return Update::Refused(tat);
+            }
+            let swapped = set[way].compare_exchange(words[way], word, Ordering::AcqRel, Ordering::Relaxed);
+            if swapped.is_ok() {
+                return Update::Moved(new);
+            }
+        }
+    }
+
+    /// The TAT of a source.
+    pub(super) fn find(&self, at: At) -> Option<u64> {
+        let words = self.set(at).map(|word| word.load(Ordering::Acquire));
+        let own = words.iter().find(|word| **word >> TIME_BITS == at.tag)?;
+        Some(own & TIME)
+    }
+
+    pub(super) fn count_overflow(&self) {
+        self.word(WORD_OVERFLOW).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often there was no room for a source, and a wider one was counted.
+    pub fn overflow(&self) -> u64 {
+        self.word(WORD_OVERFLOW).load(Ordering::Relaxed)
+    }
+
+    /// How many sources it can hold.
+    pub fn slots(&self) -> u64 {
+        self.sets * WAYS as u64
+    }
+
+    /// How many sources count at present.
+    pub fn used(&self) -> u64 {
+        let now = super::now();
+        let words = HEADER / 8..self.size / 8;
+        words
+            .filter(|at| self.word(*at).load(Ordering::Relaxed) & TIME > now)
+            .count() as u64
+    }
+
+    /// Counts a decision about connections to a port, and says how many there were before.
+    pub fn count_decision(&self, port: u16) -> u64 {
+        let at = WORD_DECISIONS + (u64::from(port) % DECISIONS) as usize;
+        self.word(at).fetch_add(1, Ordering::AcqRel)
+    }
+}
+
+/// What tells this run of the machine from others, if it can be told.
+fn this_boot() -> Option<u64> {
+    let id = fs::read("/proc/sys/kernel/random/boot_id").ok()?;
+    let mut hasher = SipHasher13::new();
+    hasher.write(&id);
+    Some(hasher.finish())
+}

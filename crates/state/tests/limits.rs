@@ -1,0 +1,239 @@
+//! Limits over processes: what eight of them are granted together, whatever becomes of some.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use state::limits::{Memory, Rate, Taken};
+
+/// The directory of the memory, for the process this test program starts.
+const DIRECTORY: &str = "TCPWRAP_TEST_LIMITS";
+
+const SOURCES: u8 = 10;
+const GRANTED: u32 = 2_000;
+
+/// One connection in six hours comes back to a source, so that none does while the test runs.
+fn rate() -> Rate {
+    Rate::new(GRANTED, Duration::from_secs(6 * 3600) * GRANTED)
+}
+
+fn client(n: u8) -> IpAddr {
+    IpAddr::from([192, 0, 2, n])
+}
+
+/// Not a test: what the processes do that the tests start. Each writes the number of a source for every connection it
+/// is granted, after it has been granted.
+#[test]
+fn hammer() {
+    let Some(directory) = std::env::var_os(DIRECTORY) else {
+        return;
+    };
+    let memory = Memory::open(Path::new(&directory), 4096).unwrap();
+    let mut out = std::io::stdout().lock();
+    out.write_all(b"ready\n").unwrap();
+    out.flush().unwrap();
+    std::io::stdin().read_exact(&mut [0]).unwrap();
+    let mut over = 0;
+    while over < SOURCES {
+        over = 0;
+        for n in 0..SOURCES {
+            match memory.take(b"rule", &rate(), client(n)).unwrap() {
+                Taken::Within { .. } => out.write_all(format!("granted {n}\n").as_bytes()).unwrap(),
+                Taken::Over { .. } => over += 1,
+            }
+        }
+    }
+    out.flush().unwrap();
+}
+
+fn start(directory: &Path, wrapper: &[&str]) -> Child {
+    let program = std::env::current_exe().unwrap();
+    let mut command = match wrapper {
+        [] => Command::new(&program),
+        [first, rest @ ..] => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(&program);
+            command
+        }
+    };
+    command
+        .args(["hammer", "--exact", "--nocapture", "--test-threads=1"])
+        .env(DIRECTORY, directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Lets processes that wait for it begin at once, kills those whose numbers are named in their midst, and adds up what
+/// was granted to each source.
+fn grants(mut children: Vec<Child>, killed: &[usize]) -> BTreeMap<u8, u32> {
+    let mut outputs: Vec<_> = children
+        .iter_mut()
+        .map(|child| {
+            let mut output = BufReader::new(child.stdout.take().unwrap());
+            let mut line = String::new();
+            while !line.contains("ready") {
+                line.clear();
+                assert!(
+                    output.read_line(&mut line).unwrap() > 0,
+                    "it ended before it was ready"
+                );
+            }
+            output
+        })
+        .collect();
+    for child in &mut children {
+        child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+    }
+    for n in killed {
+        // It is at work once it has said something.
+        outputs[*n].fill_buf().unwrap();
+        children[*n].kill().unwrap();
+    }
+    // All are read at once, so that none waits for the test.
+    let readers: Vec<_> = outputs
+        .into_iter()
+        .map(|output| std::thread::spawn(|| output.lines().collect::<Result<Vec<_>, _>>().unwrap()))
+        .collect();
+    let mut all = BTreeMap::new();
+    for line in readers.into_iter().flat_map(|reader| reader.join().unwrap()) {
+        if let Some(source) = line.strip_prefix("granted ").and_then(|n| n.parse().ok()) {
+            *all.entry(source).or_default() += 1;
+        }
+    }
+    for child in &mut children {
+        child.wait().unwrap();
+    }
+    all
+}
+
+#[test]
+fn eight_processes_are_granted_exactly_the_limit_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let children = (0..8).map(|_| start(directory.path(), &[])).collect();
+    let all = grants(children, &[]);
+    let expected: BTreeMap<u8, u32> = (0..SOURCES).map(|n| (n, GRANTED)).collect();
+    assert_eq!(all, expected);
+    // And nothing to those who come later, in other processes and this one.
+    assert_eq!(grants(vec![start(directory.path(), &[])], &[]), BTreeMap::new());
+    let memory = Memory::open(directory.path(), 64).unwrap();
+    assert_eq!(memory.left(b"rule", &rate(), client(0)).left, 0);
+    assert_eq!((memory.slots(), memory.overflow()), (4096, 0));
+}
+
+#[test]
+fn processes_killed_in_the_midst_grant_nothing_twice() {
+    let directory = tempfile::tempdir().unwrap();
+    let children = (0..8).map(|_| start(directory.path(), &[])).collect();
+    let mut all = grants(children, &[0, 3, 5]);
+    for (n, granted) in &all {
+        assert!(*granted <= GRANTED, "{n}: {granted}");
+    }
+    // What they had taken and not said is gone; the others got all the rest.
+    all.extend(grants(vec![start(directory.path(), &[])], &[]));
+    let memory = Memory::open(directory.path(), 64).unwrap();
+    for n in 0..SOURCES {
+        assert_eq!(memory.left(b"rule", &rate(), client(n)).left, 0);
+    }
+}
+
+#[test]
+fn network_namespaces_count_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let unshare = ["unshare", "--net", "--"];
+    let children = (0..4)
+        .map(|n| start(directory.path(), if n % 2 == 0 { &unshare[..] } else { &[] }))
+        .collect();
+    let all = grants(children, &[]);
+    assert!(
+        all.len() == usize::from(SOURCES) && all.values().all(|granted| *granted == GRANTED),
+        "{all:?}"
+    );
+}
+
+#[test]
+fn the_memory_is_its_users_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = directory.path().join("limits");
+    Memory::open(&limits, 4096).unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(&limits) & 0o7777, 0o1777);
+    let names: Vec<_> = std::fs::read_dir(&limits)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    assert_eq!(mode(&names[0]) & 0o777, 0o600);
+    // What somebody else put there first, root replaces: here a file that everybody may write.
+    std::fs::set_permissions(&names[0], std::fs::Permissions::from_mode(0o666)).unwrap();
+    Memory::open(&limits, 4096).unwrap();
+    assert_eq!(mode(&names[0]) & 0o777, 0o600);
+}
+
+#[test]
+fn damage_and_what_is_in_the_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = || {
+        std::fs::read_dir(directory.path())
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path()
+    };
+    Memory::open(directory.path(), 64).unwrap();
+    let good = std::fs::read(path()).unwrap();
+    for size in [0, 1, 4095, 4096, good.len() - 1] {
+        std::fs::write(path(), &good[..size]).unwrap();
+        let memory = Memory::open(directory.path(), 64).unwrap();
+        assert_eq!(memory.slots(), 64, "{size}");
+    }
+    // Of another run of the machine.
+    let mut other = good.clone();
+    other[32] ^= 1;
+    std::fs::write(path(), &other).unwrap();
+    Memory::open(directory.path(), 128)
+        .map(|memory| assert_eq!(memory.slots(), 128))
+        .unwrap();
+    std::fs::remove_file(path()).unwrap();
+    let cause = Memory::open(Path::new("/proc/nowhere"), 64)
+        .unwrap_err()
+        .to_string();
+    assert!(cause.starts_with("/proc/nowhere/"), "{cause}");
+}
+
+#[test]
+fn a_full_file_system_is_an_error_and_no_signal() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = "mount -t tmpfs -o size=64k tmpfs \"$1\" && exec \"$2\" full_inside --exact --include-ignored --nocapture";
+    let done = Command::new("unshare")
+        .args(["--mount", "sh", "-c", script, "sh"])
+        .arg(directory.path())
+        .arg(std::env::current_exe().unwrap())
+        .env(DIRECTORY, directory.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(
+        done.status.success() && said.contains("No space left on device"),
+        "{said}"
+    );
+}
+
+#[test]
+#[ignore = "run by a_full_file_system_is_an_error_and_no_signal, on a small one"]
+fn full_inside() {
+    let Some(directory) = std::env::var_os(DIRECTORY) else {
+        return;
+    };
+    println!("{}", Memory::open(Path::new(&directory), 1 << 16).unwrap_err());
+    assert!(
+        std::fs::read_dir(directory).unwrap().next().is_none(),
+        "nothing is left"
+    );
+}

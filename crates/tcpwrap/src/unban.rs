@@ -1,0 +1,105 @@
+//! `tcpwrap unban`: takes bans back.
+
+use std::process::ExitCode;
+
+use state::bans::{self, Writer};
+use state::network::Network;
+use state::stamp;
+
+use crate::ban::{ORIGIN, configured, network, origin, tidy, trouble};
+use crate::output::{self, BAD, DIM};
+
+/// Take bans back
+///
+/// Only those of one origin are taken back, so that a program does not undo what another one or you have done.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "EXIT STATUS:\n  0  every network named was banned by the origin, and is not any more\n  1  one was not; the \
+    others are taken back\n  2  could not be done"
+)]
+pub struct Args {
+    /// Addresses and networks, as they were banned
+    #[arg(value_name = "NET", value_parser = network, required_unless_present = "all")]
+    networks: Vec<Network>,
+    /// Whose bans
+    #[arg(long, default_value = ORIGIN, value_parser = origin)]
+    origin: String,
+    /// Whoever banned them
+    #[arg(long, conflicts_with = "origin")]
+    any_origin: bool,
+    /// All bans of the origin
+    #[arg(long, conflicts_with = "networks")]
+    all: bool,
+}
+
+/// Runs the subcommand.
+pub fn run(args: &Args) -> ExitCode {
+    match unban(args) {
+        Ok(status) => status,
+        Err(problem) => output::fail(&problem),
+    }
+}
+
+fn unban(args: &Args) -> Result<ExitCode, String> {
+    let path = configured()?.file;
+    let writer = Writer::new(&path);
+    let origin = (!args.any_origin).then_some(args.origin.as_str());
+    let now = stamp::now();
+    let wanted: Vec<Option<Network>> = match args.all {
+        true => vec![None],
+        false => args.networks.iter().copied().map(Some).collect(),
+    };
+    let (mut done, mut missed) = (String::new(), String::new());
+    for network in wanted {
+        let lifted = writer
+            .lift(network, origin, now)
+            .map_err(|error| trouble(&path, &error))?;
+        for ban in &lifted {
+            done.push_str(&format!(
+                "{} is not banned any more{DIM} (origin {}){DIM:#}\n",
+                ban.network, ban.origin
+            ));
+        }
+        if lifted.is_empty() {
+            let why = match network {
+                Some(network) => format!("{network}: {}", why(&path, network, args, now)?),
+                None => format!("{} has banned nobody", args.origin),
+            };
+            missed.push_str(&format!("{BAD}nothing taken back:{BAD:#} {why}\n"));
+        }
+    }
+    tidy(&writer, now);
+    if let Err(failed) = output::print(&done) {
+        return Ok(failed);
+    }
+    anstream::eprint!("{missed}");
+    Ok(match missed.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+/// Why there is nothing to take back.
+fn why(path: &std::path::Path, network: Network, args: &Args, now: u64) -> Result<String, String> {
+    let contents = bans::contents(path, None).map_err(|error| trouble(path, &error))?;
+    let holds = || contents.bans.iter().filter(|ban| !ban.expiry.is_over(now));
+    let others: Vec<String> = holds()
+        .filter(|ban| ban.network == network)
+        .map(|ban| ban.origin.clone())
+        .collect();
+    if let Some(first) = others.first() {
+        return Ok(format!(
+            "{} has banned it, not {}; --origin {first} takes that back",
+            others.join(", "),
+            args.origin
+        ));
+    }
+    let wider = holds().find(|ban| ban.network.overlaps(network) && ban.network.length() < network.length());
+    Ok(match wider {
+        Some(wider) => format!(
+            "it is not banned by itself, but {} is; tcpwrap unban --origin {} {} takes that back",
+            wider.network, wider.origin, wider.network
+        ),
+        None => "it is not banned".to_owned(),
+    })
+}
