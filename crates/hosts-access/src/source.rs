@@ -3,7 +3,7 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -77,10 +77,13 @@ pub enum Contents {
 }
 
 /// What a path is whose reading may never end: a FIFO waits until somebody writes to it, and devices are many
-/// things. A decision that gets to such a table waits with it, as with the reference. Tools should ask first.
+/// things. Nothing is read from these, see [`open`]; tools should say so.
 pub fn endless(path: &Path) -> Option<&'static str> {
+    std::fs::metadata(path).ok().as_ref().and_then(endless_kind)
+}
+
+fn endless_kind(metadata: &Metadata) -> Option<&'static str> {
     const NULL: &str = "/dev/null";
-    let metadata = std::fs::metadata(path).ok()?;
     let kind = metadata.file_type();
     let is_null = || std::fs::metadata(NULL).is_ok_and(|null| null.rdev() == metadata.rdev());
     if kind.is_fifo() {
@@ -92,19 +95,53 @@ pub fn endless(path: &Path) -> Option<&'static str> {
     }
 }
 
+/// Opens a file of this host's configuration for reading, and waits for nobody: not for the other end of a FIFO, not
+/// for a device, not for whoever has a lease on the file. To open some devices does something, so it is
+/// looked at before; and again after, since it may be another one by then.
+///
+/// # Errors
+/// It is a FIFO or a device other than `/dev/null`, or cannot be opened.
+pub fn open(path: &Path) -> io::Result<File> {
+    let is_file = |metadata: &Metadata| match endless_kind(metadata) {
+        Some(what) => Err(io::Error::other(format!("it is {what}, not a regular file"))),
+        None => Ok(()),
+    };
+    is_file(&std::fs::metadata(path)?)?;
+    let file = File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)?;
+    is_file(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// Reads such a file whole, as it is at the moment.
+///
+/// # Errors
+/// As [`open`], or as reading says.
+pub fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Runs `attempt` again while it finds that the file changed under its hands, which it says by
-/// returning nothing. A file that will not hold still is an error.
+/// returning nothing, or that somebody has a lease on it, who is asked to give that up by the attempt. A file that
+/// will not hold still is an error.
 pub(crate) fn until_steady<R>(mut attempt: impl FnMut() -> io::Result<Option<R>>) -> io::Result<R> {
+    let mut problem = "file keeps changing while it is read";
     for pause in [1, 2, 5, 10, 20, 50, 100, 200] {
-        if let Some(result) = attempt()? {
-            return Ok(result);
+        match attempt() {
+            Ok(Some(result)) => return Ok(result),
+            Ok(None) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                problem = "somebody has a lease on the file"
+            }
+            Err(error) => return Err(error),
         }
         std::thread::sleep(Duration::from_millis(pause));
     }
-    Err(io::Error::new(
-        io::ErrorKind::ResourceBusy,
-        "file keeps changing while it is read",
-    ))
+    Err(io::Error::new(io::ErrorKind::ResourceBusy, problem))
 }
 
 /// Reads a file whole. A file that is being rewritten meanwhile is read again, so that no mixture of
@@ -158,7 +195,7 @@ pub(crate) struct Reader {
 impl Reader {
     /// Opens a file.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+        let file = open(path)?;
         let metadata = file.metadata()?;
         let id = FileId::of(&metadata);
         let seen = if id.is_settled(SystemTime::now()) {
@@ -389,6 +426,22 @@ mod tests {
             ));
         }
         found
+    }
+
+    #[test]
+    fn nothing_is_read_from_what_is_no_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
+        let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+        assert!(made.success());
+        for (path, what) in [(fifo.as_path(), "a FIFO"), (Path::new("/dev/zero"), "a device")] {
+            assert_eq!(endless(path), Some(what));
+            let Contents::Unreadable(error) = read(path).0 else {
+                panic!("{} was read", path.display());
+            };
+            assert!(error.to_string().contains(what), "{error}");
+        }
+        assert!(matches!(read(Path::new("/dev/null")).0, Contents::Text(text) if text.is_empty()));
     }
 
     #[test]

@@ -135,7 +135,8 @@ pub fn run(mut options: Options) -> Problem {
     }
     for table in [TableKind::Allow, TableKind::Deny] {
         let path = options.tables.path(table);
-        if let Some(what) = source::endless(path) {
+        let given = system::given::descriptor(path).map(|_| "a descriptor of this process");
+        if let Some(what) = given.or_else(|| source::endless(path)) {
             let path = path.display();
             return Problem::new(format!(
                 "{path}: {what}: the guard reads its rules again when they change, so they must be in a file"

@@ -2,15 +2,15 @@
 //! options a client may have sent along.
 
 use std::ffi::{OsStr, c_int, c_void};
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use hosts_access::decide::reason;
+use hosts_access::source;
 
 use crate::endpoints::Endpoint;
 use crate::poll;
@@ -78,11 +78,7 @@ pub fn banner(directory: &[u8], daemon: &[u8], warn: &mut dyn FnMut(Vec<u8>)) ->
 }
 
 fn read_banner(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    // Without O_NONBLOCK, opening a pipe would wait for its other end.
-    let file: File = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)?;
+    let file = source::open(path)?;
     if !file.metadata()?.is_file() {
         return Ok(None);
     }

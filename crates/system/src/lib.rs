@@ -3,6 +3,7 @@
 pub mod commands;
 pub mod connection;
 pub mod endpoints;
+pub mod given;
 pub mod host;
 pub mod ident;
 pub mod names;

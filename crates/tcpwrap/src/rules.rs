@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use analysis::document::{Content, Document, content};
 use hosts_access::{ALLOW_TABLE, DENY_TABLE, TableKind, Tables, source};
+use system::given;
+
+use crate::output;
 
 /// Which tables to read: `/etc/hosts.allow` and `/etc/hosts.deny` unless told otherwise.
 #[derive(Debug, clap::Args)]
@@ -91,19 +94,21 @@ pub fn both_end(tables: &Tables) -> Result<(), String> {
         .try_for_each(|kind| ends(tables.path(kind)))
 }
 
-/// Refuses to read a table that is no file, which might take for ever. What is named in `/dev` or `/proc`, as a
-/// shell's `<(...)` is, is meant so.
+/// Refuses to read a table that is no file, which might take for ever. A descriptor that this process was given,
+/// as a shell's `<(...)` is, is meant so, and read here.
 ///
 /// # Errors
 /// A message that says what it is, and what to do.
 pub fn ends(path: &Path) -> Result<(), String> {
-    let is_meant = path.starts_with("/dev") || path.starts_with("/proc");
-    match source::endless(path) {
-        Some(what) if !is_meant => Err(format!(
-            "{}: this is {what}, and daemons wait for as long as it takes to read it; put a regular file, or \
-             none, in its place",
+    let Some(what) = source::endless(path) else {
+        return Ok(());
+    };
+    match given::descriptor(path) {
+        Some(descriptor) => given::make_file(descriptor).map_err(|error| output::at(path, &error)),
+        None => Err(format!(
+            "{}: this is {what}: nothing is read from it, and whoever the table is asked about is refused; put a \
+             regular file, or none, in its place",
             path.display()
         )),
-        _ => Ok(()),
     }
 }

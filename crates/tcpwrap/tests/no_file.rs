@@ -50,8 +50,8 @@ fn no_subcommand_waits_for_a_fifo() {
         let words: Vec<&str> = arguments.split(' ').collect();
         let output = tcpwrap(&words, scene.path());
         let told = String::from_utf8_lossy(&output.stderr);
-        let expected = "new/hosts.deny: this is a FIFO, and daemons wait for as long as it takes to read it; \
-            put a regular file, or none, in its place";
+        let expected = "new/hosts.deny: this is a FIFO: nothing is read from it, and whoever the table is asked \
+            about is refused; put a regular file, or none, in its place";
         assert!(told.contains(expected), "{arguments}: {output:?}");
         // As env(1) has it, a status of its own sets `run` apart from the program that it would have run.
         let status = if words[0] == "run" { 125 } else { 2 };
@@ -76,7 +76,7 @@ fn nor_for_one_that_a_pattern_names() {
     let output = tcpwrap(&["check", "--host", "old/hosts.allow"], scene.path());
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(told.contains("error[W506]"), "{output:?}");
-    assert!(told.contains("is a FIFO, and daemons wait"), "{told}");
+    assert!(told.contains("is a FIFO, from which nothing is read"), "{told}");
     let output = tcpwrap(&["diff", "old", "old", "--new-deny", "/dev/null"], scene.path());
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(

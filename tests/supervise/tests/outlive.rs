@@ -133,6 +133,53 @@ fn its_command_line_is_not_its_programs() {
     });
 }
 
+/// What a table becomes while the guard runs must not hold it up. Nor a list that a pattern names, nor a banner.
+#[test]
+fn tables_that_would_be_waited_for_deny() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        let daemon = server(&guarded, JSON, "edges");
+        let allow = std::path::Path::new("/srv/rules/hosts.allow");
+        let good = fs::read(allow).expect("ours");
+        let restore = || {
+            let new = machine.put("/srv/rules/new", &good);
+            fs::rename(new, allow).expect("ours");
+            assert!(greeted(), "{}", daemon.output());
+        };
+        let refused = |why: &str| {
+            assert_eq!(talk(FRIEND, PORT, b""), None, "{why}");
+            daemon.wait_for(why);
+        };
+        fs::remove_file(allow).expect("ours");
+        run(Command::new("mkfifo").arg(allow));
+        refused("it is a FIFO, not a regular file");
+        restore();
+        fs::remove_file(allow).expect("ours");
+        std::os::unix::fs::symlink("/dev/zero", allow).expect("ours");
+        refused("it is a device, not a regular file");
+        restore();
+        // Whoever opens the file otherwise waits until it is given up, 45 seconds at most.
+        let lease = "import fcntl, signal, sys, time; signal.signal(signal.SIGIO, signal.SIG_IGN)\n\
+                     f = open(sys.argv[1], 'r+'); fcntl.fcntl(f, fcntl.F_SETLEASE, fcntl.F_WRLCK)\n\
+                     print('held', flush=True); time.sleep(100)";
+        machine.put(allow, [&good[..], b"# an edit\n"].concat());
+        let holder = Daemon::start(Command::new("python3").args(["-c", lease]).arg(allow));
+        holder.wait_for("held");
+        refused("somebody has a lease on the file");
+        drop(holder);
+        restore();
+        run(Command::new("mkfifo").arg("/srv/rules/fifo"));
+        guarded.rules(
+            &format!("ALL: /srv/rules/fifo\nALL: {FRIEND}: banners /srv/banners\n"),
+            "ALL: ALL\n",
+        );
+        machine.put("/srv/banners/other", "");
+        run(Command::new("mkfifo").arg("/srv/banners/server"));
+        assert!(greeted(), "{}", daemon.output());
+        stop(daemon);
+    });
+}
+
 /// nginx would try again at once, for ever, with a line each in its log.
 #[test]
 fn nginx_is_ended_when_its_guard_is_killed() {

@@ -14,7 +14,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hosts_access::{Diagnostic, Kind, Place};
+use hosts_access::{Diagnostic, Kind, Place, source};
 
 pub use programs::{PROGRAM_DIRECTORIES, REAL_DAEMON_DIR, base_name, program, uses_libwrap};
 
@@ -138,7 +138,7 @@ impl Services {
     pub fn of_this_host(inetd_conf: Option<&Path>) -> io::Result<Self> {
         let mut listing = Listing::default();
         match inetd_conf {
-            Some(path) => listing.append(inetd::parse(path, &std::fs::read(path)?)),
+            Some(path) => listing.append(inetd::parse(path, &source::bytes(path)?)),
             None => {
                 if let Some(path) = inetd::PLACES.iter().map(Path::new).find(|path| path.exists()) {
                     listing.add_inetd(path);
@@ -252,7 +252,7 @@ impl Listing {
 
     /// Reads an `inetd.conf` that is there; one that cannot be read is a problem.
     fn add_inetd(&mut self, path: &Path) {
-        match std::fs::read(path) {
+        match source::bytes(path) {
             Ok(text) => self.append(inetd::parse(path, &text)),
             Err(error) => self.unreadable(path, &error),
         }

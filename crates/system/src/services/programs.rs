@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use hosts_access::decide::reason;
+use hosts_access::source;
 
 /// Where tcpd looks for a daemon whose path it is not told.
 pub const REAL_DAEMON_DIR: &str = "/usr/sbin";
@@ -52,7 +53,7 @@ pub fn program(name: &[u8]) -> Option<PathBuf> {
 pub fn uses_libwrap(program: &Path) -> bool {
     // Not on anything but a regular file: opening a FIFO or a device may block or do something.
     fs::metadata(program).is_ok_and(|facts| facts.is_file())
-        && fs::File::open(program).is_ok_and(|file| holds(file, b"libwrap.so"))
+        && source::open(program).is_ok_and(|file| holds(file, b"libwrap.so"))
 }
 
 /// Does the text occur in what is read? Names of libraries stand at the front of large programs.

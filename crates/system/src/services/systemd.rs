@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hosts_access::Place;
+use hosts_access::{Place, source};
 
 use super::{Launch, Listing, Starter, programs};
 
@@ -159,7 +159,7 @@ fn unit(directories: &[Directory<'_>], name: &[u8], listing: &mut Listing) -> Ve
     let mut read = |path: &Path| {
         // A mask is a link to /dev/null, and nothing but regular files is opened.
         if std::fs::metadata(path).is_ok_and(|facts| facts.is_file())
-            && let Ok(text) = std::fs::read(path)
+            && let Ok(text) = source::bytes(path)
         {
             settings.extend(parse(path, &text));
             listing.files.push((Starter::Systemd, path.to_path_buf()));

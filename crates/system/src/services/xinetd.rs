@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hosts_access::Place;
+use hosts_access::{Place, source};
 
 use super::{Launch, Listing, Starter, base_name};
 
@@ -38,7 +38,7 @@ const FLAGS: [&str; 12] = [
 /// Reads a configuration with everything it includes. A missing one is empty.
 pub fn read(path: &Path) -> Listing {
     let mut reader = Reader::default();
-    match std::fs::read(path) {
+    match source::bytes(path) {
         Ok(text) => reader.file(path, &text, 0),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => reader.listing.unreadable(path, &error),
@@ -254,7 +254,7 @@ impl Reader {
         // Only regular files: a FIFO in the directory must not hold the reader up.
         let text = std::fs::metadata(path).and_then(|facts| {
             if facts.is_file() {
-                std::fs::read(path)
+                source::bytes(path)
             } else {
                 Err(io::Error::other("not a regular file"))
             }

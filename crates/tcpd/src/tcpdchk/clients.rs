@@ -11,7 +11,7 @@ use hosts_access::address::{Ipv6, dotted_quad};
 use hosts_access::decide::reason;
 use hosts_access::syntax::list::tokens;
 use hosts_access::syntax::pattern::{ClientPattern, HostPattern, StringPattern};
-use hosts_access::{MAX_FILE_DEPTH, Network, PARANOID, Place, UNKNOWN};
+use hosts_access::{MAX_FILE_DEPTH, Network, PARANOID, Place, UNKNOWN, source};
 use system::netdb;
 
 use super::check_parts;
@@ -116,7 +116,7 @@ fn file(path: &[u8], open: &mut Vec<Vec<u8>>, report: &mut Report) {
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     if std::fs::metadata(path)?.is_file() {
-        std::fs::read(path)
+        source::bytes(path)
     } else {
         Err(io::Error::other("not a regular file"))
     }

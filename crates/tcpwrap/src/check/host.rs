@@ -278,7 +278,7 @@ impl Host {
         let is_first = self.files.insert(path.to_vec(), true).is_none();
         let file = Path::new(OsStr::from_bytes(path));
         if let Some(what) = source::endless(file) {
-            let message = format!("{shown} is {what}, and daemons wait for as long as it takes to read it");
+            let message = format!("{shown} is {what}, from which nothing is read: it matches nothing");
             self.report(&codes::NO_FILE, place, message);
             if let Some(last) = self.found.last_mut() {
                 last.level(Level::Error);
