@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::libwrap;
 use crate::shell::{Result, cargo, read, root, target};
@@ -35,6 +36,50 @@ impl Profile {
 /// Where the programs of a package go.
 const PROGRAMS: [(&str, &str); 2] = [("tcpd", "usr/sbin"), ("tcpwrap", "usr/bin")];
 
+/// As [`build`], by a process of its own whose compilers are told to keep the names of directories out of what
+/// they make. Other flags mean that everything is compiled anew, so this has a target directory of its own.
+pub fn build_reproducible(profile: Profile) -> Result<PathBuf> {
+    if profile == Profile::Dev {
+        return build(profile);
+    }
+    let home = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| home + "/.cargo"));
+    let maps = [
+        (root().display().to_string(), "/usr/src/tcpwrap"),
+        (home.unwrap_or_default(), "/usr/src/cargo"),
+    ];
+    let flags = |option: &str| {
+        let flags: Vec<_> = maps
+            .iter()
+            .map(|(from, to)| format!("{option}={from}={to}"))
+            .collect();
+        flags.join(" ")
+    };
+    let into = target().join("packages");
+    let made = read(
+        cargo()
+            .args(["xtask", "dist"])
+            .env("CARGO_TARGET_DIR", &into)
+            .env("RUSTFLAGS", flags("--remap-path-prefix"))
+            .env("CFLAGS", flags("-ffile-prefix-map"))
+            .env("SOURCE_DATE_EPOCH", time()?),
+    )?;
+    made.lines()
+        .last()
+        .map(PathBuf::from)
+        .ok_or_else(|| "cargo xtask dist named no directory".to_owned())
+}
+
+/// When the newest entry of `debian/changelog` was written, in seconds since 1970: the time of what is in packages.
+pub fn time() -> Result<String> {
+    let changelog = root().join("debian/changelog");
+    let text = fs::read_to_string(&changelog).map_err(|error| format!("{}: {error}", changelog.display()))?;
+    let date = text
+        .lines()
+        .find_map(|line| Some(line.strip_prefix(" -- ")?.split_once("  ")?.1.to_owned()));
+    let date = date.ok_or_else(|| format!("{}: no date", changelog.display()))?;
+    read(Command::new("date").args(["-u", "+%s", "-d", &date])).map(|seconds| seconds.trim().to_owned())
+}
+
 /// Builds everything and lays it out, in a directory that begins empty; returns the directory.
 pub fn build(profile: Profile) -> Result<PathBuf> {
     let into = profile.directory();
@@ -44,6 +89,7 @@ pub fn build(profile: Profile) -> Result<PathBuf> {
     programs(profile, &into)?;
     libwrap::build(profile, &into)?;
     manual_pages(&into)?;
+    copy_tree(&root().join("dist/root"), &into)?;
     documents(&into.join("usr/share/doc/tcpwrap"))?;
     Ok(into)
 }
@@ -115,14 +161,14 @@ fn documents(to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies a directory with all below it, other than manual pages, which have a place of their own, and tools.
+/// Copies a directory with all below it, other than what has a place of its own.
 fn copy_tree(from: &Path, to: &Path) -> Result<()> {
     for file in files(from)? {
         copy(&file, &to.join(file.file_name().unwrap_or_default()), 0o644)?;
     }
     for directory in entries(from)?.into_iter().filter(|path| path.is_dir()) {
         let name = directory.file_name().unwrap_or_default();
-        if name != "man" && name != "tools" {
+        if !["man", "tools", "root"].contains(&&*name.to_string_lossy()) {
             copy_tree(&directory, &to.join(name))?;
         }
     }

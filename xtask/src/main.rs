@@ -1,15 +1,18 @@
-//! What a maintainer runs: `cargo xtask test`, `cargo xtask bench`, `cargo xtask dist`.
+//! What a maintainer runs: `cargo xtask test`, `bench`, `dist`, `deb`, `rpm`, `install`.
 //!
 //! Nothing that users run lives here.
 
 #![forbid(unsafe_code)]
 
 mod bench;
+mod deb;
 mod dist;
 #[cfg(test)]
 mod documents;
+mod install;
 mod libwrap;
 mod packages;
+mod rpm;
 mod shell;
 mod test;
 
@@ -46,6 +49,27 @@ enum Task {
     },
     /// Build everything there is to install, in release form, under target/dist.
     Dist,
+    /// Build the Debian packages under target/deb.
+    Deb {
+        /// Quickly, for tests.
+        #[arg(long)]
+        dev: bool,
+    },
+    /// Build packages for Fedora and RHEL under target/rpm.
+    Rpm {
+        /// Quickly, for tests.
+        #[arg(long)]
+        dev: bool,
+    },
+    /// Build everything and install it, by PREFIX=/usr/local, LIBDIR=PREFIX/lib and DESTDIR=.
+    Install {
+        /// As `PREFIX=/opt/tcpwrap`.
+        variables: Vec<String>,
+    },
+}
+
+fn profile(dev: bool) -> Profile {
+    if dev { Profile::Dev } else { Profile::Release }
 }
 
 fn run(task: Task) -> Result<()> {
@@ -53,6 +77,9 @@ fn run(task: Task) -> Result<()> {
         Task::Test { arguments } => test::run_tests(&arguments),
         Task::Bench { name, arguments } => bench::run_benches(name.as_deref(), &arguments),
         Task::Dist => dist::build(Profile::Release).map(|into| println!("{}", into.display())),
+        Task::Deb { dev } => deb::build(profile(dev)).map(|into| println!("{}", into.display())),
+        Task::Rpm { dev } => rpm::build(profile(dev)).map(|into| println!("{}", into.display())),
+        Task::Install { variables } => install::install(&install::Places::parse(&variables)?),
     }
 }
 

@@ -68,3 +68,16 @@ pub fn as_root() -> Option<&'static [&'static str]> {
         None
     }
 }
+
+/// Runs a command that must succeed and says much; what it says is shown only where it fails.
+pub fn run_quietly(command: &mut Command) -> Result<()> {
+    let done = command
+        .output()
+        .map_err(|error| format!("{command:?}: {error}"))?;
+    if done.status.success() {
+        return Ok(());
+    }
+    eprint!("{}", String::from_utf8_lossy(&done.stdout));
+    eprint!("{}", String::from_utf8_lossy(&done.stderr));
+    Err(format!("{command:?}: {}", done.status))
+}

@@ -6,9 +6,14 @@
 use std::fs;
 use std::process::Command;
 
+use crate::deb;
 use crate::dist::{self, Profile};
 use crate::packages::{self, Needs};
+use crate::rpm;
 use crate::shell::{Result, as_root, cargo, root, run, succeeds};
+
+/// The tests that install what we package.
+const PACKAGES: &str = "distros-tests";
 
 /// Runs the tests; `arguments` go to the test runner, and may choose packages.
 pub fn run_tests(arguments: &[String]) -> Result<()> {
@@ -18,10 +23,19 @@ pub fn run_tests(arguments: &[String]) -> Result<()> {
 
     // What tests start must be there, and need not be looked for again by each of them.
     run(cargo().args(["build", "--workspace", "--bins"]))?;
-    dist::build(Profile::Dev)?;
+    let tree = dist::build(Profile::Dev)?;
+    let has_chosen = arguments.iter().any(|argument| chooses_packages(argument));
+    let packages_tested = match has_chosen {
+        true => arguments.iter().any(|argument| argument.ends_with(PACKAGES)),
+        false => !left_out.iter().any(|package| package == PACKAGES),
+    };
+    if packages_tested {
+        deb::package(&tree)?;
+        rpm::package(&tree)?;
+    }
 
     let mut chosen = arguments.to_vec();
-    if !arguments.iter().any(|argument| chooses_packages(argument)) {
+    if !has_chosen {
         chosen.push("--workspace".to_owned());
         for package in left_out {
             chosen.extend(["--exclude".to_owned(), package]);

@@ -1,0 +1,148 @@
+//! The Debian packages: on this machine's own system under a layer that takes what is written, and, by command, on
+//! fresh ones of other releases: `cargo xtask test -p distros-tests --run-ignored all`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use support::{alone_for, run, target};
+
+/// Where `cargo xtask test` has put our packages.
+fn packages() -> PathBuf {
+    let packages = target().join("deb");
+    assert!(
+        packages.is_dir(),
+        "{}: run cargo xtask deb --dev",
+        packages.display()
+    );
+    packages
+}
+
+/// Runs `lifecycle.sh` in a root directory; what it needs from outside is put there.
+fn lifecycle(root: &Path, archives: &Path) {
+    let inside = root.join("srv/tcpwrap-test");
+    std::fs::create_dir_all(&inside).expect("a directory");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("lifecycle.sh");
+    run(Command::new("cp").arg(script).arg(&inside));
+    run(Command::new("cp")
+        .arg("-r")
+        .arg(packages())
+        .arg(inside.join("packages")));
+    run(Command::new("cp")
+        .arg("-r")
+        .arg(archives)
+        .arg(inside.join("archives")));
+    for (kind, place) in [("proc", "proc"), ("sysfs", "sys")] {
+        run(Command::new("mount")
+            .args(["-t", kind, kind])
+            .arg(root.join(place)));
+    }
+    run(Command::new("mount")
+        .args(["--rbind", "/dev"])
+        .arg(root.join("dev")));
+    // Maintainer scripts start nothing.
+    let policy = root.join("usr/sbin/policy-rc.d");
+    std::fs::write(&policy, "#!/bin/sh\nexit 101\n").expect("a script");
+    run(Command::new("chmod").arg("755").arg(&policy));
+    let done = Command::new("chroot")
+        .arg(root)
+        .args(["bash", "/srv/tcpwrap-test/lifecycle.sh"])
+        .args(["/srv/tcpwrap-test/packages", "/srv/tcpwrap-test/archives"])
+        .env(
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        )
+        .output()
+        .expect("chroot runs");
+    let printed = String::from_utf8_lossy(&done.stdout);
+    let complaints = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{}\n{printed}\n{complaints}", done.status);
+    assert!(printed.ends_with("lifecycle: all is well\n"), "{printed}");
+}
+
+#[test]
+fn packages_come_and_go_on_this_release() {
+    alone_for(600, |_| {
+        run(Command::new("sh").args([
+            "-c",
+            "mkdir -p /mnt/root /mnt/system/upper /mnt/system/work &&
+             mount -t overlay -o lowerdir=/,upperdir=/mnt/system/upper,workdir=/mnt/system/work overlay /mnt/root",
+        ]));
+        lifecycle(Path::new("/mnt/root"), &target().join("debian/.archives"));
+    });
+}
+
+/// A fresh system of a release, made once and kept under `target/distros`.
+fn fresh(release: &str, mirror: &str) -> PathBuf {
+    let root = target().join("distros").join(release);
+    let done = root.with_extension("done");
+    if !done.exists() {
+        let _ = std::fs::remove_dir_all(&root);
+        let include = "openssh-server,vsftpd,stunnel4,rpcbind,tcpd,libwrap0,python3-minimal,gcc,libc6-dev";
+        run(Command::new("debootstrap")
+            .args(["--variant=minbase", "--components=main,universe"])
+            .arg(format!("--include={include}"))
+            .arg(release)
+            .arg(&root)
+            .arg(mirror));
+        run(Command::new("chroot").arg(&root).args([
+            "sh",
+            "-c",
+            "mkdir -p /archives && cd /archives && apt-get update && apt-get download libwrap0 tcpd",
+        ]));
+        std::fs::write(done, "").expect("a note");
+    }
+    root
+}
+
+/// The same under a layer, so that the fresh system stays one.
+fn on_fresh(release: &'static str, mirror: &'static str) {
+    let root = fresh(release, mirror);
+    alone_for(1200, |_| {
+        let root = root.display();
+        run(Command::new("sh").args([
+            "-c",
+            &format!(
+                "mkdir -p /mnt/root /mnt/system/upper /mnt/system/work &&
+                 mount -t overlay -o lowerdir={root},upperdir=/mnt/system/upper,workdir=/mnt/system/work overlay /mnt/root"
+            ),
+        ]));
+        lifecycle(Path::new("/mnt/root"), Path::new("/mnt/root/archives"));
+    });
+}
+
+const DEBIAN: &str = "http://deb.debian.org/debian";
+
+#[test]
+#[ignore = "minutes, and a mirror: cargo xtask test -p distros-tests --run-ignored all"]
+fn packages_come_and_go_on_debian_12() {
+    on_fresh("bookworm", DEBIAN);
+}
+
+#[test]
+#[ignore = "minutes, and a mirror: cargo xtask test -p distros-tests --run-ignored all"]
+fn packages_come_and_go_on_debian_13() {
+    on_fresh("trixie", DEBIAN);
+}
+
+#[test]
+#[ignore = "minutes, and a mirror: cargo xtask test -p distros-tests --run-ignored all"]
+fn packages_come_and_go_on_ubuntu_24_04() {
+    on_fresh("noble", "http://archive.ubuntu.com/ubuntu");
+}
+
+#[test]
+fn lintian_finds_no_error() {
+    let changes = std::fs::read_dir(packages())
+        .expect("packages")
+        .flatten()
+        .map(|entry| entry.path());
+    let changes = changes
+        .into_iter()
+        .find(|path| path.extension().is_some_and(|ending| ending == "changes"));
+    let done = Command::new("lintian")
+        .args(["--allow-root", "--fail-on", "error", "--tag-display-limit", "0"])
+        .arg(changes.expect("a .changes file"))
+        .output()
+        .expect("lintian runs");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+}
