@@ -7,11 +7,13 @@ set -eu
 packages=$1 archives=$2
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 cd /
+# Nothing is to be had but what is here; and nobody reads manual pages.
+rm -rf /etc/apt/sources.list* /var/lib/apt/lists/* /var/lib/man-db/auto-update
 
 fail() { echo "FAILED: $*"; exit 1; }
 ours() { for name; do echo "$packages/${name}_"*.deb; done; }
-# apt without a network, and without asking for what is only recommended.
-install() { apt-get install --yes --quiet --no-install-recommends --allow-downgrades --no-download "$@"; }
+# apt, without asking for what is only recommended.
+install() { apt-get install --yes --quiet --no-install-recommends --allow-downgrades "$@"; }
 state() { dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null || echo none; }
 # Which file a daemon that links libwrap would load.
 library() { readlink -f "$(ldd "$1" | sed -n 's/.*libwrap\.so\.0 => \([^ ]*\).*/\1/p')"; }
@@ -79,6 +81,8 @@ whole() { # dpkg -V prints what differs from the package
     [ -z "$(dpkg -V libwrap0 tcpd | grep -v /usr/share/ || true)" ] || fail "not whole: $(dpkg -V libwrap0 tcpd)"
 }
 all_load theirs
+files() { find /etc /usr /var/lib -path /usr/src -prune -o \( -name '*tcpwrap*' -o -name '*libwrap*' -o -name '*.distrib*' \) -print | grep -v /var/lib/dpkg | sort; }
+before=$(files)
 
 echo "== install"
 install $(ours tcpwrap tcpwrap-libwrap tcpwrap-tcpd)
@@ -103,7 +107,7 @@ tcpd_is ours
 install $(ours tcpwrap tcpwrap-libwrap tcpwrap-tcpd)
 
 echo "== an upgrade of the distribution's packages"
-install --reinstall "$archives"/libwrap0_*.deb "$archives"/tcpd_*.deb
+dpkg --install "$archives"/libwrap0_*.deb "$archives"/tcpd_*.deb
 all_load ours
 tcpd_is ours
 
@@ -121,8 +125,7 @@ apt-get purge --yes --quiet tcpwrap tcpwrap-libwrap tcpwrap-tcpd
 all_load theirs
 whole
 [ -z "$(dpkg-divert --list '*tcpwrap*')" ] || fail "diversions are left: $(dpkg-divert --list '*tcpwrap*')"
-left=$(find /etc /usr/lib /usr/sbin /usr/bin /usr/share /var/lib/tcpwrap -name '*tcpwrap*' -not -path '*/doc/*' 2>/dev/null || true)
-[ -z "$left" ] || fail "files are left: $left"
+[ "$(files)" = "$before" ] || fail "files are left: $(diff <(files) <(echo "$before"))"
 
 echo "== the replacement"
 install $(ours tcpwrap-replacement tcpwrap)

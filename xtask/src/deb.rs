@@ -1,4 +1,4 @@
-//! `cargo xtask deb`: the Debian packages, by `debian/` and debhelper, in `target/deb`.
+//! `cargo xtask deb`: the Debian packages, by `debian/` and debhelper, in `target/packages/deb`.
 //!
 //! They are built from what [`dist`] lays out, in a copy of the sources, so that nothing is written beside the
 //! checkout. The same sources give the same bytes: times come from `debian/changelog`, and [`dist`] keeps the
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::dist::{self, Profile};
-use crate::shell::{Result, root, run, run_quietly, succeeds, target};
+use crate::shell::{Result, root, run, run_quietly, succeeds};
 
 /// Builds the packages; returns the directory they are in.
 pub fn build(profile: Profile) -> Result<PathBuf> {
@@ -21,7 +21,7 @@ pub fn package(tree: &Path) -> Result<PathBuf> {
     if !succeeds(Command::new("which").args(["dh", "dpkg-buildpackage"])) {
         return Err("debhelper is needed: apt-get install debhelper dpkg-dev".to_owned());
     }
-    let into = target().join("deb");
+    let into = tree.with_file_name("deb");
     let sources = into.join("tcpwrap");
     if into.exists() {
         fs::remove_dir_all(&into).map_err(|error| format!("{}: {error}", into.display()))?;

@@ -49,13 +49,13 @@ enum Task {
     },
     /// Build everything there is to install, in release form, under target/dist.
     Dist,
-    /// Build the Debian packages under target/deb.
+    /// Build the Debian packages under target/packages/deb.
     Deb {
         /// Quickly, for tests.
         #[arg(long)]
         dev: bool,
     },
-    /// Build packages for Fedora and RHEL under target/rpm.
+    /// Build packages for Fedora and RHEL under target/packages/rpm.
     Rpm {
         /// Quickly, for tests.
         #[arg(long)]

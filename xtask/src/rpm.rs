@@ -1,11 +1,11 @@
-//! `cargo xtask rpm`: packages for Fedora and RHEL, by `dist/rpm/tcpwrap.spec`, in `target/rpm`.
+//! `cargo xtask rpm`: packages for Fedora and RHEL, by `dist/rpm/tcpwrap.spec`, in `target/packages/rpm`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::dist::{self, Profile};
-use crate::shell::{Result, root, run_quietly, succeeds, target};
+use crate::shell::{Result, root, run_quietly, succeeds};
 
 /// Builds the packages; returns the directory they are in.
 pub fn build(profile: Profile) -> Result<PathBuf> {
@@ -17,7 +17,7 @@ pub fn package(tree: &Path) -> Result<PathBuf> {
     if !succeeds(Command::new("rpmbuild").arg("--version")) {
         return Err("rpmbuild is needed: dnf install rpm-build, or apt-get install rpm".to_owned());
     }
-    let top = target().join("rpm");
+    let top = tree.with_file_name("rpm");
     if top.exists() {
         fs::remove_dir_all(&top).map_err(|error| format!("{}: {error}", top.display()))?;
     }

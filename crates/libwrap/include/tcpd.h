@@ -8,6 +8,7 @@
 #define TCPWRAP_TCPD_H
 
 #include <stdio.h>
+#include <string.h>
 #include <strings.h>
 #include <sys/types.h>
 #include <sys/socket.h>
@@ -58,13 +59,20 @@ struct request_info {
 /* What unknown names, addresses and users read as, and names that do not agree with their address. */
 extern char unknown[];
 extern char paranoid[];
+#define STRING_UNKNOWN "unknown"
+#define STRING_PARANOID "paranoid"
 
-#define HOSTNAME_KNOWN(name) (strcasecmp((name), unknown) != 0 && strcasecmp((name), paranoid) != 0)
+/* Helpers that programs have come to use: comparing without regard to case, and copying with a NUL at the end. */
+#define STR_EQ(x, y) (strcasecmp((x), (y)) == 0)
+#define STR_NE(x, y) (!STR_EQ(x, y))
+#define STRN_EQ(x, y, l) (strncasecmp((x), (y), (l)) == 0)
+#define STRN_NE(x, y, l) (!STRN_EQ(x, y, l))
+#define STRN_CPY(d, s, l) do { strncpy((d), (s), (l)); (d)[(l) - 1] = 0; } while (0)
 
-/* Results of a decision. */
-#define YES 1
-#define NO 0
-#define ERR -1
+#define HOSTNAME_KNOWN(name) (STR_NE((name), unknown) && STR_NE((name), paranoid))
+
+/* Is this text a host name, and no address or network written in digits? */
+#define NOT_INADDR(s) ((s)[strspn((s), "0123456789./")] != 0)
 
 /* Keys for request_init() and request_set(); a key that is not positive ends the list. */
 #define RQ_FILE 1        /* int: the connection */

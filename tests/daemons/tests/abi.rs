@@ -170,3 +170,32 @@ fn abidiff_finds_nothing_changed() {
         None
     );
 }
+
+/// The macros that programs find in a header: those with parameters too, the header's own guard left out.
+fn macros(whose: Whose) -> BTreeSet<String> {
+    let command = "printf '#include <tcpd.h>\\n' | cc -I\"$1\" -dM -E -";
+    let defined = said(
+        Command::new("sh")
+            .args(["-c", command, "sh"])
+            .arg(whose.include()),
+    );
+    let name = |line: &str| {
+        let rest = line.strip_prefix("#define ")?;
+        rest.split(|c: char| c != '_' && !c.is_ascii_alphanumeric())
+            .next()
+            .map(str::to_owned)
+    };
+    let names = defined.lines().filter_map(name);
+    names.filter(|name| !name.ends_with("_H")).collect()
+}
+
+#[test]
+fn every_macro_of_the_references_header_is_in_ours() {
+    let [ours, reference] = [Whose::Ours, Whose::Reference].map(macros);
+    let missing: Vec<_> = reference.difference(&ours).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    assert!(ours.contains("STRING_UNKNOWN") && ours.contains("sock_methods"));
+    // Names that programs have for themselves are not ours to take.
+    let added: Vec<_> = ours.difference(&reference).collect();
+    assert_eq!(added, ["TCPD_SOCKADDR"]);
+}

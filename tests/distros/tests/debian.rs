@@ -67,13 +67,16 @@ fn packages_come_and_go_on_this_release() {
             "mkdir -p /mnt/root /mnt/system/upper /mnt/system/work &&
              mount -t overlay -o lowerdir=/,upperdir=/mnt/system/upper,workdir=/mnt/system/work overlay /mnt/root",
         ]));
-        lifecycle(Path::new("/mnt/root"), &target().join("debian/.archives"));
+        lifecycle(
+            Path::new("/mnt/root"),
+            &target().with_file_name("debian/.archives"),
+        );
     });
 }
 
 /// A fresh system of a release, made once and kept under `target/distros`.
 fn fresh(release: &str, mirror: &str) -> PathBuf {
-    let root = target().join("distros").join(release);
+    let root = target().with_file_name("distros").join(release);
     let done = root.with_extension("done");
     if !done.exists() {
         let _ = std::fs::remove_dir_all(&root);
