@@ -164,7 +164,7 @@ impl Guard {
             Err(error) => {
                 match errno(&error) {
                     libc::ESRCH => {}
-                    libc::EBADF => fail(self, libc::EBADF),
+                    errno @ (libc::EBADF | libc::ENOTSOCK) => fail(self, errno),
                     libc::EMFILE | libc::ENFILE => {
                         self.complain(&call, &error);
                         self.hopeless.push_back((Instant::now() + HELD, call.id));

@@ -320,7 +320,7 @@ fn may_reach(process: u32, own: BorrowedFd<'_>) -> io::Result<()> {
 
 fn may_take_from(task: &Task, own: BorrowedFd<'_>) -> io::Result<()> {
     // Any descriptor will do; that it is not open there is as good an answer.
-    match task.descriptor(own.as_raw_fd()) {
+    match task.take(own.as_raw_fd()) {
         Err(error) if error.raw_os_error() != Some(libc::EBADF) => Err(error),
         _ => Ok(()),
     }

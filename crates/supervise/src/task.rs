@@ -6,14 +6,15 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
-use crate::call::owned;
+use crate::call::{option, owned};
 
 /// Opens one thread rather than a process, which matters where threads have descriptors of their own, or
 /// where the first one is gone; Linux 6.9.
@@ -73,8 +74,45 @@ impl Task {
         open_in(&self.directory, name, flags)
     }
 
-    /// A duplicate of one of its descriptors.
+    /// A duplicate of one of its sockets; `ENOTSOCK` where the descriptor is none.
+    ///
+    /// To close what is no socket may take as long as whoever serves the file likes, on FUSE for instance. So
+    /// such a thing is not taken, once somebody has tried; and what comes all the same is closed elsewhere.
     pub(crate) fn descriptor(&self, fd: i32) -> io::Result<OwnedFd> {
+        if IS_WARY.load(Relaxed) && !self.is_socket(fd)? {
+            return Err(io::Error::from_raw_os_error(libc::ENOTSOCK));
+        }
+        let taken = self.take(fd)?;
+        match option::<libc::c_int>(taken.as_fd(), libc::SOL_SOCKET, libc::SO_TYPE) {
+            Ok(_) => Ok(taken),
+            Err(error) => {
+                IS_WARY.store(true, Relaxed);
+                close_elsewhere(taken);
+                Err(error)
+            }
+        }
+    }
+
+    /// Is it a socket at the moment? Asked of the program's own table, and nobody else hears of it.
+    fn is_socket(&self, fd: i32) -> io::Result<bool> {
+        const SOCKET: &[u8] = b"socket:[";
+        let path = CString::new(format!("fd/{fd}"))?;
+        let mut start = [0u8; SOCKET.len()];
+        let (directory, room) = (self.directory.as_raw_fd(), start.as_mut_ptr().cast());
+        // SAFETY: a C string, and room for so many bytes.
+        match unsafe { libc::readlinkat(directory, path.as_ptr(), room, start.len()) } {
+            -1 => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::NotFound => {
+                    Err(io::Error::from_raw_os_error(libc::EBADF))
+                }
+                error => Err(error),
+            },
+            _ => Ok(start == SOCKET),
+        }
+    }
+
+    /// A duplicate of one of its descriptors, whatever that is.
+    pub(crate) fn take(&self, fd: i32) -> io::Result<OwnedFd> {
         // SAFETY: takes numbers only, and makes a new descriptor.
         unsafe {
             owned(libc::syscall(
@@ -105,6 +143,34 @@ impl Task {
                 .count()
         });
         below.is_ok_and(|below| below as u64 >= limit)
+    }
+}
+
+/// Somebody has called `accept` on what is no socket.
+static IS_WARY: AtomicBool = AtomicBool::new(false);
+/// How many threads wait in `close`.
+static CLOSING: AtomicUsize = AtomicUsize::new(0);
+/// How many may.
+const MOST_CLOSING: usize = 16;
+
+/// Closes a descriptor where nobody waits for it. One that cannot be stays open: it takes a program that changes a
+/// descriptor in the instant between two looks at it, so many times.
+fn close_elsewhere(fd: OwnedFd) {
+    let fd = fd.into_raw_fd();
+    if CLOSING.fetch_add(1, Relaxed) >= MOST_CLOSING {
+        CLOSING.fetch_sub(1, Relaxed);
+        return;
+    }
+    let close = move || {
+        // SAFETY: it was taken from its owner above.
+        unsafe { libc::close(fd) };
+        CLOSING.fetch_sub(1, Relaxed);
+    };
+    let thread = std::thread::Builder::new()
+        .name("close".into())
+        .stack_size(64 << 10);
+    if thread.spawn(close).is_err() {
+        CLOSING.fetch_sub(1, Relaxed);
     }
 }
 
