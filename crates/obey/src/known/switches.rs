@@ -1,0 +1,377 @@
+//! Whether a program asks, and as whom, read from its command line and its configuration.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::Switch;
+use super::settings::{first_there, is_yes, last, matching, pairs, read, with_includes};
+
+/// What there is to read.
+pub(super) struct Setup<'a> {
+    /// The arguments after `argv[0]`; none where the program does not run.
+    pub(super) arguments: &'a [Vec<u8>],
+}
+
+/// What was read.
+pub(super) struct Found {
+    /// The daemon's name, where it is another than the table says.
+    pub(super) name: Option<Vec<u8>>,
+    /// For this port alone.
+    pub(super) port: Option<u16>,
+    pub(super) switch: Switch,
+}
+
+impl Found {
+    fn all(switch: Switch) -> Vec<Self> {
+        vec![Found {
+            name: None,
+            port: None,
+            switch,
+        }]
+    }
+}
+
+impl Setup<'_> {
+    /// The value of an option of one letter, `-c FILE` or `-cFILE`.
+    fn option(&self, letter: &str) -> Option<&Path> {
+        let mut arguments = self.arguments.iter();
+        while let Some(argument) = arguments.next() {
+            match argument.strip_prefix(letter.as_bytes()) {
+                Some(b"") => return arguments.next().map(|value| as_path(value)),
+                Some(value) => return Some(as_path(value)),
+                None => {}
+            }
+        }
+        None
+    }
+}
+
+fn as_path(text: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(text))
+}
+
+/// On or off, as a setting of a file says.
+fn setting(path: &Path, name: &str, unless_set: bool, is_on: fn(&str) -> bool) -> Switch {
+    let text = match read(path) {
+        Ok(text) => text,
+        Err(problem) => return Switch::Unknown(problem),
+    };
+    match last(&text, name) {
+        Some(value) if is_on(value) => Switch::On,
+        None if unless_set => Switch::On,
+        Some(value) => Switch::Off(format!("{} says {name} {value}", path.display())),
+        None => Switch::Off(format!("{} does not set {name}", path.display())),
+    }
+}
+
+pub(super) fn vsftpd(setup: &Setup<'_>) -> Vec<Found> {
+    const FILES: [&str; 2] = ["/etc/vsftpd.conf", "/etc/vsftpd/vsftpd.conf"];
+    // Files and `-oNAME=VALUE`, the last one counts.
+    let mut switch = None;
+    for argument in setup.arguments {
+        if let Some(option) = argument.strip_prefix(b"-o") {
+            if let Some(value) = String::from_utf8_lossy(option).strip_prefix("tcp_wrappers=") {
+                switch = Some(match is_yes(value) {
+                    true => Switch::On,
+                    false => Switch::Off(format!("it is started with -otcp_wrappers={value}")),
+                });
+            }
+        } else if !argument.starts_with(b"-") {
+            switch = Some(setting(as_path(argument), "tcp_wrappers", false, is_yes));
+        }
+    }
+    Found::all(switch.unwrap_or_else(|| setting(&first_there(&FILES), "tcp_wrappers", false, is_yes)))
+}
+
+pub(super) fn stunnel(setup: &Setup<'_>) -> Vec<Found> {
+    let files = match setup
+        .arguments
+        .iter()
+        .find(|argument| !argument.starts_with(b"-"))
+    {
+        Some(file) => vec![as_path(file).to_path_buf()],
+        None if setup.arguments.is_empty() => matching(Path::new("/etc/stunnel/*.conf")),
+        None => vec![PathBuf::from("/etc/stunnel/stunnel.conf")],
+    };
+    let mut found = Vec::new();
+    for file in files {
+        match read(&file) {
+            Ok(text) => found.extend(stunnel_services(&text, &file)),
+            Err(problem) => found.extend(Found::all(Switch::Unknown(problem))),
+        }
+    }
+    found
+}
+
+/// The services of a configuration. What is set before the first one holds for all.
+fn stunnel_services(text: &str, file: &Path) -> Vec<Found> {
+    let off = |name: &str| Switch::Off(format!("{} does not set libwrap for [{name}]", file.display()));
+    let mut common = false;
+    let mut found: Vec<Found> = Vec::new();
+    for (name, value) in pairs(text) {
+        if let Some(service) = name.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
+            found.push(Found {
+                name: Some(service.as_bytes().to_vec()),
+                port: None,
+                switch: if common { Switch::On } else { off(service) },
+            });
+        } else if name.eq_ignore_ascii_case("libwrap") {
+            match found.last_mut() {
+                Some(service) if is_yes(value) => service.switch = Switch::On,
+                Some(service) => {
+                    let name =
+                        String::from_utf8_lossy(service.name.as_deref().unwrap_or_default()).into_owned();
+                    service.switch =
+                        Switch::Off(format!("{} switches libwrap off for [{name}]", file.display()));
+                }
+                None => common = is_yes(value),
+            }
+        } else if name.eq_ignore_ascii_case("accept")
+            && let Some(service) = found.last_mut()
+        {
+            let port = value.rsplit(':').next().unwrap_or(value).trim();
+            service.port = port
+                .parse()
+                .ok()
+                .or_else(|| crate::socket::service_port(port, "tcp"));
+        }
+    }
+    found
+}
+
+pub(super) fn proftpd(setup: &Setup<'_>) -> Vec<Found> {
+    let given = setup.option("-c").or_else(|| setup.option("--config="));
+    let file = given.map_or_else(
+        || first_there(&["/etc/proftpd/proftpd.conf", "/etc/proftpd.conf"]),
+        Path::to_path_buf,
+    );
+    let includes = |line: &str| {
+        let (word, rest) = line.split_once(char::is_whitespace)?;
+        word.eq_ignore_ascii_case("Include")
+            .then(|| rest.trim().to_owned())
+    };
+    let text = match with_includes(&file, includes) {
+        Ok(text) => text,
+        Err(problem) => return Found::all(Switch::Unknown(problem)),
+    };
+    let shown = file.display();
+    let name = last(&text, "TCPServiceName").map(|name| name.trim_matches('"').as_bytes().to_vec());
+    let tables: Vec<&str> = last(&text, "TCPAccessFiles")
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    let loads =
+        pairs(&text).any(|(word, module)| word.eq_ignore_ascii_case("LoadModule") && module == "mod_wrap.c");
+    let switch = match tables[..] {
+        _ if !loads => Switch::Off(format!("{shown} does not load mod_wrap.c")),
+        ["/etc/hosts.allow", "/etc/hosts.deny"] => Switch::On,
+        [allow, deny] => Switch::Off(format!("{shown} has it ask {allow} and {deny} instead")),
+        _ => Switch::Off(format!("{shown} does not set TCPAccessFiles")),
+    };
+    vec![Found {
+        name,
+        port: None,
+        switch,
+    }]
+}
+
+pub(super) fn dovecot(setup: &Setup<'_>) -> Vec<Found> {
+    const PROTOCOLS: [(&str, &[u16]); 4] = [
+        ("imap", &[143, 993]),
+        ("pop3", &[110, 995]),
+        ("sieve", &[4190]),
+        ("submission", &[587, 465]),
+    ];
+    let file = setup
+        .option("-c")
+        .unwrap_or(Path::new("/etc/dovecot/dovecot.conf"));
+    let includes = |line: &str| {
+        let (word, rest) = line.split_once(char::is_whitespace)?;
+        matches!(word, "!include" | "!include_try").then(|| rest.trim().to_owned())
+    };
+    let switch = match with_includes(file, includes) {
+        Err(problem) => Switch::Unknown(problem),
+        Ok(text) => match last(&text, "login_access_sockets") {
+            Some(value) if value.split_whitespace().any(|socket| socket == "tcpwrap") => Switch::On,
+            _ => Switch::Off(format!(
+                "{} does not set login_access_sockets = tcpwrap",
+                file.display()
+            )),
+        },
+    };
+    let each = |(name, ports): (&'static str, &'static [u16])| {
+        let switch = switch.clone();
+        ports.iter().map(move |port| Found {
+            name: Some(name.as_bytes().to_vec()),
+            port: Some(*port),
+            switch: switch.clone(),
+        })
+    };
+    PROTOCOLS.into_iter().flat_map(each).collect()
+}
+
+/// One service for each address with the option; the address is what listens.
+pub(super) fn socat(setup: &Setup<'_>) -> Vec<Found> {
+    let mut found = Vec::new();
+    for argument in setup.arguments {
+        let text = String::from_utf8_lossy(argument);
+        let mut options = text.split(',');
+        let address = options.next().unwrap_or_default();
+        if address.starts_with('-')
+            || !address.to_ascii_lowercase().contains("listen")
+                && !address.to_ascii_lowercase().contains("recv")
+        {
+            continue;
+        }
+        let port = address.rsplit(':').next().and_then(|port| port.parse().ok());
+        let mut name = None;
+        let mut switch = Switch::Off("its address has no tcpwrap option".to_owned());
+        for option in options {
+            let (word, value) = option.split_once('=').unwrap_or((option, ""));
+            match word.to_ascii_lowercase().as_str() {
+                "tcpwrap" | "tcpwrapper" | "tcpwrappers" | "libwrap" | "wrap" => {
+                    name = Some(value)
+                        .filter(|value| !value.is_empty())
+                        .map(|value| value.as_bytes().to_vec());
+                    if !matches!(switch, Switch::Unknown(_)) {
+                        switch = Switch::On;
+                    }
+                }
+                "allow-table" | "hosts-allow" | "deny-table" | "hosts-deny" | "tcpwrap-etc" => {
+                    switch = Switch::Unknown(format!("it is told to read other tables: {option}"));
+                }
+                _ => {}
+            }
+        }
+        found.push(Found { name, port, switch });
+    }
+    if found.is_empty() {
+        return Found::all(Switch::Off(
+            "none of its addresses has the tcpwrap option".to_owned(),
+        ));
+    }
+    found
+}
+
+pub(super) fn auditd(setup: &Setup<'_>) -> Vec<Found> {
+    let directory = setup.option("-c").unwrap_or(Path::new("/etc/audit"));
+    Found::all(setting(
+        &directory.join("auditd.conf"),
+        "use_libwrap",
+        true,
+        is_yes,
+    ))
+}
+
+pub(super) fn conman(setup: &Setup<'_>) -> Vec<Found> {
+    let file = setup.option("-c").unwrap_or(Path::new("/etc/conman.conf"));
+    let text = match read(file) {
+        Ok(text) => text,
+        Err(problem) => return Found::all(Switch::Unknown(problem)),
+    };
+    let values = pairs(&text).filter(|(word, _)| word.eq_ignore_ascii_case("server"));
+    let value = values.filter_map(|(_, rest)| last(rest, "tcpwrappers")).last();
+    Found::all(match value {
+        Some(value) if is_yes(value.trim_matches('"')) => Switch::On,
+        _ => Switch::Off(format!("{} does not say server tcpwrappers=on", file.display())),
+    })
+}
+
+pub(super) fn dante(setup: &Setup<'_>) -> Vec<Found> {
+    let given = setup.option("-f").map(Path::to_path_buf);
+    let file = given.unwrap_or_else(|| first_there(&["/etc/danted.conf", "/etc/sockd.conf"]));
+    Found::all(setting(&file, "libwrap.hosts_access:", false, is_yes))
+}
+
+pub(super) fn apt_cacher_ng(_: &Setup<'_>) -> Vec<Found> {
+    const NAME: &str = "apt-cacher-ng";
+    let mut value = None;
+    for file in matching(Path::new("/etc/apt-cacher-ng/*.conf")) {
+        if let Ok(text) = read(&file)
+            && let Some(set) = last(&text, "UseWrap:")
+        {
+            value = Some(set.to_owned());
+        }
+    }
+    let is_named = || {
+        let tables = [hosts_access::ALLOW_TABLE, hosts_access::DENY_TABLE];
+        tables.iter().any(|table| {
+            std::fs::read(table).is_ok_and(|text| memchr::memmem::find(&text, NAME.as_bytes()).is_some())
+        })
+    };
+    Found::all(match value.as_deref() {
+        Some("0") => Switch::Off("its configuration says UseWrap: 0".to_owned()),
+        Some(_) => Switch::On,
+        None if is_named() => Switch::On,
+        None => Switch::Off("its configuration does not say UseWrap: 1, and no table names it".to_owned()),
+    })
+}
+
+pub(super) fn inetd(setup: &Setup<'_>) -> Vec<Found> {
+    let is_letter = |argument: &Vec<u8>| argument.starts_with(b"-") && argument.contains(&b'l');
+    Found::all(match setup.arguments.iter().any(is_letter) {
+        true => Switch::On,
+        false => {
+            Switch::Off("it is started without -l, so it asks for none of its services itself".to_owned())
+        }
+    })
+}
+
+/// The names of the services in `cyrus.conf`, whose programs these are.
+pub(super) fn cyrus(_: &Setup<'_>) -> Vec<Found> {
+    let Ok(text) = read(Path::new("/etc/cyrus.conf")) else {
+        return Found::all(Switch::On);
+    };
+    let mut is_inside = false;
+    let mut found = Vec::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
+        if line.starts_with("SERVICES") {
+            is_inside = true;
+        } else if line.starts_with('}') {
+            is_inside = false;
+        } else if is_inside && let Some((name, rest)) = line.split_once(char::is_whitespace) {
+            let listen = rest
+                .split("listen=")
+                .nth(1)
+                .unwrap_or_default()
+                .trim_start_matches('"');
+            let listen = listen.split(['"', ' ', '\t']).next().unwrap_or_default();
+            if listen.starts_with('/') {
+                continue;
+            }
+            let port = listen.rsplit(':').next().unwrap_or(listen);
+            found.push(Found {
+                name: Some(name.as_bytes().to_vec()),
+                port: port
+                    .parse()
+                    .ok()
+                    .or_else(|| crate::socket::service_port(port, "tcp")),
+                switch: Switch::On,
+            });
+        }
+    }
+    if found.is_empty() {
+        Found::all(Switch::On)
+    } else {
+        found
+    }
+}
+
+pub(super) fn sslh(_: &Setup<'_>) -> Vec<Found> {
+    Found::all(Switch::Unknown(
+        "its configuration says for which services it asks, and under what names".to_owned(),
+    ))
+}
+
+pub(super) fn rlinetd(_: &Setup<'_>) -> Vec<Found> {
+    Found::all(Switch::Unknown(
+        "only services with the directive tcpd in its configuration are asked for".to_owned(),
+    ))
+}
+
+pub(super) fn upsd(_: &Setup<'_>) -> Vec<Found> {
+    Found::all(Switch::Unknown(
+        "it asks when a client logs in, not when one connects".to_owned(),
+    ))
+}
