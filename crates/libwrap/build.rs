@@ -15,6 +15,7 @@ fn main() {
         .flag("-Wextra")
         // As Debian builds: log lines go out through the checked functions where the C library has them.
         .define("_FORTIFY_SOURCE", "2")
+        .define("TCPWRAP_VERSION", concat!("\"", env!("CARGO_PKG_VERSION"), "\""))
         .opt_level(2)
         .compile("door");
 }

@@ -11,6 +11,17 @@
 #include <syslog.h>
 #include <tcpd.h>
 
+/* A note by which tools tell this library, and programs that contain it, from others. */
+__asm__(".pushsection .note.tcpwrap, \"a\", %note\n"
+	".balign 4\n"
+	".long 8\n"
+	".long .Ltcpwrap_end - .Ltcpwrap_version\n"
+	".long 1\n"
+	".asciz \"tcpwrap\"\n"
+	".Ltcpwrap_version: .asciz \"" TCPWRAP_VERSION "\"\n"
+	".Ltcpwrap_end: .balign 4\n"
+	".popsection");
+
 #define EXPORT __attribute__((visibility("default")))
 
 /* Exported data. Programs may have their own allow_severity and deny_severity. */

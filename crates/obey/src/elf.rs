@@ -75,9 +75,9 @@ impl Elf {
             for entry in &dynamic {
                 let text = || dynamic.string(entry).ok().map(<[u8]>::to_vec);
                 match entry.tag {
-                    tag if tag == i64::from(DT_NEEDED) => found.needed.extend(text()),
-                    tag if tag == i64::from(DT_RPATH) => found.rpath = text(),
-                    tag if tag == i64::from(DT_RUNPATH) => found.runpath = text(),
+                    DT_NEEDED => found.needed.extend(text()),
+                    DT_RPATH => found.rpath = text(),
+                    DT_RUNPATH => found.runpath = text(),
                     _ => {}
                 }
             }

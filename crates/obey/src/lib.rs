@@ -21,5 +21,12 @@ pub mod elf;
 pub mod known;
 
 pub mod linkage;
+pub mod listener;
+pub mod machine;
 pub mod process;
+pub mod run;
 pub mod socket;
+pub mod words;
+
+pub use listener::{Library, Listener, Obeys, listeners};
+pub use machine::{Answer, By, Machine};

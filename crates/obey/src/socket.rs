@@ -1,7 +1,7 @@
 //! Sockets that wait for clients, from `/proc/net`: TCP sockets that listen, and UDP sockets that hear everybody.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, ErrorKind};
+use std::io::{self, BufReader, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 

@@ -98,14 +98,14 @@ struct End {
 
 /// Answers the question.
 fn answer(question: &Question, report: &mut Report) -> ExitCode {
-    let services = match configuration::services(question.inetd_conf.as_deref()) {
-        Ok(services) => services,
+    let machine = match configuration::machine(question.inetd_conf.as_deref()) {
+        Ok(machine) => machine,
         Err(problem) => {
             report.warn(problem);
             return ExitCode::FAILURE;
         }
     };
-    for problem in &services.problems {
+    for problem in machine.problems() {
         report.diagnostic(problem);
     }
     let daemon = base_name(&question.daemon);
@@ -113,7 +113,7 @@ fn answer(question: &Question, report: &mut Report) -> ExitCode {
         let text = b": rules name a daemon by the last component of its path; going on with ";
         report.warn([&question.daemon[..], text, daemon].concat());
     }
-    if let Some(problem) = configuration::daemon_problem(daemon, &services) {
+    if let Some(problem) = configuration::daemon_problem(daemon, &machine) {
         report.warn(problem);
     }
     let server = match &question.server {

@@ -116,32 +116,22 @@ fn daemons_that_are_not_here_or_not_guarded() {
 fn a_program_under_tcpwrap_run_is_guarded() {
     let machine = Machine::new();
     has(&machine.found("tail: 10.\n"), "W502", "tail");
-    machine.put("run", "read line\n", 0o644);
-    // What such a process looks like from outside: a name and arguments. The shell
-    // reads the script `run`, which waits for its input.
-    let mut child = Command::new("sh")
-        .arg0_of("tcpwrap")
-        .args(["run", "--", "/usr/bin/tail"])
-        .current_dir(machine.directory.path())
-        .stdin(std::process::Stdio::piped())
+    machine.put("nothing", "", 0o644);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tcpwrap"))
+        .args(["run", "--", "tail", "-f"])
+        .arg(machine.path("nothing"))
+        .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    // It is the program once the guard is there.
+    let name = format!("/proc/{}/comm", child.id());
+    while std::fs::read_to_string(&name).unwrap() != "tail\n" {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
     let found = machine.found("tail: 10.\n");
     child.kill().unwrap();
     child.wait().unwrap();
     has_not(&found, "W502");
-}
-
-/// Sets the name a program goes by, and makes a shell read the script called `run` beside the tables.
-trait Arg0 {
-    fn arg0_of(&mut self, name: &str) -> &mut Self;
-}
-
-impl Arg0 for Command {
-    fn arg0_of(&mut self, name: &str) -> &mut Self {
-        std::os::unix::process::CommandExt::arg0(self, name)
-    }
 }
 
 #[test]

@@ -171,4 +171,42 @@ codes! {
         bad: allow("sshd@www.example.com: 10.0.0.1\n"),
         good: allow("sshd@192.0.2.1: ALL\n"),
     }
+
+    /// The program has libwrap and does not use it.
+    pub SWITCHED_OFF = "W520" "switched-off" Warning {
+        meaning: "The program has libwrap, but its configuration does not have it ask the tables, which is the default \
+     for some: `tcp_wrappers` of vsftpd, `libwrap` of stunnel, `TCPAccessFiles` of proftpd. Everyone can reach it, \
+     whatever the rules say.",
+        remedy: "Set what the message names, and start the program anew.",
+        bad: allow("vsftpd: 10.0.0.1\n"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
+
+    /// The program asks under another name.
+    pub OTHER_NAME = "W521" "asks-by-another-name" Warning {
+        meaning: "The program asks the tables, but under a name that is not its own: `rpc.mountd` asks as `mountd`, \
+     stunnel as what stands in brackets in its configuration. A rule for the program's name has no effect.",
+        remedy: "Write the name that the message says.",
+        bad: allow("rpc.mountd: 10.0.0.1\n"),
+        good: allow("mountd: 10.0.0.1\n"),
+    }
+
+    /// Whether the program asks is not certain.
+    pub UNCERTAIN = "W522" "perhaps-unguarded" Info {
+        meaning: "The program has libwrap or can load it, but whether it asks the tables depends on something that is not \
+     known here.",
+        remedy: "Try it: connect from an address that the rules refuse.",
+        bad: allow("upsd: 10.0.0.1\n"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
+
+    /// Nothing asks for some of what listens here.
+    pub BARE_LISTENERS = "W523" "bare-listeners" Info {
+        meaning: "The rule is for all daemons, and on this machine programs wait for clients without asking the tables. \
+     For them the rule does not hold.",
+        remedy: "Look at `tcpwrap status`. Start what rules should hold for with `tcpwrap run`, or have the firewall \
+     close its ports.",
+        bad: allow("ALL: 10.0.0.1\n"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
 }

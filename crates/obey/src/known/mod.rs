@@ -45,6 +45,8 @@ pub struct Known {
     helpers: &'static [&'static str],
     /// Reads its configuration; nothing where it always asks.
     switch: Option<fn(&Setup<'_>) -> Vec<Found>>,
+    /// It asks about datagrams too.
+    pub datagrams: bool,
     /// Where all that is written.
     pub evidence: &'static str,
 }
@@ -56,6 +58,7 @@ const fn known(programs: &'static [&'static str], evidence: &'static str) -> Kno
         name: None,
         helpers: &[],
         switch: None,
+        datagrams: false,
         evidence,
     }
 }
@@ -67,10 +70,18 @@ const fn fixed(programs: &'static [&'static str], name: &'static str, evidence: 
     }
 }
 
+const fn datagrams(known: Known) -> Known {
+    Known {
+        datagrams: true,
+        ..known
+    }
+}
+
 /// The table.
 pub static KNOWN: &[Known] = &[
     // From 9.8 on, the program of each session asks.
     Known {
+        switch: Some(switches::sshd),
         helpers: &[
             "/usr/lib/openssh/sshd-session",
             "/usr/libexec/openssh/sshd-session",
@@ -205,14 +216,26 @@ pub static KNOWN: &[Known] = &[
         )
     },
     // The name that rules want is not the program's.
-    fixed(&["rpc.mountd"], "mountd", "rpc.mountd(8), TCP_WRAPPERS SUPPORT"),
-    fixed(&["rpc.statd"], "statd", "rpc.statd(8), TCP_WRAPPERS SUPPORT"),
+    datagrams(fixed(
+        &["rpc.mountd"],
+        "mountd",
+        "rpc.mountd(8), TCP_WRAPPERS SUPPORT",
+    )),
+    datagrams(fixed(
+        &["rpc.statd"],
+        "statd",
+        "rpc.statd(8), TCP_WRAPPERS SUPPORT",
+    )),
     fixed(
         &["rpc.rquotad"],
         "rquotad",
         "Debian quota: what its program passes",
     ),
-    fixed(&["atftpd"], "in.tftpd", "Debian atftpd: what its program passes"),
+    datagrams(fixed(
+        &["atftpd"],
+        "in.tftpd",
+        "Debian atftpd: what its program passes",
+    )),
     fixed(
         &["imapproxyd"],
         "in.imapproxyd",
@@ -223,8 +246,20 @@ pub static KNOWN: &[Known] = &[
         "sendmail",
         "Debian sendmail-bin: what its program passes",
     ),
+    datagrams(known(
+        &["in.tftpd"],
+        "Debian tftpd-hpa: its program passes its own name",
+    )),
+    datagrams(known(
+        &["in.ntalkd", "in.talkd"],
+        "Debian talkd: its program passes its own name",
+    )),
     fixed(&["slapd"], "slapd", "Debian slapd: what its program passes"),
-    fixed(&["rpcbind"], "rpcbind", "Debian rpcbind: what its program passes"),
+    datagrams(fixed(
+        &["rpcbind"],
+        "rpcbind",
+        "Debian rpcbind: what its program passes",
+    )),
     fixed(
         &["mosquitto"],
         "mosquitto",
@@ -278,6 +313,15 @@ pub fn of(program: &[u8]) -> Option<&'static Known> {
         .find(|known| known.programs.iter().any(|program| program.as_bytes() == name))
 }
 
+/// Does it run programs that are written in a language of its own?
+pub fn is_interpreter(program: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 9] = [
+        b"python", b"perl", b"ruby", b"node", b"php", b"java", b"lua", b"tclsh", b"guile",
+    ];
+    let name = base_name(program);
+    BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+}
+
 /// Why a program that has libwrap serves nobody.
 pub fn never_asks(program: &[u8]) -> Option<&'static str> {
     let name = base_name(program);
@@ -303,7 +347,9 @@ impl Known {
 /// the program does not run.
 pub fn asks(program: &Path, arguments: &[Vec<u8>]) -> Vec<Asks> {
     let file = program.as_os_str().as_encoded_bytes();
-    let own = base_name(arguments.first().map_or(file, Vec::as_slice)).to_vec();
+    // A title that a process has given itself is no name.
+    let argv0 = arguments.first().filter(|argv0| !argv0.contains(&b' '));
+    let own = base_name(argv0.map_or(file, Vec::as_slice)).to_vec();
     let on = |name| Asks {
         name,
         port: None,
@@ -317,7 +363,8 @@ pub fn asks(program: &Path, arguments: &[Vec<u8>]) -> Vec<Asks> {
         return vec![on(name)];
     };
     let setup = Setup {
-        arguments: arguments.get(1..).unwrap_or_default(),
+        arguments: argv0.map_or(&[], |_| &arguments[1..]),
+        title: arguments.first().filter(|_| argv0.is_none()).map(Vec::as_slice),
     };
     read(&setup)
         .into_iter()

@@ -11,6 +11,8 @@ use super::settings::{first_there, is_yes, last, matching, pairs, read, with_inc
 pub(super) struct Setup<'a> {
     /// The arguments after `argv[0]`; none where the program does not run.
     pub(super) arguments: &'a [Vec<u8>],
+    /// The title that the process has given itself, which leaves its arguments unknown.
+    pub(super) title: Option<&'a [u8]>,
 }
 
 /// What was read.
@@ -63,6 +65,17 @@ fn setting(path: &Path, name: &str, unless_set: bool, is_on: fn(&str) -> bool) -
         Some(value) => Switch::Off(format!("{} says {name} {value}", path.display())),
         None => Switch::Off(format!("{} does not set {name}", path.display())),
     }
+}
+
+/// The processes of sessions listen too, at forwarded ports, and ask nobody there.
+pub(super) fn sshd(setup: &Setup<'_>) -> Vec<Found> {
+    let is_session = setup.title.is_some_and(|title| {
+        title.starts_with(b"sshd") && memchr::memmem::find(title, b"[listener]").is_none()
+    });
+    Found::all(match is_session {
+        true => Switch::Off("this is a port that a session has forwarded".to_owned()),
+        false => Switch::On,
+    })
 }
 
 pub(super) fn vsftpd(setup: &Setup<'_>) -> Vec<Found> {
@@ -271,7 +284,9 @@ pub(super) fn conman(setup: &Setup<'_>) -> Vec<Found> {
         Err(problem) => return Found::all(Switch::Unknown(problem)),
     };
     let values = pairs(&text).filter(|(word, _)| word.eq_ignore_ascii_case("server"));
-    let value = values.filter_map(|(_, rest)| last(rest, "tcpwrappers")).last();
+    let value = values
+        .filter_map(|(_, rest)| last(rest, "tcpwrappers"))
+        .next_back();
     Found::all(match value {
         Some(value) if is_yes(value.trim_matches('"')) => Switch::On,
         _ => Switch::Off(format!("{} does not say server tcpwrappers=on", file.display())),

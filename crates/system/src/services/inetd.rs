@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hosts_access::Place;
 
-use super::{Launch, Listing, Starter, words};
+use super::{Launch, Listen, Listing, Starter, words};
 
 /// Where an `inetd.conf` may be; the first there is counts.
 pub const PLACES: [&str; 3] = ["/etc/inetd.conf", "/etc/inet/inetd.conf", "/usr/etc/inetd.conf"];
@@ -41,10 +41,12 @@ pub fn parse(path: &Path, text: &[u8]) -> Listing {
             continue;
         }
         let fields: Vec<_> = words(line).collect();
-        let (protocol, program, arguments) = match fields[..] {
+        let (service, protocol, program, arguments) = match fields[..] {
             [] => continue,
             [only] if only.ends_with(b":") => continue,
-            [_, _, protocol, _, _, program, ref arguments @ ..] => (protocol, program, arguments),
+            [service, _, protocol, _, _, program, ref arguments @ ..] => {
+                (service, protocol, program, arguments)
+            }
             _ => {
                 listing.problem(&file, number, "incomplete line: no program is named");
                 continue;
@@ -63,6 +65,8 @@ pub fn parse(path: &Path, text: &[u8]) -> Listing {
             name: arguments.first().map(|name| name.to_vec()),
             asked_as: None,
             rpc_stream: protocol.starts_with(b"rpc/tcp"),
+            listens: listens(service, protocol),
+            library_path: None,
         });
     }
     if !text.is_empty() && !text.ends_with(b"\n") {
@@ -71,6 +75,19 @@ pub fn parse(path: &Path, text: &[u8]) -> Listing {
         listing.problem(&file, number, "no newline at the end of the file");
     }
     listing
+}
+
+/// `[ADDRESS:]SERVICE`; the ports of RPC services are not written there.
+fn listens(service: &[u8], protocol: &[u8]) -> Vec<Listen> {
+    let is_stream = protocol.starts_with(b"tcp");
+    if !is_stream && !protocol.starts_with(b"udp") {
+        return Vec::new();
+    }
+    let port = service.rsplit(|byte| *byte == b':').next().unwrap_or(service);
+    vec![Listen {
+        is_stream,
+        port: port.to_vec(),
+    }]
 }
 
 #[cfg(test)]

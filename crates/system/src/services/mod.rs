@@ -10,13 +10,15 @@ mod programs;
 pub mod systemd;
 pub mod xinetd;
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hosts_access::{Diagnostic, Kind, Place, source};
 
-pub use programs::{PROGRAM_DIRECTORIES, REAL_DAEMON_DIR, base_name, program, uses_libwrap};
+pub use programs::{PROGRAM_DIRECTORIES, REAL_DAEMON_DIR, base_name, program};
 
 /// The super server that starts a daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,6 +46,19 @@ pub struct Launch {
     pub asked_as: Option<Vec<u8>>,
     /// It is an RPC service over TCP, whose clients tcpd cannot see.
     pub rpc_stream: bool,
+    /// Where the super server listens for its clients.
+    pub listens: Vec<Listen>,
+    /// `LD_LIBRARY_PATH`, where its unit sets it.
+    pub library_path: Option<Vec<u8>>,
+}
+
+/// A port at which a super server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// Connections, rather than datagrams.
+    pub is_stream: bool,
+    /// The port, by its number or name.
+    pub port: Vec<u8>,
 }
 
 /// What configuration files say, before any program is looked at.
@@ -93,6 +108,8 @@ pub struct Service {
     pub starter: Starter,
     /// The line that says so.
     pub place: Place,
+    /// Where its clients come to.
+    pub listens: Vec<Listen>,
 }
 
 /// The daemons this host's super servers start, and what is wrong with their configuration.
@@ -100,7 +117,7 @@ pub struct Service {
 /// ```
 /// use system::services::{Guard, Services, inetd};
 /// let conf = b"x stream tcp nowait root /usr/sbin/tcpd /bin/cat\ny stream tcp nowait root /bin/ls ls\n";
-/// let services = Services::new(inetd::parse("inetd.conf".as_ref(), conf));
+/// let services = Services::new(inetd::parse("inetd.conf".as_ref(), conf), &|_, _| false);
 /// assert_eq!(services.guard(b"cat"), Some(Guard::Tcpd));
 /// assert_eq!(services.guard(b"ls"), Some(Guard::Nobody));
 /// assert_eq!(services.guard(b"sshd"), None);
@@ -116,26 +133,29 @@ pub struct Services {
 }
 
 impl Services {
-    /// Looks at the programs of a listing.
-    pub fn new(listing: Listing) -> Self {
+    /// Looks at the programs of a listing. `asks` tells whether a program, started so, asks libwrap.
+    pub fn new(listing: Listing, asks: &dyn Fn(&Path, &Launch) -> bool) -> Self {
         let mut services = Services {
             services: Vec::new(),
             problems: listing.problems,
             files: listing.files,
         };
         for launch in listing.launches {
-            services.add(launch);
+            services.add(launch, asks);
         }
         services.sort_problems();
         services
     }
 
     /// Everything this host is configured to start: `inetd_conf`, or the first of [`inetd::PLACES`] there
-    /// is, `/etc/inetd.d`, xinetd's files and the enabled socket units.
+    /// is, `/etc/inetd.d`, xinetd's files and the enabled socket units. `asks` as for [`new`](Self::new).
     ///
     /// # Errors
     /// Where `inetd_conf` is given and cannot be read. All else that cannot be read is a problem.
-    pub fn of_this_host(inetd_conf: Option<&Path>) -> io::Result<Self> {
+    pub fn of_this_host(
+        inetd_conf: Option<&Path>,
+        asks: &dyn Fn(&Path, &Launch) -> bool,
+    ) -> io::Result<Self> {
         let mut listing = Listing::default();
         match inetd_conf {
             Some(path) => listing.append(inetd::parse(path, &source::bytes(path)?)),
@@ -150,7 +170,7 @@ impl Services {
         }
         listing.append(xinetd::read(Path::new(xinetd::CONFIGURATION)));
         listing.append(systemd::read(systemd::UNIT_DIRECTORIES.map(Path::new).as_slice()));
-        Ok(Services::new(listing))
+        Ok(Services::new(listing, asks))
     }
 
     /// The entries that start `daemon`, ASCII case apart.
@@ -176,7 +196,7 @@ impl Services {
         });
     }
 
-    fn add(&mut self, launch: Launch) {
+    fn add(&mut self, launch: Launch, asks: &dyn Fn(&Path, &Launch) -> bool) {
         let Some(program) = launch.program.clone() else {
             let guard = match launch.asked_as {
                 Some(_) => Guard::Libwrap,
@@ -215,7 +235,9 @@ impl Services {
                     names = vec![name];
                     Guard::Libwrap
                 }
-                None if found.is_some_and(|facts| facts.libwrap) => Guard::Libwrap,
+                None if found.is_some() && asks(Path::new(OsStr::from_bytes(&program)), &launch) => {
+                    Guard::Libwrap
+                }
                 None => Guard::Nobody,
             };
         }
@@ -239,6 +261,7 @@ impl Services {
             guard,
             starter: launch.starter,
             place: launch.place.clone(),
+            listens: launch.listens.clone(),
         });
     }
 }

@@ -2,13 +2,11 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
-use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use hosts_access::decide::reason;
-use hosts_access::source;
 
 /// Where tcpd looks for a daemon whose path it is not told.
 pub const REAL_DAEMON_DIR: &str = "/usr/sbin";
@@ -48,39 +46,10 @@ pub fn program(name: &[u8]) -> Option<PathBuf> {
     })
 }
 
-/// Does this program name libwrap among the libraries it loads? Looks for the library's name in the file,
-/// which finds a program that loads it later by `dlopen` too.
-pub fn uses_libwrap(program: &Path) -> bool {
-    // Not on anything but a regular file: opening a FIFO or a device may block or do something.
-    fs::metadata(program).is_ok_and(|facts| facts.is_file())
-        && source::open(program).is_ok_and(|file| holds(file, b"libwrap.so"))
-}
-
-/// Does the text occur in what is read? Names of libraries stand at the front of large programs.
-fn holds(mut from: impl Read, text: &[u8]) -> bool {
-    let mut buffer = vec![0; 64 << 10];
-    let mut filled = 0;
-    loop {
-        match from.read(&mut buffer[filled..]) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(_) | Ok(0) => return false,
-            Ok(count) => filled += count,
-        }
-        if memchr::memmem::find(&buffer[..filled], text).is_some() {
-            return true;
-        }
-        // The text may go on in the next piece.
-        let kept = filled.min(text.len() - 1);
-        buffer.copy_within(filled - kept..filled, 0);
-        filled = kept;
-    }
-}
-
 /// What was found out about a program.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Facts {
     pub(super) set_id: bool,
-    pub(super) libwrap: bool,
 }
 
 /// Looks at a program and the directories it stands in.
@@ -107,7 +76,6 @@ pub(super) fn inspect(program: &[u8], problems: &mut Vec<Vec<u8>>) -> Option<Fac
     }
     Some(Facts {
         set_id: facts.permissions().mode() & 0o6000 != 0,
-        libwrap: uses_libwrap(path),
     })
 }
 
@@ -126,38 +94,4 @@ pub(super) fn as_tcpd_resolves(argv0: &[u8]) -> Vec<u8> {
 
 pub(super) fn is_insecure(name: &[u8]) -> bool {
     INSECURE.iter().any(|known| known.as_bytes() == name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Hands out a piece at a time.
-    struct Pieces<'t>(Vec<&'t [u8]>);
-
-    impl Read for Pieces<'_> {
-        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-            if self.0.is_empty() {
-                return Ok(0);
-            }
-            let piece = self.0.remove(0);
-            buffer[..piece.len()].copy_from_slice(piece);
-            Ok(piece.len())
-        }
-    }
-
-    #[test]
-    fn a_text_is_found_wherever_it_is_cut() {
-        let text = b"..libwrap.so.0";
-        for at in 1..text.len() {
-            let (head, tail) = text.split_at(at);
-            assert!(holds(Pieces(vec![b"..", head, tail]), b"libwrap.so"), "{at}");
-        }
-        let bytes: Vec<&[u8]> = text.chunks(1).collect();
-        assert!(holds(Pieces(bytes), b"libwrap.so"));
-        assert!(!holds(Pieces(vec![b"libwrap", b"!", b".so"]), b"libwrap.so"));
-        let large = [&vec![b'.'; 200_000][..], b"libwrap.so"].concat();
-        assert!(holds(&large[..], b"libwrap.so"));
-        assert!(!holds(&large[..large.len() - 1], b"libwrap.so"));
-    }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use hosts_access::{Place, source};
 
-use super::{Launch, Listing, Starter, programs};
+use super::{Launch, Listen, Listing, Starter, programs};
 
 /// Where units are, those that override others first.
 pub const UNIT_DIRECTORIES: [&str; 5] = [
@@ -42,6 +42,7 @@ pub fn read(directories: &[&Path]) -> Listing {
         let Some(listens) = internet_address(&settings) else {
             continue;
         };
+        let ports = ports(&settings);
         let accepts = last(&settings, b"Socket", b"Accept").is_some_and(|s| is_yes(&s.value));
         let name = socket.strip_suffix(b".socket").unwrap_or(&socket);
         let service = match last(&settings, b"Socket", b"Service") {
@@ -50,7 +51,10 @@ pub fn read(directories: &[&Path]) -> Listing {
             _ => [name, b".service"].concat(),
         };
         let settings = unit(directories, &service, &mut listing);
-        let launches = launches(&settings);
+        let mut launches = launches(&settings);
+        for launch in &mut launches {
+            launch.listens.clone_from(&ports);
+        }
         if launches.is_empty() {
             let text = [&socket[..], b": starts ", &service, b", which runs no program"].concat();
             listing.problem(&listens.file, listens.line, text);
@@ -225,6 +229,47 @@ fn internet_address(settings: &[Setting]) -> Option<Place> {
     found
 }
 
+/// The ports of the internet addresses that a socket unit listens on.
+fn ports(settings: &[Setting]) -> Vec<Listen> {
+    let mut ports = Vec::new();
+    for setting in settings.iter().filter(|s| s.section == b"Socket") {
+        let is_stream = setting.key == b"ListenStream";
+        if !is_stream && setting.key != b"ListenDatagram" {
+            continue;
+        }
+        match setting.value.first() {
+            None => ports.clear(),
+            Some(b'/' | b'@') => {}
+            Some(_) if setting.value.starts_with(b"vsock:") => {}
+            Some(_) => {
+                let port = setting.value.rsplit(|b| *b == b':').next().unwrap_or_default();
+                let port = port.split(|b| *b == b'%').next().unwrap_or_default().to_vec();
+                ports.push(Listen { is_stream, port });
+            }
+        }
+    }
+    ports
+}
+
+/// `LD_LIBRARY_PATH` in a unit's `Environment`.
+fn library_path(settings: &[Setting]) -> Option<Vec<u8>> {
+    let mut found = None;
+    for setting in settings
+        .iter()
+        .filter(|s| s.section == b"Service" && s.key == b"Environment")
+    {
+        if setting.value.is_empty() {
+            found = None;
+        }
+        for word in command_words(&setting.value) {
+            if let Some(path) = word.strip_prefix(b"LD_LIBRARY_PATH=") {
+                found = Some(path.to_vec());
+            }
+        }
+    }
+    found
+}
+
 /// The programs that a service unit runs.
 fn launches(settings: &[Setting]) -> Vec<Launch> {
     let mut launches = Vec::new();
@@ -261,13 +306,15 @@ fn launches(settings: &[Setting]) -> Vec<Launch> {
             name,
             asked_as: None,
             rpc_stream: false,
+            listens: Vec::new(),
+            library_path: library_path(settings),
         });
     }
     launches
 }
 
 /// Splits a command line at blanks, quotes honoured.
-fn command_words(line: &[u8]) -> Vec<Vec<u8>> {
+pub fn command_words(line: &[u8]) -> Vec<Vec<u8>> {
     let mut words = Vec::new();
     let mut word: Option<Vec<u8>> = None;
     let mut quote = None;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use hosts_access::{Place, source};
 
-use super::{Launch, Listing, Starter, base_name};
+use super::{Launch, Listen, Listing, Starter, base_name};
 
 /// Where xinetd's configuration begins.
 pub const CONFIGURATION: &str = "/etc/xinetd.conf";
@@ -101,10 +101,10 @@ impl Block {
                 known.extend(values.iter().map(|value| value.to_vec()));
                 return Ok(());
             }
-            b"server" | b"disable" | b"libwrap" | b"id" | b"socket_type" if values.len() != 1 => {
+            b"server" | b"disable" | b"libwrap" | b"id" | b"socket_type" | b"port" if values.len() != 1 => {
                 return problem("takes one value; this line is passed over");
             }
-            b"server" | b"disable" | b"libwrap" | b"id" | b"socket_type" => values,
+            b"server" | b"disable" | b"libwrap" | b"id" | b"socket_type" | b"port" => values,
             b"server_args" | b"flags" | b"type" | b"redirect" => values,
             // What does not say which daemon runs is xinetd's to judge.
             _ => return Ok(()),
@@ -331,6 +331,15 @@ impl Reader {
             name: Some(name.to_vec()),
             asked_as,
             rpc_stream,
+            listens: vec![Listen {
+                is_stream: !block.has("socket_type", "dgram"),
+                port: block
+                    .first("port")
+                    .or(block.service.as_deref())
+                    .unwrap_or_default()
+                    .to_vec(),
+            }],
+            library_path: None,
         });
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use analysis::document::List;
 use hosts_access::syntax::pattern::{DaemonPattern, HostPattern, Service, StringPattern};
-use system::services::Services;
+use obey::Machine;
 
 use super::{check_parts, clients};
 use crate::configuration::daemon_problem;
@@ -12,15 +12,15 @@ use crate::report::Report;
 
 /// The daemons of this host, as far as rules have named them.
 pub(super) struct Daemons {
-    services: Services,
+    machine: Machine,
     /// What is wrong with each, if anything: long tables name few daemons, and looking one up reads programs.
     problems: HashMap<Vec<u8>, Option<Vec<u8>>>,
 }
 
 impl Daemons {
-    pub(super) fn new(services: Services) -> Self {
+    pub(super) fn new(machine: Machine) -> Self {
         Daemons {
-            services,
+            machine,
             problems: HashMap::new(),
         }
     }
@@ -55,9 +55,9 @@ impl Daemons {
                 _ if name.eq_ignore_ascii_case(b"FAIL") => (name, clients::FAIL),
                 _ if clients::is_host_word(name) => (name, "a word for hosts and users, not a daemon name"),
                 _ => {
-                    let services = &self.services;
+                    let machine = &self.machine;
                     let problem = self.problems.entry(name.to_vec());
-                    if let Some(problem) = problem.or_insert_with(|| daemon_problem(name, services)) {
+                    if let Some(problem) = problem.or_insert_with(|| daemon_problem(name, machine)) {
                         report.warn(problem.clone());
                     }
                     return;

@@ -80,23 +80,28 @@ struct Check<'c> {
 }
 
 fn check(wish: &Wish, report: &mut Report) {
-    let services = match configuration::services(wish.inetd_conf.as_deref()) {
-        Ok(services) => services,
+    let machine = match configuration::machine(wish.inetd_conf.as_deref()) {
+        Ok(machine) => machine,
         Err(problem) => return report.warn(problem),
     };
-    for problem in &services.problems {
+    for problem in machine.problems() {
         report.diagnostic(problem);
     }
     if wish.list {
         // Units are many and small; the other super servers each have one file to look at.
-        for (_, file) in services.files.iter().filter(|(s, _)| *s != Starter::Systemd) {
+        for (_, file) in machine
+            .services()
+            .files
+            .iter()
+            .filter(|(s, _)| *s != Starter::Systemd)
+        {
             let text = b"Using network configuration file: ";
             report.line([text, file.as_os_str().as_encoded_bytes()].concat());
         }
     }
     let mut check = Check {
         wish,
-        daemons: Daemons::new(services),
+        daemons: Daemons::new(machine),
         report,
     };
     check.table(TableKind::Allow);

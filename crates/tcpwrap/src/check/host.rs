@@ -5,7 +5,7 @@ mod commands;
 mod guarded;
 mod names;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
@@ -73,6 +73,9 @@ struct Place {
 struct Host {
     found: Vec<Finding>,
     daemons: HashMap<Vec<u8>, Place>,
+    ports: BTreeMap<u16, Place>,
+    /// The first rule for all daemons.
+    all: Option<Place>,
     hosts: HashMap<Vec<u8>, Place>,
     addresses: HashMap<Vec<u8>, Place>,
     files: HashMap<Vec<u8>, bool>,
@@ -117,9 +120,18 @@ impl Host {
 
     fn rule(&mut self, at: &At<'_>, rule: &Rule<'_>) {
         for token in rule.daemons.tokens() {
-            if let Service::Name(StringPattern::Exact(name)) = token.pattern.service {
-                let name = name.to_ascii_lowercase();
-                self.daemons.entry(name).or_insert_with(|| at.span(&token.span));
+            match token.pattern.service {
+                Service::Name(StringPattern::Exact(name)) => {
+                    let name = name.to_ascii_lowercase();
+                    self.daemons.entry(name).or_insert_with(|| at.span(&token.span));
+                }
+                Service::Name(StringPattern::All) => {
+                    self.all.get_or_insert_with(|| at.span(&token.span));
+                }
+                Service::Port(port) => {
+                    self.ports.entry(port).or_insert_with(|| at.span(&token.span));
+                }
+                Service::Name(_) => {}
             }
             if let Some(host) = token.pattern.host {
                 if let HostPattern::Text {
@@ -330,11 +342,21 @@ impl Host {
     fn daemons(&mut self) {
         let mut daemons: Vec<_> = std::mem::take(&mut self.daemons).into_iter().collect();
         daemons.sort_by(|a, b| a.0.cmp(&b.0));
-        let guards = guarded::Guards::of_this_host();
+        let mut guards = guarded::Guards::of_this_host();
         for (name, place) in daemons {
             if let Some((code, message)) = guards.judge(&name) {
                 self.report(code, &place, message);
             }
+        }
+        for (port, place) in std::mem::take(&mut self.ports) {
+            if let Some((code, message)) = guards.judge_port(port) {
+                self.report(code, &place, message);
+            }
+        }
+        if let Some(place) = self.all.take()
+            && let Some((code, message)) = guards.judge_all()
+        {
+            self.report(code, &place, message);
         }
         for problem in guards.problems() {
             let text = output::escape(&problem.text);

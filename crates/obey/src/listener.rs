@@ -1,0 +1,473 @@
+//! Who waits for clients on this machine, and what asks the tables before they are served.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use hosts_access::Place;
+use system::services::{Guard, Service, Starter, base_name};
+
+use crate::known::{self, Switch};
+use crate::linkage::How;
+use crate::machine::{By, Machine};
+use crate::process::{Holders, Process, all, in_root};
+use crate::run;
+use crate::socket::{Protocol, Socket, listening, service_port};
+
+/// A socket that waits for clients, and who serves them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// The socket.
+    pub socket: Socket,
+    /// The number of its network namespace; nothing where this user may not know.
+    pub network: Option<u64>,
+    /// Who holds it; nothing where that cannot be seen.
+    pub process: Option<Process>,
+    /// How many processes hold it.
+    pub holders: usize,
+    /// The program that serves, where that is not the process's own.
+    pub program: Option<PathBuf>,
+    /// The daemon's name in the rules.
+    pub daemon: Vec<u8>,
+    /// What makes it obey.
+    pub obeys: Obeys,
+    /// The process has another `/etc` than this one, as in a container, so other tables count for it.
+    pub is_elsewhere: bool,
+}
+
+/// What asks the tables for a listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Obeys {
+    /// The program, with this libwrap; nothing where it is built in.
+    Libwrap(Library),
+    /// tcpd, started by a super server.
+    Tcpd(Starter, Option<Place>),
+    /// The super server.
+    SuperServer(Starter, Option<Place>),
+    /// The guard of `tcpwrap run`, with this process id.
+    Run(u32),
+    /// `tcpwrap run`, whose guard has ended: nobody is let in.
+    GuardGone,
+    /// It has libwrap, and whether it asks depends on this.
+    Perhaps(String),
+    /// It has libwrap, and does not use it, for this reason.
+    Off(String),
+    /// Nothing.
+    Nothing,
+    /// This user may not see it.
+    Hidden,
+}
+
+/// A libwrap in use.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Library {
+    /// Its file; nothing where it is part of the program.
+    pub path: Option<PathBuf>,
+    /// Its version, where it is this project's.
+    pub version: Option<String>,
+    /// The libraries or helpers on the way to it.
+    pub through: Vec<PathBuf>,
+    /// Another file has been put in its place since the program was started.
+    pub is_replaced: bool,
+}
+
+impl Obeys {
+    /// Is it certain that nothing asks?
+    pub fn is_bare(&self) -> bool {
+        matches!(self, Obeys::Nothing | Obeys::Off(_))
+    }
+}
+
+/// What is looked at once for all listeners.
+struct Survey<'m> {
+    machine: &'m Machine,
+    holders: Holders,
+    processes: HashMap<u32, Process>,
+    guards: Vec<run::Guard>,
+}
+
+/// The listeners of this network, or of every network on this machine that this user may see.
+///
+/// # Errors
+/// Where `/proc/net` cannot be read.
+pub fn listeners(machine: &Machine, every_network: bool) -> io::Result<Vec<Listener>> {
+    let ids = all();
+    let own = Process::namespace(std::process::id(), "net");
+    let mut networks: BTreeMap<Option<u64>, PathBuf> = BTreeMap::new();
+    networks.insert(own, PathBuf::from("/proc/self/net"));
+    if every_network {
+        for id in &ids {
+            if let Some(number) = Process::namespace(*id, "net") {
+                let net = || PathBuf::from(format!("/proc/{id}/net"));
+                networks.entry(Some(number)).or_insert_with(net);
+            }
+        }
+    }
+    let mut sockets = Vec::new();
+    for (network, net) in networks {
+        match listening(&net) {
+            Ok(found) => sockets.extend(found.into_iter().map(|socket| (network, socket))),
+            Err(error) if network == own => return Err(error),
+            // Its last process has ended.
+            Err(_) => {}
+        }
+    }
+    let holders = Holders::among(&ids);
+    let mut survey = Survey {
+        machine,
+        holders,
+        processes: HashMap::new(),
+        guards: Vec::new(),
+    };
+    survey.find_guards(&ids);
+    let mut found: Vec<Listener> = sockets
+        .into_iter()
+        .map(|(network, socket)| survey.listener(network, socket))
+        .collect();
+    found.sort_by_key(|listener| {
+        let socket = &listener.socket;
+        (
+            socket.address.port(),
+            socket.protocol,
+            socket.address,
+            listener.network,
+        )
+    });
+    Ok(found)
+}
+
+impl Survey<'_> {
+    /// Guards are few among many processes, and known by the name that the kernel shows.
+    fn find_guards(&mut self, ids: &[u32]) {
+        for id in ids {
+            let name = std::fs::read(format!("/proc/{id}/comm")).unwrap_or_default();
+            if name.starts_with(b"tcpwrap")
+                && let Ok(process) = Process::read(*id)
+            {
+                self.guards.extend(run::Guard::of(&process));
+            }
+        }
+    }
+
+    fn process(&mut self, id: u32) -> Option<Process> {
+        if let Some(known) = self.processes.get(&id) {
+            return Some(known.clone());
+        }
+        let process = Process::read(id).ok()?;
+        self.processes.insert(id, process.clone());
+        Some(process)
+    }
+
+    fn listener(&mut self, network: Option<u64>, socket: Socket) -> Listener {
+        let holders = self.holders.of.get(&socket.inode).cloned().unwrap_or_default();
+        let guards: Vec<u32> = self.guards.iter().map(|guard| guard.process.id).collect();
+        let serving: Vec<u32> = holders
+            .iter()
+            .copied()
+            .filter(|id| !guards.contains(id))
+            .collect();
+        // What systemd has passed on is served by who got it.
+        let first = serving
+            .iter()
+            .copied()
+            .find(|id| *id != 1)
+            .or_else(|| serving.first().copied());
+        let process = first.and_then(|id| self.process(id));
+        let mut listener = Listener {
+            socket,
+            network,
+            holders: serving.len(),
+            program: None,
+            daemon: Vec::new(),
+            obeys: Obeys::Hidden,
+            is_elsewhere: process.as_ref().is_some_and(|process| is_elsewhere(process.id)),
+            process,
+        };
+        let Some(process) = listener.process.clone() else {
+            if listener.socket.inode == 0 || self.holders.hidden.is_empty() {
+                // The kernel's own, such as the NFS server's.
+                listener.obeys = Obeys::Nothing;
+            }
+            return listener;
+        };
+        listener.daemon = own_name(&process);
+        if self.by_super_server(&process, &mut listener) || self.by_run(&process, &holders, &mut listener) {
+            return listener;
+        }
+        self.by_itself(&process, &mut listener);
+        listener
+    }
+
+    /// A socket that a super server holds.
+    fn by_super_server(&self, process: &Process, listener: &mut Listener) -> bool {
+        let starter = match &own_name(process)[..] {
+            b"inetd" => Starter::Inetd,
+            b"xinetd" => Starter::Xinetd,
+            b"systemd" | b"init" if process.id == 1 => Starter::Systemd,
+            b"systemd-socket-activate" => return self.by_socket_activate(process, listener),
+            _ => return false,
+        };
+        let services = &self.machine.services().services;
+        let found = services
+            .iter()
+            .find(|service| service.starter == starter && is_at(service, &listener.socket));
+        let Some(service) = found else {
+            // inetd and xinetd serve some things themselves, and ask for none of them.
+            listener.obeys = match starter {
+                Starter::Systemd => Obeys::Perhaps("no enabled socket unit names this port".to_owned()),
+                _ => Obeys::Nothing,
+            };
+            return true;
+        };
+        listener.daemon.clone_from(&service.daemon);
+        listener.program = service
+            .program
+            .as_deref()
+            .map(|path| PathBuf::from(OsStr::from_bytes(path)));
+        let place = Some(service.place.clone());
+        listener.obeys = match (self.machine.guard_of(service), &listener.program) {
+            (Guard::Tcpd, _) => Obeys::Tcpd(starter, place),
+            (Guard::Libwrap, Some(program)) if starter == Starter::Systemd => {
+                self.on_disk(&program.clone(), &[], listener)
+            }
+            (Guard::Libwrap, _) => Obeys::SuperServer(starter, place),
+            (Guard::Nobody, _) => Obeys::Nothing,
+        };
+        true
+    }
+
+    /// `systemd-socket-activate [OPTION …] PROGRAM [ARGUMENT …]`
+    fn by_socket_activate(&self, process: &Process, listener: &mut Listener) -> bool {
+        const WITH_VALUE: [&[u8]; 5] = [b"-l", b"--listen", b"-E", b"--setenv", b"--fdname"];
+        let mut words = process.arguments.iter().skip(1);
+        let mut program = None;
+        while let Some(word) = words.next() {
+            if WITH_VALUE.contains(&&word[..]) {
+                words.next();
+            } else if !word.starts_with(b"-") {
+                program = Some(word);
+                break;
+            }
+        }
+        let Some(program) = program else { return false };
+        let path = PathBuf::from(OsStr::from_bytes(program));
+        let name = base_name(program);
+        if name == b"tcpd" {
+            // It is given its own name, and runs the daemon that its first argument names.
+            let daemon = words.next().map_or(name, |word| base_name(word));
+            listener.daemon = daemon.to_vec();
+            listener.obeys = Obeys::Tcpd(Starter::Systemd, None);
+        } else {
+            listener.daemon = name.to_vec();
+            listener.obeys = self.on_disk(&path, &[], listener);
+        }
+        listener.program = Some(path);
+        true
+    }
+
+    /// A program under `tcpwrap run`.
+    fn by_run(&self, process: &Process, holders: &[u32], listener: &mut Listener) -> bool {
+        let program = program_of(process);
+        let found = self
+            .guards
+            .iter()
+            .find(|guard| holders.contains(&guard.process.id) || guard.guards(process, &program));
+        if let Some(guard) = found {
+            listener.daemon.clone_from(&guard.name);
+            listener.obeys = match listener.socket.protocol {
+                Protocol::Tcp => Obeys::Run(guard.process.id),
+                Protocol::Udp => Obeys::Nothing,
+            };
+            return true;
+        }
+        let unit = process.unit().map(String::from_utf8_lossy);
+        let attached = self
+            .machine
+            .attached()
+            .iter()
+            .find(|attached| Some(attached.unit.as_str()) == unit.as_deref());
+        if let Some(attached) = attached.filter(|_| process.is_filtered && self.is_bare_of_guard(process)) {
+            listener.daemon.clone_from(&attached.command.name);
+            listener.obeys = match listener.socket.protocol {
+                Protocol::Tcp => Obeys::GuardGone,
+                Protocol::Udp => Obeys::Nothing,
+            };
+            return true;
+        }
+        false
+    }
+
+    fn is_bare_of_guard(&self, process: &Process) -> bool {
+        self.guards
+            .iter()
+            .all(|guard| guard.process.group != process.group)
+    }
+
+    /// A program that serves by itself.
+    fn by_itself(&self, process: &Process, listener: &mut Listener) {
+        let mapped = process.libwrap();
+        let Some(program) = process.program.clone() else {
+            listener.obeys = Obeys::Hidden;
+            return;
+        };
+        let asks = known::asks(&program, &process.arguments);
+        let port = listener.socket.address.port();
+        let found = asks
+            .iter()
+            .find(|asks| asks.port == Some(port))
+            .or_else(|| asks.iter().find(|asks| asks.port.is_none()));
+        if let Some(found) = found {
+            listener.daemon.clone_from(&found.name);
+        }
+        let library = match mapped {
+            Ok(Some(mapped)) => {
+                let at = in_root(process.id, &mapped.path);
+                Some(Library {
+                    version: self.machine.linker().version(&at).filter(|_| !mapped.is_replaced),
+                    path: Some(mapped.path),
+                    through: Vec::new(),
+                    is_replaced: mapped.is_replaced,
+                })
+            }
+            Ok(None) if listener.is_elsewhere => self.built_in(process),
+            // It has loaded none; what asks may be a helper that is started for each client.
+            Ok(None) => match self.machine.by(&program, &[]) {
+                Some(By::Helper(_, helper, linkage)) => Some(Library {
+                    path: linkage.library,
+                    version: linkage.version,
+                    through: vec![helper],
+                    is_replaced: false,
+                }),
+                Some(By::Libwrap(_, linkage)) if linkage.how != How::Needed => self.built_in(process),
+                _ => None,
+            },
+            Err(_) => {
+                listener.obeys = self.on_disk(&program, &process.arguments, listener);
+                return;
+            }
+        };
+        let Some(mut library) =
+            library.filter(|_| known::never_asks(program.as_os_str().as_bytes()).is_none())
+        else {
+            listener.obeys = Obeys::Nothing;
+            return;
+        };
+        if let Some(By::Libwrap(_, linkage)) = self.machine.by(&program, &[])
+            && library.through.is_empty()
+        {
+            library.through = linkage.through;
+        }
+        listener.obeys = self.switched(&program, found.map(|asks| &asks.switch), library, listener);
+    }
+
+    /// Libwrap as a part of the program that runs.
+    fn built_in(&self, process: &Process) -> Option<Library> {
+        let program = PathBuf::from(format!("/proc/{}/exe", process.id));
+        let linkage = self.machine.linker().linkage(&program, &[])?;
+        matches!(linkage.how, How::Contained | How::NamesTables).then(|| Library {
+            version: linkage.version,
+            ..Library::default()
+        })
+    }
+
+    /// A program that has not been started, or cannot be looked into.
+    fn on_disk(&self, program: &Path, arguments: &[Vec<u8>], listener: &Listener) -> Obeys {
+        let (linkage, helper) = match self.machine.by(program, &[]) {
+            Some(By::Libwrap(_, linkage)) => (linkage, None),
+            Some(By::Helper(_, helper, linkage)) => (linkage, Some(helper)),
+            _ => return Obeys::Nothing,
+        };
+        let library = Library {
+            path: linkage.library,
+            version: linkage.version,
+            through: linkage.through.into_iter().chain(helper).collect(),
+            is_replaced: false,
+        };
+        let asks = known::asks(program, arguments);
+        let found = asks
+            .iter()
+            .find(|asks| asks.name == listener.daemon)
+            .or(asks.first());
+        self.switched(program, found.map(|asks| &asks.switch), library, listener)
+    }
+
+    /// What a program that has libwrap does with it.
+    fn switched(
+        &self,
+        program: &Path,
+        switch: Option<&Switch>,
+        library: Library,
+        listener: &Listener,
+    ) -> Obeys {
+        let file = program.as_os_str().as_bytes();
+        let known = known::of(file);
+        let is_datagram = listener.socket.protocol == Protocol::Udp;
+        match switch {
+            Some(Switch::Off(why)) => Obeys::Off(why.clone()),
+            Some(Switch::Unknown(why)) => Obeys::Perhaps(why.clone()),
+            None => Obeys::Off("its configuration names no service at this port".to_owned()),
+            Some(Switch::On) => match known {
+                Some(known) if is_datagram && !known.datagrams => Obeys::Nothing,
+                None if is_datagram => {
+                    Obeys::Perhaps("whether it asks about datagrams is not known".to_owned())
+                }
+                None if known::is_interpreter(file) => {
+                    Obeys::Perhaps("the program it interprets chooses whether and as whom it asks".to_owned())
+                }
+                None if !library.through.is_empty() => {
+                    let library = library.through[library.through.len() - 1].display();
+                    Obeys::Perhaps(format!("the library {library} asks, in some of its functions"))
+                }
+                _ => Obeys::Libwrap(library),
+            },
+        }
+    }
+}
+
+/// Does the service get its clients from this socket?
+fn is_at(service: &Service, socket: &Socket) -> bool {
+    service.listens.iter().any(|listen| {
+        let is_stream = socket.protocol == Protocol::Tcp;
+        let port = str::from_utf8(&listen.port)
+            .ok()
+            .and_then(|port| service_port(port, socket.protocol.as_str()));
+        listen.is_stream == is_stream && port == Some(socket.address.port())
+    })
+}
+
+/// The program of a process, or what it calls itself.
+fn program_of(process: &Process) -> Vec<u8> {
+    match &process.program {
+        Some(program) => program.as_os_str().as_bytes().to_vec(),
+        None => own_name(process),
+    }
+}
+
+/// What a process is called: its program, or, where that cannot be seen, what it says of itself. A title that it has
+/// given itself, as `sshd: /usr/sbin/sshd [listener]`, begins with its name.
+fn own_name(process: &Process) -> Vec<u8> {
+    if let Some(program) = &process.program {
+        return base_name(program.as_os_str().as_bytes()).to_vec();
+    }
+    let title = process.arguments.first().map_or(&process.name[..], Vec::as_slice);
+    let end = memchr::memmem::find(title, b": ").unwrap_or(title.len());
+    let first = title[..end]
+        .split(|byte| *byte == b' ')
+        .next()
+        .unwrap_or_default();
+    base_name(first.strip_suffix(b":").unwrap_or(first)).to_vec()
+}
+
+/// Has the process another `/etc` than this one?
+fn is_elsewhere(id: u32) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let place = |path: &Path| {
+        std::fs::metadata(path)
+            .ok()
+            .map(|facts| (facts.dev(), facts.ino()))
+    };
+    let its = place(&PathBuf::from(format!("/proc/{id}/root/etc")));
+    its.is_some() && its != place(Path::new("/etc"))
+}

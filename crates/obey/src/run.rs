@@ -1,0 +1,208 @@
+//! What `tcpwrap run` guards: the guards that run now, and the units that are set up for it.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use system::services::base_name;
+use system::services::systemd::{self, UNIT_DIRECTORIES};
+
+use crate::process::Process;
+
+/// The name the kernel shows for a guard.
+const GUARD: &[u8] = b"tcpwrap-guard";
+
+/// A guard that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guard {
+    /// Its process.
+    pub process: Process,
+    /// The daemon's name in the rules.
+    pub name: Vec<u8>,
+    /// The program as it was named on the command line; nothing where the guard no longer shows it.
+    pub program: Option<Vec<u8>>,
+    /// The directory, or the tables, that it was told to read instead of the usual ones.
+    pub tables: Option<PathBuf>,
+}
+
+impl Guard {
+    /// The guard that this process is, if it is one.
+    pub fn of(process: &Process) -> Option<Self> {
+        if process.name != GUARD {
+            return None;
+        }
+        let words: Vec<&[u8]> = process.arguments.iter().map(Vec::as_slice).collect();
+        let command = Command::parse(&words)?;
+        Some(Guard {
+            process: process.clone(),
+            name: command.name,
+            program: command.program,
+            tables: command.tables,
+        })
+    }
+
+    /// Does it guard this process? What tells is that the process is under a filter, belongs to the same unit or
+    /// session, and is the program, or one that the program has started.
+    pub fn guards(&self, process: &Process, program: &[u8]) -> bool {
+        let own = self.program.as_deref().map(base_name);
+        process.is_filtered
+            && process.group == self.process.group
+            && (own.is_none_or(|own| own == base_name(program)) || process.name == self.name)
+    }
+}
+
+/// `tcpwrap run [OPTION …] -- PROGRAM …`, on a command line or in a unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The daemon's name in the rules.
+    pub name: Vec<u8>,
+    /// The program.
+    pub program: Option<Vec<u8>>,
+    /// Tables other than the usual ones.
+    pub tables: Option<PathBuf>,
+}
+
+impl Command {
+    /// Reads a command line.
+    pub fn parse(words: &[&[u8]]) -> Option<Self> {
+        const WITH_VALUE: [&[u8]; 7] = [
+            b"--name",
+            b"--rules",
+            b"--allow",
+            b"--deny",
+            b"--log",
+            b"--io-uring",
+            b"--argv0",
+        ];
+        let [command, b"run", rest @ ..] = words else {
+            return None;
+        };
+        if base_name(command) != b"tcpwrap" {
+            return None;
+        }
+        let (mut name, mut tables, mut program) = (None, None, None);
+        let mut words = rest.iter().copied();
+        while let Some(word) = words.next() {
+            if word == b"--" {
+                program = words.next();
+                break;
+            }
+            let (option, value) = match memchr::memchr(b'=', word) {
+                Some(at) if word.starts_with(b"--") => (&word[..at], Some(&word[at + 1..])),
+                _ if WITH_VALUE.contains(&word) => (word, words.next()),
+                _ => (word, None),
+            };
+            match option {
+                b"--name" => name = value,
+                b"--rules" | b"--allow" | b"--deny" => tables = value,
+                _ if option.starts_with(b"-") => {}
+                _ => {
+                    program = Some(word);
+                    break;
+                }
+            }
+        }
+        let program = program?;
+        Some(Command {
+            name: name.unwrap_or_else(|| base_name(program)).to_vec(),
+            program: Some(program.to_vec()),
+            tables: tables.map(|tables| PathBuf::from(OsStr::from_bytes(tables))),
+        })
+    }
+}
+
+/// A unit that starts its program with `tcpwrap run`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attached {
+    /// The unit.
+    pub unit: String,
+    /// What it starts.
+    pub command: Command,
+}
+
+/// The units set up for `tcpwrap run`, in the directories of systemd.
+pub fn attached() -> Vec<Attached> {
+    let mut found: Vec<Attached> = Vec::new();
+    for directory in UNIT_DIRECTORIES {
+        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if let Some(unit) = name.strip_suffix(".d").filter(|unit| unit.ends_with(".service")) {
+                for file in std::fs::read_dir(entry.path()).into_iter().flatten().flatten() {
+                    if file.path().extension() == Some(OsStr::new("conf")) {
+                        found.extend(started(unit, &file.path()));
+                    }
+                }
+            } else if name.ends_with(".service") {
+                found.extend(started(&name, &entry.path()));
+            }
+        }
+    }
+    found.dedup();
+    found
+}
+
+fn started(unit: &str, file: &Path) -> Option<Attached> {
+    let is_file = std::fs::metadata(file).is_ok_and(|facts| facts.is_file());
+    let text = is_file.then(|| std::fs::read(file).ok()).flatten()?;
+    memchr::memmem::find(&text, b"tcpwrap")?;
+    let command = systemd::parse(file, &text).iter().find_map(|setting| {
+        if setting.key != b"ExecStart" {
+            return None;
+        }
+        let words = systemd::command_words(&setting.value);
+        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        let [first, rest @ ..] = &words[..] else {
+            return None;
+        };
+        let bare = first.iter().position(|b| !b"@-:+!|".contains(b)).unwrap_or(0);
+        Command::parse(&[&[&first[bare..]], rest].concat())
+    })?;
+    Some(Attached {
+        unit: unit.to_owned(),
+        command,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Option<(String, String)> {
+        let words: Vec<&[u8]> = text.split(' ').map(str::as_bytes).collect();
+        let command = Command::parse(&words)?;
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Some((text(command.name), text(command.program.unwrap())))
+    }
+
+    #[test]
+    fn names_under_run() {
+        let is = |name: &str, program: &str| Some((name.to_owned(), program.to_owned()));
+        assert_eq!(
+            parse("/usr/bin/tcpwrap run -- /usr/sbin/nginx -g x"),
+            is("nginx", "/usr/sbin/nginx")
+        );
+        assert_eq!(parse("tcpwrap run --name web -- nginx"), is("web", "nginx"));
+        assert_eq!(
+            parse("tcpwrap run --log json --name=web nginx --name no"),
+            is("web", "nginx")
+        );
+        assert_eq!(parse("tcpwrap check -- nginx"), None);
+        assert_eq!(parse("other run -- nginx"), None);
+        assert_eq!(parse("tcpwrap run --name web"), None);
+    }
+
+    #[test]
+    fn a_unit_that_is_set_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("x.conf");
+        std::fs::write(
+            &file,
+            "[Service]\nExecStart=\nExecStart=-/usr/bin/tcpwrap run \"--name=a b\" -- /x\n",
+        )
+        .unwrap();
+        let found = started("x.service", &file).unwrap();
+        assert_eq!(found.command.name, b"a b");
+        std::fs::write(&file, "[Service]\nExecStart=/x tcpwrap run\n").unwrap();
+        assert_eq!(started("x.service", &file), None);
+    }
+}
