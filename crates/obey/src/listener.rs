@@ -275,7 +275,9 @@ impl Survey<'_> {
             .iter()
             .find(|guard| holders.contains(&guard.process.id) || guard.guards(process, &program));
         if let Some(guard) = found {
-            listener.daemon.clone_from(&guard.name);
+            if let Some(label) = &guard.label {
+                listener.daemon.clone_from(&label.name);
+            }
             listener.obeys = match listener.socket.protocol {
                 Protocol::Tcp => Obeys::Run(guard.process.id),
                 Protocol::Udp => Obeys::Nothing,

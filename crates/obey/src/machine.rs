@@ -118,7 +118,8 @@ impl Machine {
     /// What obeys rules for this daemon.
     pub fn daemon(&self, name: &[u8]) -> Answer {
         let is_it = |known: &[u8]| known.eq_ignore_ascii_case(name);
-        if let Some(guard) = self.guards().find(|guard| is_it(&guard.name)) {
+        let guards = |guard: &run::Guard| guard.label.as_ref().is_some_and(|label| is_it(&label.name));
+        if let Some(guard) = self.guards().find(guards) {
             return Answer::Obeyed(By::Run(guard.process.id));
         }
         if let Some(attached) = self

@@ -108,16 +108,6 @@ impl Process {
             .collect())
     }
 
-    /// Does it hold the end of a seccomp filter at which calls are answered?
-    pub fn answers_calls(&self) -> Option<bool> {
-        let links = descriptors(self.id).ok()?;
-        Some(
-            links
-                .iter()
-                .any(|link| link.as_os_str().as_bytes() == b"anon_inode:seccomp notify"),
-        )
-    }
-
     /// The number of a namespace it is in, `net` or `mnt`.
     pub fn namespace(id: u32, kind: &str) -> Option<u64> {
         fs::metadata(format!("/proc/{id}/ns/{kind}"))
@@ -191,6 +181,23 @@ pub fn all() -> Vec<u32> {
         .collect()
 }
 
+/// A process, its parent, and so on.
+pub fn lineage(process: &Process) -> impl Iterator<Item = u32> {
+    const LONGEST: usize = 64;
+    let parent = |id: &u32| {
+        let status = fs::read(format!("/proc/{id}/status")).ok()?;
+        let line = status
+            .split(|byte| *byte == b'\n')
+            .find_map(|line| line.strip_prefix(b"PPid:"))?;
+        str::from_utf8(line.trim_ascii())
+            .ok()?
+            .parse()
+            .ok()
+            .filter(|parent| *parent > 0)
+    };
+    std::iter::successors(Some(process.id), parent).take(LONGEST)
+}
+
 /// Who holds which sockets.
 #[derive(Debug, Clone, Default)]
 pub struct Holders {
@@ -244,7 +251,7 @@ mod tests {
         assert!(!process.is_replaced && !process.is_stopped);
         assert!(!process.arguments.is_empty());
         assert_eq!(process.libwrap().unwrap(), None);
-        assert_eq!(process.answers_calls(), Some(false));
+        assert_eq!(lineage(&process).nth(1), Some(process.parent));
         let holders = Holders::among(&[id]);
         let link = fs::read_link(format!(
             "/proc/self/fd/{}",

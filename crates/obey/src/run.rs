@@ -7,65 +7,97 @@ use std::path::{Path, PathBuf};
 use system::services::base_name;
 use system::services::systemd::{self, UNIT_DIRECTORIES};
 
-use crate::process::Process;
+use crate::process::{self, Process};
 
 /// The name the kernel shows for a guard.
 const GUARD: &[u8] = b"tcpwrap-guard";
+
+/// The link in its descriptors to what it tells of itself.
+const LABEL: &[u8] = b"/memfd:tcpwrap-guard (deleted)";
 
 /// A guard that runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guard {
     /// Its process.
     pub process: Process,
+    /// Whom it guards, and by which rules; nothing where this user may not know.
+    pub label: Option<Label>,
+}
+
+/// What a guard tells of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// The first process of the program.
+    pub first: u32,
     /// The daemon's name in the rules.
     pub name: Vec<u8>,
-    /// The program as it was named on the command line; nothing where the guard no longer shows it.
-    pub program: Option<Vec<u8>>,
-    /// The directory, or the tables, that it was told to read instead of the usual ones.
-    pub tables: Option<PathBuf>,
+    /// The program, as it was named.
+    pub program: Vec<u8>,
+    /// The allow table and the deny table.
+    pub tables: [PathBuf; 2],
 }
 
 impl Guard {
     /// The guard that this process is, if it is one.
     pub fn of(process: &Process) -> Option<Self> {
-        if process.name != GUARD {
-            return None;
-        }
-        let words: Vec<&[u8]> = process.arguments.iter().map(Vec::as_slice).collect();
-        let command = Command::parse(&words)?;
-        Some(Guard {
+        (process.name == GUARD).then(|| Guard {
             process: process.clone(),
-            name: command.name,
-            program: command.program,
-            tables: command.tables,
+            label: Label::of(process.id),
         })
     }
 
-    /// Does it guard this process? What tells is that the process is under a filter, belongs to the same unit or
-    /// session, and is the program, or one that the program has started.
+    /// Does it guard this process? A process that is guarded is under a filter. What tells whose it is, is that it
+    /// descends from the first process of the program, or belongs to the same unit or session and is that program.
     pub fn guards(&self, process: &Process, program: &[u8]) -> bool {
-        let own = self.program.as_deref().map(base_name);
-        process.is_filtered
-            && process.group == self.process.group
-            && (own.is_none_or(|own| own == base_name(program)) || process.name == self.name)
+        if !process.is_filtered {
+            return false;
+        }
+        match &self.label {
+            Some(label) => {
+                process::lineage(process).any(|id| id == label.first)
+                    || process.group == self.process.group && base_name(&label.program) == base_name(program)
+            }
+            None => process.group == self.process.group,
+        }
     }
 }
 
-/// `tcpwrap run [OPTION …] -- PROGRAM …`, on a command line or in a unit.
+impl Label {
+    fn of(guard: u32) -> Option<Self> {
+        let entries = std::fs::read_dir(format!("/proc/{guard}/fd")).ok()?.flatten();
+        let is_label =
+            |path: &PathBuf| std::fs::read_link(path).is_ok_and(|to| to.as_os_str().as_bytes() == LABEL);
+        let path = entries.map(|entry| entry.path()).find(is_label)?;
+        Label::parse(&std::fs::read(path).ok()?)
+    }
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        let mut parts = text.split(|byte| *byte == 0);
+        let first = str::from_utf8(parts.next()?).ok()?.parse().ok()?;
+        let (name, program) = (parts.next()?.to_vec(), parts.next()?.to_vec());
+        let mut table = || Some(PathBuf::from(OsStr::from_bytes(parts.next()?)));
+        Some(Label {
+            first,
+            name,
+            program,
+            tables: [table()?, table()?],
+        })
+    }
+}
+
+/// `tcpwrap run [OPTION …] -- PROGRAM …`, as it stands in a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
     /// The daemon's name in the rules.
     pub name: Vec<u8>,
     /// The program.
     pub program: Option<Vec<u8>>,
-    /// Tables other than the usual ones.
-    pub tables: Option<PathBuf>,
 }
 
 impl Command {
     /// Reads a command line.
     pub fn parse(words: &[&[u8]]) -> Option<Self> {
-        const WITH_VALUE: [&[u8]; 7] = [
+        const WITH_VALUE: [&[u8]; 8] = [
             b"--name",
             b"--rules",
             b"--allow",
@@ -73,6 +105,7 @@ impl Command {
             b"--log",
             b"--io-uring",
             b"--argv0",
+            b"--if-guard-dies",
         ];
         let [command, b"run", rest @ ..] = words else {
             return None;
@@ -80,7 +113,7 @@ impl Command {
         if base_name(command) != b"tcpwrap" {
             return None;
         }
-        let (mut name, mut tables, mut program) = (None, None, None);
+        let (mut name, mut program) = (None, None);
         let mut words = rest.iter().copied();
         while let Some(word) = words.next() {
             if word == b"--" {
@@ -94,7 +127,6 @@ impl Command {
             };
             match option {
                 b"--name" => name = value,
-                b"--rules" | b"--allow" | b"--deny" => tables = value,
                 _ if option.starts_with(b"-") => {}
                 _ => {
                     program = Some(word);
@@ -106,7 +138,6 @@ impl Command {
         Some(Command {
             name: name.unwrap_or_else(|| base_name(program)).to_vec(),
             program: Some(program.to_vec()),
-            tables: tables.map(|tables| PathBuf::from(OsStr::from_bytes(tables))),
         })
     }
 }
@@ -189,6 +220,19 @@ mod tests {
         assert_eq!(parse("tcpwrap check -- nginx"), None);
         assert_eq!(parse("other run -- nginx"), None);
         assert_eq!(parse("tcpwrap run --name web"), None);
+    }
+
+    #[test]
+    fn what_a_guard_tells() {
+        let label = Label::parse(b"12\0a\0/b/c\0/x\0/y\0").unwrap();
+        assert_eq!(
+            (label.first, &label.name[..], &label.program[..]),
+            (12, &b"a"[..], &b"/b/c"[..])
+        );
+        assert_eq!(label.tables, ["/x", "/y"].map(PathBuf::from));
+        for text in [&b""[..], b"x\0", b"12\0a\0b\0"] {
+            assert_eq!(Label::parse(text), None);
+        }
     }
 
     #[test]

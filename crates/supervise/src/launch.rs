@@ -24,7 +24,7 @@ use crate::memory::Memory;
 use crate::task::Task;
 use crate::udp;
 use crate::watch::{self, Watcher};
-use crate::{Options, Problem, clean, filter, inherit};
+use crate::{Options, Problem, clean, filter, inherit, label};
 
 /// How many connections may be held, undecided or granted and not yet accepted.
 const ROOM: u64 = 1024;
@@ -279,6 +279,8 @@ fn guard(
     ));
     let descriptors = descriptor_limit().rlim_cur;
     let room = descriptors.saturating_sub(SPARE).max(descriptors / 4).min(ROOM) as usize;
+    // It guards as well without.
+    let label = label::make(options, process).ok();
     let until_gone = watcher.until_gone().map_err(say("cannot reach the watcher"))?;
     let mut guard = Guard::new(notifications, Arc::clone(&rules), watcher, room)
         .map_err(say("cannot start the guard"))?;
@@ -305,6 +307,7 @@ fn guard(
         let _ = writer.join();
         // Not before it has said why: with it the calls end that wait.
         drop(guard);
+        drop(label);
         end
     })
 }

@@ -12,6 +12,7 @@ mod decide;
 mod filter;
 mod guard;
 mod inherit;
+mod label;
 mod launch;
 mod log;
 mod lookups;
