@@ -1,11 +1,11 @@
 //! What one ELF file says of itself: the libraries it needs, where it has them looked for, and which functions of
 //! libwrap it calls or contains.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use hosts_access::source;
 use memchr::memmem;
 use object::elf::{DT_NEEDED, DT_RPATH, DT_RUNPATH, FileHeader32, FileHeader64};
 use object::read::ReadCache;
@@ -167,17 +167,12 @@ impl Pieces {
     }
 }
 
-/// Opens a regular file, and nothing else: opening a FIFO or a device may block or do something.
+/// Opens a regular file, and nothing else.
 fn regular(path: &Path) -> io::Result<Option<File>> {
-    const O_NONBLOCK: i32 = 0o4000;
     if !std::fs::metadata(path)?.is_file() {
         return Ok(None);
     }
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(O_NONBLOCK)
-        .open(path)?;
-    Ok(file.metadata()?.is_file().then_some(file))
+    source::open(path).map(Some)
 }
 
 #[cfg(test)]

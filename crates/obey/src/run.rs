@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use hosts_access::source;
 use system::services::base_name;
 use system::services::systemd::{self, UNIT_DIRECTORIES};
 
@@ -173,8 +174,7 @@ pub fn attached() -> Vec<Attached> {
 }
 
 fn started(unit: &str, file: &Path) -> Option<Attached> {
-    let is_file = std::fs::metadata(file).is_ok_and(|facts| facts.is_file());
-    let text = is_file.then(|| std::fs::read(file).ok()).flatten()?;
+    let text = source::bytes(file).ok()?;
     memchr::memmem::find(&text, b"tcpwrap")?;
     let command = systemd::parse(file, &text).iter().find_map(|setting| {
         if setting.key != b"ExecStart" {

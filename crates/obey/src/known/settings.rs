@@ -16,7 +16,7 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
     if !facts.is_file() || facts.len() > LARGEST {
         return Err(format!("{} is no configuration file", path.display()));
     }
-    let text = std::fs::read(path).map_err(cannot)?;
+    let text = hosts_access::source::bytes(path).map_err(cannot)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
