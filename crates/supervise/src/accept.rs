@@ -36,6 +36,11 @@ pub(crate) fn listens(fd: BorrowedFd<'_>, known: bool) -> bool {
     known || option::<c_int>(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN).is_ok_and(|listens| listens != 0)
 }
 
+/// May there be other listeners of its port? A connection has that from its listener.
+pub(crate) fn is_shared(fd: BorrowedFd<'_>) -> bool {
+    option::<c_int>(fd, libc::SOL_SOCKET, libc::SO_REUSEPORT).is_ok_and(|shared| shared != 0)
+}
+
 /// Does `accept` on this socket wait for a connection?
 pub(crate) fn blocks(fd: BorrowedFd<'_>) -> bool {
     // SAFETY: takes numbers only.
@@ -87,10 +92,39 @@ impl std::fmt::Debug for Address {
     }
 }
 
+/// A connection. To close it never waits until the client has taken in what is left to be sent, whatever the
+/// listener or the rules say: the kernel sends that all the same.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    fd: OwnedFd,
+    /// The program has it too, and decides how it is closed.
+    pub is_the_programs: bool,
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if !self.is_the_programs && lingers(self.as_fd()) {
+            let _ = system::connection::linger(self.as_fd(), 0);
+        }
+    }
+}
+
+/// Does `close` wait for the client?
+pub(crate) fn lingers(fd: BorrowedFd<'_>) -> bool {
+    option::<[c_int; 2]>(fd, libc::SOL_SOCKET, libc::SO_LINGER)
+        .is_ok_and(|[on, seconds]| on != 0 && seconds != 0)
+}
+
 /// A connection that has been accepted and belongs to nobody yet.
 #[derive(Debug)]
 pub(crate) struct Accepted {
-    pub fd: OwnedFd,
+    pub fd: Connection,
     /// The client, as the program is told it.
     pub peer: Address,
     /// Both ends, where it is an internet connection: the client, and this host.
@@ -138,14 +172,17 @@ pub(crate) fn accept(
     let ends = peer.internet().filter(|_| with_address);
     let ends = match ends {
         Some(client) => {
-            let server = local_address(&connection)?.internet();
+            let server = local_address(connection.as_fd())?.internet();
             // Both ends are of one family; an end that is not known must not pass as no internet connection.
             Some((client, server.unwrap_or(client_family_unspecified(&client))))
         }
         None => None,
     };
     Ok(Some(Accepted {
-        fd: connection,
+        fd: Connection {
+            fd: connection,
+            is_the_programs: false,
+        },
         peer,
         ends,
         nonblocking,
@@ -161,7 +198,7 @@ fn client_family_unspecified(client: &SocketAddr) -> SocketAddr {
 }
 
 /// The address of this end.
-pub(crate) fn local_address(fd: &OwnedFd) -> io::Result<Address> {
+pub(crate) fn local_address(fd: BorrowedFd<'_>) -> io::Result<Address> {
     let mut address = Address::room();
     let to = (&raw mut address.storage).cast();
     // SAFETY: room for an address.

@@ -303,7 +303,8 @@ fn finish(
 
 /// Refuses a client that chose the route of its packets, as tcpd does.
 fn source_routed(rules: &Rules, question: &Question<'_>) -> Option<Answer> {
-    if !question.client.is_ipv4() {
+    // Only IPv4 has them, also where a socket of IPv6 speaks it.
+    if !question.client.ip().to_canonical().is_ipv4() {
         return None;
     }
     let options = connection::ip_options(question.connection).unwrap_or_default();

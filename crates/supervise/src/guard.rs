@@ -8,24 +8,28 @@
 //! A connection costs the guard about twenty system calls, and little else; each one more is seen in
 //! `cargo xtask bench run`.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use system::syslog;
 
 use crate::accept::{self, Listener};
+use crate::bell::Bell;
 use crate::call::{Epoll, errno, is_exhausted};
 use crate::decide::Rules;
 use crate::lookups::Lookups;
 use crate::notify::{Call, Notifications};
+use crate::pool::Pool;
 use crate::queue::{Queue, State, Waiter};
-use crate::settle::HELD;
+use crate::room::Room;
+use crate::settle::{HELD, LOOK_AGAIN};
 use crate::stuck::Watchdog;
 use crate::task::{Task, Tasks};
+use crate::timers::Timers;
 use crate::wake::Wakes;
 use crate::watch::Watcher;
 
@@ -33,6 +37,8 @@ use crate::watch::Watcher;
 const KEPT: usize = 1024;
 /// How many calls may wait at a listener before it is seen which of them are gone; and again at each double.
 const MANY: usize = 64;
+/// How many threads close connections.
+const CLOSERS: usize = 32;
 /// What an event is about, in the upper bits of its token.
 pub(crate) const WATCH: u64 = 1 << 62;
 pub(crate) const WAKE: u64 = 2 << 62;
@@ -46,6 +52,8 @@ const RESULTS: u64 = 1;
 pub(crate) struct Guard {
     pub(crate) notifications: Notifications,
     pub(crate) epoll: Epoll,
+    /// Rung when other threads have done something.
+    bell: Bell,
     pub(crate) rules: Arc<Rules>,
     pub(crate) lookups: Lookups,
     pub(crate) watchdog: Watchdog,
@@ -53,20 +61,26 @@ pub(crate) struct Guard {
     pub(crate) tasks: Tasks,
     pub(crate) listeners: HashMap<u64, Queue>,
     pub(crate) wakes: Wakes,
-    /// When waiting calls end: the time, the call, the listener.
-    pub(crate) deadlines: BTreeSet<(Instant, u64, u64)>,
+    /// When waiting calls end.
+    pub(crate) timers: Timers,
     /// Calls whose listener the guard has no descriptor for, and when they fail.
     pub(crate) hopeless: VecDeque<(Instant, u64)>,
+    /// When to see again what became of connections that are ready.
+    pub(crate) look_again: Instant,
     /// Listeners to go on with.
     pub(crate) again: Vec<u64>,
     /// Commands that have a connection.
     pub(crate) children: HashMap<libc::pid_t, OwnedFd>,
-    /// How many undecided and granted connections are held at most.
-    pub(crate) room: usize,
-    pub(crate) held: usize,
+    /// For undecided and granted connections.
+    pub(crate) room: Room,
+    /// Closes what may take a while to close.
+    pub(crate) closers: Pool,
     /// There was no room for a connection of some listener.
     pub(crate) is_full: bool,
     pub(crate) complained: bool,
+    /// How many connections were refused since that was said, and when it may be said again.
+    pub(crate) too_many: usize,
+    pub(crate) say_too_many: Instant,
 }
 
 impl Guard {
@@ -81,8 +95,9 @@ impl Guard {
         let notifications = Notifications::new(notifications);
         let epoll = Epoll::new()?;
         epoll.add(notifications.as_fd(), libc::EPOLLIN, CALLS)?;
-        let lookups = Lookups::new(Arc::clone(&rules))?;
-        epoll.add(lookups.bell(), libc::EPOLLIN, RESULTS)?;
+        let bell = Bell::new()?;
+        epoll.add(bell.as_fd(), libc::EPOLLIN, RESULTS)?;
+        let lookups = Lookups::new(Arc::clone(&rules), bell.clone())?;
         Ok(Guard {
             notifications,
             epoll,
@@ -92,15 +107,19 @@ impl Guard {
             watcher,
             tasks: Tasks::default(),
             listeners: HashMap::new(),
-            wakes: Wakes::default(),
-            deadlines: BTreeSet::new(),
+            wakes: Wakes::new(bell.clone())?,
+            bell,
+            timers: Timers::default(),
             hopeless: VecDeque::new(),
+            look_again: Instant::now(),
             again: Vec::new(),
             children: HashMap::new(),
-            room,
-            held: 0,
+            room: Room::new(room),
+            closers: Pool::new("closer", 64 << 10, CLOSERS)?,
             is_full: false,
             complained: false,
+            too_many: 0,
+            say_too_many: Instant::now(),
         })
     }
 
@@ -122,7 +141,11 @@ impl Guard {
                         }
                     }
                     (0, CALLS) => return Ok(()),
-                    (0, RESULTS) => self.decided(),
+                    (0, RESULTS) => {
+                        self.bell.heard();
+                        self.sent();
+                        self.decided();
+                    }
                     // Alone it is sure to be true; after others, what it tells of may have been accepted.
                     (WATCH, listener) => self.go_on(listener, events.len() == 1),
                     (WAKE, listener) => self.woken(listener),
@@ -143,8 +166,8 @@ impl Guard {
             return 0;
         }
         let now = Instant::now();
-        let patience = (self.held > self.lookups.undecided()).then_some(now + Duration::from_secs(1));
-        let deadline = self.deadlines.first().map(|(time, ..)| *time);
+        let patience = (self.room.held() > self.lookups.undecided()).then_some(now + LOOK_AGAIN);
+        let deadline = self.timers.next();
         let hopeless = self.hopeless.front().map(|(time, _)| *time);
         let retry = self.is_full.then_some(now + HELD);
         match [deadline, hopeless, patience, retry].into_iter().flatten().min() {
@@ -190,6 +213,7 @@ impl Guard {
         queue.listens |= accept::listens(fd.as_fd(), queue.listens);
         // What the thread waited in before was interrupted by a signal.
         let old = queue.waiting.iter().position(|w| w.call.thread == call.thread);
+        queue.last = Some((Rc::downgrade(&task), call.fd));
         let mut waiter = Waiter::new(call, task);
         if let Some(old) = old.and_then(|at| queue.waiting.remove(at)) {
             queue.spend(&old);
@@ -204,7 +228,6 @@ impl Guard {
                 .waiting
                 .retain(|waiter| notifications.is_waiting(waiter.call.id));
         }
-        queue.last = Some(call);
         queue.waiting.push_back(waiter);
         let listener = Listener {
             fd,

@@ -6,6 +6,7 @@
 //! against and what not is in `docs/run.md`.
 
 mod accept;
+mod bell;
 mod call;
 mod clean;
 mod decide;
@@ -18,13 +19,17 @@ mod log;
 mod lookups;
 mod memory;
 mod names;
+mod network;
 mod notify;
+mod pool;
 mod queue;
+mod room;
 mod rules;
 mod serve;
 mod settle;
 mod stuck;
 mod task;
+mod timers;
 mod udp;
 mod wake;
 mod watch;

@@ -2,17 +2,17 @@
 //! bounded number of connections wait for a thread, and for the name of one address only one thread waits.
 
 use std::collections::{HashSet, VecDeque};
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::accept::Accepted;
-use crate::call::owned;
+use crate::bell::Bell;
 use crate::decide::{self, Answer, Rules, Wants};
+use crate::pool::Pool;
+use crate::room::Permit;
 
 /// How many threads wait for lookups and commands.
 pub(crate) const THREADS: usize = 32;
@@ -22,6 +22,7 @@ pub(crate) struct Job {
     /// The listener it came from.
     pub listener: u64,
     pub connection: Accepted,
+    pub permit: Permit,
     /// The process that accepted it.
     pub process: u32,
     pub wants: Wants,
@@ -44,45 +45,29 @@ pub(crate) struct Lookups {
     rules: Arc<Rules>,
     waiting: VecDeque<Job>,
     running: usize,
-    threads: usize,
+    pool: Pool,
     /// Addresses whose name a thread is after.
     asked: HashSet<IpAddr>,
-    jobs: Sender<Job>,
-    source: Arc<Mutex<Receiver<Job>>>,
     results: Receiver<(Job, Answer)>,
     done: Sender<(Job, Answer)>,
-    /// Readable while there are results.
-    bell: Arc<File>,
+    bell: Bell,
 }
 
 impl Lookups {
     /// # Errors
     /// There is no descriptor or thread to be had.
-    pub(crate) fn new(rules: Arc<Rules>) -> io::Result<Self> {
-        let (jobs, source) = channel();
+    pub(crate) fn new(rules: Arc<Rules>, bell: Bell) -> io::Result<Self> {
         let (done, results) = channel();
-        let flags = libc::EFD_CLOEXEC | libc::EFD_NONBLOCK;
-        // SAFETY: takes numbers only; the descriptor is new.
-        let bell = unsafe { owned(libc::eventfd(0, flags).into()) }?;
-        let mut lookups = Lookups {
+        Ok(Lookups {
             rules,
             waiting: VecDeque::new(),
             running: 0,
-            threads: 0,
+            pool: Pool::new("lookup", 512 << 10, THREADS)?,
             asked: HashSet::new(),
-            jobs,
-            source: Arc::new(Mutex::new(source)),
             results,
             done,
-            bell: Arc::new(File::from(bell)),
-        };
-        lookups.add_thread()?;
-        Ok(lookups)
-    }
-
-    /// Readable when [`Lookups::finished`] has something.
-    pub(crate) fn bell(&self) -> BorrowedFd<'_> {
-        self.bell.as_fd()
+            bell,
+        })
     }
 
     /// How many connections are undecided.
@@ -108,45 +93,21 @@ impl Lookups {
             else {
                 return;
             };
-            if self.running == self.threads && self.add_thread().is_err() && self.threads == 0 {
-                self.waiting.push_front(job);
-                return;
-            }
             self.asked.extend(job.name_of());
             self.running += 1;
-            // A receiver lives as long as this does.
-            let _ = self.jobs.send(job);
-        }
-    }
-
-    fn add_thread(&mut self) -> io::Result<()> {
-        let (rules, source) = (Arc::clone(&self.rules), Arc::clone(&self.source));
-        let (done, bell) = (self.done.clone(), Arc::clone(&self.bell));
-        let work = move || {
-            loop {
-                let job = source.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                let Ok(job) = job else {
-                    return;
-                };
+            let (rules, done, bell) = (Arc::clone(&self.rules), self.done.clone(), self.bell.clone());
+            self.pool.add(move || {
                 let answer =
                     catch_unwind(AssertUnwindSafe(|| answer(&rules, &job))).unwrap_or(Answer::Refused);
-                if done.send((job, answer)).is_err() {
-                    return;
-                }
-                let _ = (&*bell).write(&1u64.to_ne_bytes());
-            }
-        };
-        std::thread::Builder::new()
-            .name("lookup".into())
-            .stack_size(512 << 10)
-            .spawn(work)?;
-        self.threads += 1;
-        Ok(())
+                // Nobody hears of it when the guard ends.
+                let _ = done.send((job, answer));
+                bell.ring();
+            });
+        }
     }
 
     /// Connections that have been decided meanwhile.
     pub(crate) fn finished(&mut self) -> Vec<(Job, Answer)> {
-        let _ = (&*self.bell).read(&mut [0; 8]);
         let mut finished = Vec::new();
         while let Ok((job, answer)) = self.results.try_recv() {
             self.running -= 1;

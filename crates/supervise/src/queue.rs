@@ -2,12 +2,15 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::accept::Accepted;
+use crate::network::Network;
 use crate::notify::Call;
+use crate::room::Permit;
 use crate::task::Task;
+use crate::timers::Timer;
 
 /// What becomes of a call that has no connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +36,8 @@ pub(crate) struct Waiter {
     pub state: State,
     /// When the listener's receive timeout ends it, if it blocks.
     pub limit: Option<Instant>,
+    /// Set for when it ends, if it does.
+    pub timer: Option<Timer>,
     /// It was held before a signal, after which it begins anew.
     pub was_held: bool,
 }
@@ -44,6 +49,7 @@ impl Waiter {
             task,
             state: State::New,
             limit: None,
+            timer: None,
             was_held: false,
         }
     }
@@ -76,6 +82,17 @@ impl Waiter {
 pub(crate) struct Ready {
     pub connection: Accepted,
     pub since: Instant,
+    _permit: Permit,
+}
+
+impl Ready {
+    pub(crate) fn new(connection: Accepted, permit: Permit) -> Self {
+        Ready {
+            connection,
+            since: Instant::now(),
+            _permit: permit,
+        }
+    }
 }
 
 /// How long calls of a program of which it is not known whether it means to wait are held for lookups at one
@@ -98,10 +115,18 @@ pub(crate) struct Queue {
     pub patience: Duration,
     /// There was no room for more undecided connections.
     pub full: bool,
-    /// The last call, by which the guard finds the socket when none waits.
-    pub last: Option<Call>,
-    /// Where clients find it.
-    pub address: Option<SocketAddr>,
+    /// Who called last, and the descriptor, by which the guard finds the socket when no call waits.
+    pub last: Option<(Weak<Task>, i32)>,
+    /// Where clients find it, while some are undecided or ready.
+    pub place: Option<(SocketAddr, Network)>,
+    /// Its port is shared with other listeners.
+    pub is_shared: bool,
+    /// The port of ours that has reached it before, or 0.
+    pub reached_from: u16,
+    /// How many wake-ups in a row went to others.
+    pub astray: u32,
+    /// The log has been told that it cannot be woken.
+    pub is_unreachable: bool,
     /// The guard is told when there is something new to accept.
     pub is_watched: bool,
 }
@@ -117,7 +142,11 @@ impl Default for Queue {
             patience: PATIENCE,
             full: false,
             last: None,
-            address: None,
+            place: None,
+            is_shared: false,
+            reached_from: 0,
+            astray: 0,
+            is_unreachable: false,
             is_watched: false,
         }
     }

@@ -1,8 +1,11 @@
 //! From the backlog to the program: accepting, asking the rules, and handing over.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::time::Instant;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use system::syslog;
 
 use crate::accept::{self, Accepted, Listener};
 use crate::call::{errno, is_exhausted, is_readable, option, owned};
@@ -11,10 +14,13 @@ use crate::guard::{CHILD, Guard};
 use crate::lookups::Job;
 use crate::memory::Memory;
 use crate::notify::{Call, is_gone};
-use crate::queue::{Queue, Ready, Waiter};
+use crate::queue::{Ready, Waiter};
 
 /// How many refused connections are taken out of a backlog before others get their turn.
 const AT_A_TIME: usize = 64;
+
+/// How many connections may be closing at one time without the main thread.
+const CLOSING: usize = 256;
 
 /// Shared memory communications, which begin as TCP connections.
 const AF_SMC: libc::c_int = 43;
@@ -84,7 +90,6 @@ impl Guard {
                 break;
             }
             if let Some(ready) = queue.ready.pop_front() {
-                self.held -= 1;
                 if queue.ready.is_empty() {
                     self.wakes.give_up(cookie);
                     if let Some(listener) = &mut listener {
@@ -157,7 +162,7 @@ impl Guard {
         let (call, process) = (waiter.call, waiter.task.process);
         let nonblocking = call.flags & libc::SOCK_NONBLOCK != 0;
         for _ in 0..AT_A_TIME {
-            if !self.has_room(cookie) {
+            if !self.room.is_open_to(cookie) {
                 let nothing = listener.listens && !is_readable(listener.fd.as_fd());
                 return if nothing { Taken::Nothing } else { Taken::Full };
             }
@@ -171,30 +176,34 @@ impl Guard {
                 Err(error) => return Taken::Failed(errno(&error)),
             };
             let Some(ends) = connection.ends else {
-                if is_internet(&connection.fd) {
+                if is_internet(connection.fd.as_fd()) {
                     // It must not pass for a connection the rules do not know.
                     *passed_over = true;
                     continue;
                 }
                 return Taken::Connection(connection);
             };
-            if let Some(target) = self.wakes.arrived(ends) {
+            if let Some((target, port)) = self.wakes.arrived(&connection) {
                 *passed_over = true;
-                if let Some(ready) = self.handed_to(cookie, target) {
-                    return Taken::Connection(ready);
+                let queue = self.queue(cookie);
+                (queue.reached_from, queue.is_unreachable) = (port, false);
+                if target != cookie {
+                    self.went_astray(target);
                 }
                 continue;
             }
-            self.queue(cookie).address = Some(ends.1);
             match decide::at_once(&self.rules, decide::question(&connection.fd, ends, process)) {
                 Ok(Answer::Granted) => return Taken::Connection(connection),
                 Ok(answer) => self.turned_away(answer),
+                Err(_) if !self.room.is_open_to_client(ends.0.ip()) => self.too_many_of(ends.0.ip()),
                 Err(wants) => {
+                    self.remember_place(cookie, &connection);
                     self.queue(cookie).undecided += 1;
-                    self.held += 1;
+                    let permit = self.room.take(cookie, Some(ends.0.ip()));
                     self.lookups.add(Job {
                         listener: cookie,
                         connection,
+                        permit,
                         process,
                         wants,
                     });
@@ -205,12 +214,21 @@ impl Guard {
         Taken::Later
     }
 
-    /// May one more connection of this listener be held? The last quarter of the room is for others, so that
-    /// slow clients of one do not shut them all.
-    pub(crate) fn has_room(&self, cookie: u64) -> bool {
-        let own = |queue: &Queue| queue.undecided + queue.ready.len();
-        let own = self.listeners.get(&cookie).map_or(0, own);
-        self.held < self.room && own < self.room - self.room / 4
+    /// Says, not more often than once a second, that a client has more connections undecided than it may.
+    fn too_many_of(&mut self, client: IpAddr) {
+        let now = Instant::now();
+        self.too_many += 1;
+        if now < self.say_too_many {
+            return;
+        }
+        self.say_too_many = now + Duration::from_secs(1);
+        let client = client.to_canonical();
+        let more = match std::mem::take(&mut self.too_many) {
+            1 => String::new(),
+            count => format!(" ({count} refused for that)"),
+        };
+        let line = format!("refused connect from {client}: too many from there wait for lookups{more}");
+        self.rules.log.line(syslog::WARNING, line.as_bytes());
     }
 
     /// The guard, not the program, has no descriptor left: it goes on with the listener in a while.
@@ -224,17 +242,6 @@ impl Guard {
     fn is_out_of_room(&mut self, cookie: u64) {
         self.queue(cookie).full = true;
         self.is_full = true;
-    }
-
-    /// A wake-up for `target` came to a listener: what is ready there is handed out here, since the kernel
-    /// gives a connection to any listener of a group that shares a port.
-    fn handed_to(&mut self, cookie: u64, target: u64) -> Option<Accepted> {
-        let ready = std::mem::take(&mut self.listeners.get_mut(&target)?.ready);
-        let queue = self.queue(cookie);
-        queue.ready.extend(ready);
-        let first = queue.ready.pop_front()?;
-        self.held -= 1;
-        Some(first.connection)
     }
 
     /// What the program does not get; it is closed by whoever holds it.
@@ -264,11 +271,13 @@ impl Guard {
         while let Some(waiter) = self.queue(cookie).next() {
             let id = waiter.call.id;
             match self.give(&waiter, &connection) {
-                Given::Done => return,
+                Given::Done => return self.part_from(connection),
                 Given::Gone => {}
                 Given::Kept(errno) => {
-                    self.notifications.fail(id, errno);
-                    break;
+                    // Who asks `poll` next is to hear of it.
+                    self.keep(cookie, connection, true);
+                    self.wake(cookie);
+                    return self.notifications.fail(id, errno);
                 }
                 Given::Lost(errno) => return self.notifications.fail(id, errno),
             }
@@ -276,13 +285,26 @@ impl Guard {
         self.keep(cookie, connection, true);
     }
 
+    /// Closes the guard's descriptor of a connection that the program has too. Where the program was faster with
+    /// its own, this is the one that lingers, which the guard's main thread must not do.
+    fn part_from(&self, mut connection: Accepted) {
+        connection.fd.is_the_programs = true;
+        let fd = connection.fd.as_fd();
+        if accept::lingers(fd)
+            && self.closers.open() < CLOSING
+            && let Ok(copy) = fd.try_clone_to_owned()
+        {
+            self.closers.add(move || drop(copy));
+        }
+        // What it is to do may change at any time.
+        self.watchdog.during(|| drop(connection));
+    }
+
     /// Keeps a connection for the next call.
     pub(crate) fn keep(&mut self, cookie: u64, connection: Accepted, first: bool) {
-        self.held += 1;
-        let ready = Ready {
-            connection,
-            since: Instant::now(),
-        };
+        self.remember_place(cookie, &connection);
+        let client = connection.ends.map(|(client, _)| client.ip());
+        let ready = Ready::new(connection, self.room.take(cookie, client));
         let queue = self.queue(cookie);
         if first {
             queue.ready.push_front(ready);
@@ -336,7 +358,7 @@ impl Guard {
 }
 
 /// Is it a socket of a family whose connections go over the internet?
-fn is_internet(fd: &OwnedFd) -> bool {
-    let domain: io::Result<libc::c_int> = option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_DOMAIN);
+fn is_internet(fd: BorrowedFd<'_>) -> bool {
+    let domain: io::Result<libc::c_int> = option(fd, libc::SOL_SOCKET, libc::SO_DOMAIN);
     matches!(domain, Ok(libc::AF_INET | libc::AF_INET6 | AF_SMC) | Err(_))
 }

@@ -9,7 +9,7 @@ use crate::accept::{self, Listener};
 use crate::call::{Epoll, errno};
 use crate::decide::Answer;
 use crate::guard::{Guard, WATCH};
-use crate::queue::{Queue, State, Waiter};
+use crate::queue::{Queue, Ready, State, Waiter};
 
 /// How long a program that does not want to wait is held for a lookup, which spares it a second call. It is
 /// held only while no other connection of the listener is undecided.
@@ -18,6 +18,8 @@ const GRACE: Duration = Duration::from_millis(1);
 pub(crate) const HELD: Duration = Duration::from_millis(20);
 /// How long a granted connection waits for the program to accept it.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often such connections are looked at.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Guard {
     /// Ends the calls that have just come in and got no connection, or lets them wait. `passed_over` says
@@ -76,9 +78,7 @@ impl Guard {
                     blocks,
                 };
             }
-            if let Some((time, _)) = waiter.end() {
-                self.deadlines.insert((time, id, cookie));
-            }
+            waiter.timer = waiter.end().map(|(time, _)| self.timers.set(time, id, cookie));
             queue.waiting.push_back(waiter);
         }
         // They may close the listener next.
@@ -92,11 +92,13 @@ impl Guard {
     pub(crate) fn decided(&mut self) {
         let mut changed = BTreeSet::new();
         for (job, answer) in self.lookups.finished() {
-            self.held -= 1;
             self.queue(job.listener).undecided -= 1;
             changed.insert(job.listener);
             match answer {
-                Answer::Granted => self.keep(job.listener, job.connection, false),
+                Answer::Granted => {
+                    let ready = Ready::new(job.connection, job.permit);
+                    self.queue(job.listener).ready.push_back(ready);
+                }
                 answer => self.turned_away(answer),
             }
         }
@@ -116,24 +118,19 @@ impl Guard {
 
     /// Ends calls whose time is over, and connections that nobody came for.
     pub(crate) fn expire(&mut self, now: Instant) {
-        while let Some(&(time, id, cookie)) = self.deadlines.first() {
-            if time > now {
-                break;
-            }
-            self.deadlines.pop_first();
+        for (id, cookie) in self.timers.due(now) {
             let Some(queue) = self.listeners.get_mut(&cookie) else {
                 continue;
             };
-            for waiter in queue.extract(|waiter| waiter.call.id == id) {
+            for mut waiter in queue.extract(|waiter| waiter.call.id == id) {
                 match waiter.end() {
                     Some((end, errno)) if end <= now => {
                         queue.spend(&waiter);
                         self.notifications.fail(id, errno);
                     }
+                    // It was held, and waits now.
                     end => {
-                        if let Some((end, _)) = end {
-                            self.deadlines.insert((end, id, cookie));
-                        }
+                        waiter.timer = end.map(|(end, _)| self.timers.set(end, id, cookie));
                         queue.waiting.push_back(waiter);
                     }
                 }
@@ -147,30 +144,28 @@ impl Guard {
             // What programs try again after.
             self.notifications.fail(id, libc::ECONNABORTED);
         }
-        if self.held > self.lookups.undecided() {
-            let mut expired = 0;
+        if self.room.held() > self.lookups.undecided() && now >= self.look_again {
+            self.look_again = now + LOOK_AGAIN;
             for queue in self.listeners.values_mut() {
-                let before = queue.ready.len();
                 queue
                     .ready
                     .retain(|ready| now.duration_since(ready.since) < PATIENCE);
-                expired += before - queue.ready.len();
             }
-            self.held -= expired;
+            self.wake_again();
         }
         self.unblock();
     }
 
     /// There may be room again for listeners that had none.
     fn unblock(&mut self) {
-        if !self.is_full || self.held >= self.room {
+        if !self.is_full || self.room.is_full() {
             return;
         }
         let (again, full): (Vec<u64>, Vec<u64>) = self
             .listeners
             .iter()
             .filter_map(|(cookie, queue)| queue.full.then_some(*cookie))
-            .partition(|cookie| self.has_room(*cookie));
+            .partition(|cookie| self.room.is_open_to(*cookie));
         self.is_full = !full.is_empty();
         for cookie in again {
             let Some(queue) = self.listeners.get_mut(&cookie) else {
@@ -182,7 +177,7 @@ impl Guard {
                 // Who heard that there is nothing must hear that there is something, even where an earlier
                 // message is still in the backlog.
                 if !self.nudge(cookie) && !self.wakes.are_enough(cookie) {
-                    self.connect(cookie, None);
+                    self.connect(cookie);
                 }
             } else {
                 self.go_on(cookie, false);

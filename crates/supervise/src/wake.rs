@@ -2,44 +2,125 @@
 //! no longer has in the listener's queue, because the guard took it out and looked its client up.
 //!
 //! The only thing that makes a listener readable is a connection. So the guard makes one itself, to the very
-//! address the client came to, and knows it again by both its ends. When the program then accepts, it gets
-//! the connection that is ready; the guard's own is taken out of the queue last, and nobody sees it.
+//! address the client came to, in the listener's own network namespace, and knows it again by both its ends there.
+//! When the program then accepts, it gets the connection that is ready; the guard's own is taken out of the queue
+//! last, and nobody sees it.
+//!
+//! A port may be shared, and the kernel gives the connection to any of those who share it. What is ready belongs to
+//! the listener it came to all the same: a wake-up that went astray is made again, from another port, and a port
+//! that has reached a listener once is the first to be tried.
 //!
 //! A backlog that is full takes no such connection. But then the listener is readable already, and the program
 //! only has to look.
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use system::sockaddr::Raw;
 use system::syslog;
 
-use crate::accept::{self, local_address};
-use crate::call::{check, is_exhausted, is_readable, option, owned};
+use crate::accept::{self, Accepted, local_address};
+use crate::bell::Bell;
+use crate::call::{check, is_exhausted, is_readable, option};
 use crate::guard::{Guard, WAKE};
-
-/// Opens the network namespace of a socket; from `linux/sockios.h`.
-const SIOCGSKNS: libc::Ioctl = 0x894c;
-
-/// Connections of the guard's own that nobody has accepted yet.
-#[derive(Debug, Default)]
-pub(crate) struct Wakes {
-    /// By both ends, as the listener sees them.
-    by_ends: HashMap<(SocketAddr, SocketAddr), u64>,
-    by_listener: HashMap<u64, Vec<Wake>>,
-}
+use crate::network::{self, Network};
 
 /// How many may wait in one backlog.
 const AT_ONCE: usize = 8;
+/// After how many that went astray the next one waits a while: the listener may be closed, and its port another's.
+const ASTRAY: u32 = 64;
 
+/// Both ends of a connection as its listener sees them, and the network they are in: two connections that have all
+/// three in common cannot be there at the same time.
+type Ends = (u64, SocketAddr, SocketAddr);
+
+/// A connection to be made.
+#[derive(Debug)]
+struct Request {
+    listener: u64,
+    to: SocketAddr,
+    network: Network,
+    /// The port it is to come from, if that can be had; 0 for any.
+    port: u16,
+    wanted: Arc<AtomicBool>,
+}
+
+/// A connection of the guard's own, and whether it got through at once.
 #[derive(Debug)]
 struct Wake {
     socket: OwnedFd,
-    ends: (SocketAddr, SocketAddr),
+    ends: Ends,
+    arrived: bool,
 }
 
+/// The wake-ups of one listener.
+#[derive(Debug, Default)]
+struct UnderWay {
+    asked: Vec<Arc<AtomicBool>>,
+    wakes: Vec<Wake>,
+}
+
+/// Whom each wake-up is for, from before it can arrive until it has.
+#[derive(Debug, Clone, Default)]
+struct Known(Arc<Mutex<HashMap<Ends, u64>>>);
+
+impl Known {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Ends, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Connections of the guard's own that nobody has accepted yet.
+#[derive(Debug)]
+pub(crate) struct Wakes {
+    known: Known,
+    by_listener: HashMap<u64, UnderWay>,
+    /// The guard's own network.
+    own: u64,
+    /// For connections in other networks, into which only a thread of its own can go.
+    requests: Sender<Request>,
+    done: Sender<Sent>,
+    results: Receiver<Sent>,
+}
+
+type Sent = (Request, io::Result<Option<Wake>>);
+
 impl Wakes {
+    /// # Errors
+    /// There is no thread or descriptor to be had.
+    pub(crate) fn new(bell: Bell) -> io::Result<Self> {
+        let (requests, source) = channel::<Request>();
+        let (done, results) = channel();
+        let known = Known::default();
+        let (sent, all) = (done.clone(), known.clone());
+        let work = move || {
+            for request in source {
+                let outcome = send(&request, &all);
+                if sent.send((request, outcome)).is_err() {
+                    return;
+                }
+                bell.ring();
+            }
+        };
+        std::thread::Builder::new()
+            .name("waker".into())
+            .stack_size(128 << 10)
+            .spawn(work)?;
+        Ok(Wakes {
+            known,
+            by_listener: HashMap::new(),
+            own: Network::own()?,
+            requests,
+            done,
+            results,
+        })
+    }
+
     /// Is one under way to this listener?
     pub(crate) fn is_under_way(&self, listener: u64) -> bool {
         self.by_listener.contains_key(&listener)
@@ -49,68 +130,59 @@ impl Wakes {
     pub(crate) fn are_enough(&self, listener: u64) -> bool {
         self.by_listener
             .get(&listener)
-            .is_some_and(|wakes| wakes.len() >= AT_ONCE)
+            .is_some_and(|of| of.asked.len() + of.wakes.len() >= AT_ONCE)
     }
 
-    /// Connects to a listener at an address it is reached by, in the network that `beside` is a socket of, and
-    /// says whether it got through at once.
-    ///
-    /// # Errors
-    /// As `socket`, `setns`, `connect` and `send` say.
-    pub(crate) fn send(
-        &mut self,
-        listener: u64,
-        to: SocketAddr,
-        beside: BorrowedFd<'_>,
-    ) -> io::Result<(&OwnedFd, bool)> {
-        let to = canonical(to);
-        let socket = socket_beside(beside, &to)?;
-        match connect(&socket, &to) {
-            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
-            result => result?,
+    /// Has a connection made to a listener, at an address it is reached by.
+    fn ask(&mut self, listener: u64, to: SocketAddr, network: Network, port: u16) {
+        let wanted = Arc::new(AtomicBool::new(true));
+        let asked = Arc::clone(&wanted);
+        self.by_listener.entry(listener).or_default().asked.push(asked);
+        let request = Request {
+            listener,
+            to: canonical(to),
+            network,
+            port,
+            wanted,
+        };
+        // The receivers live as long as this does.
+        if request.network.id == self.own {
+            let outcome = send(&request, &self.known);
+            let _ = self.done.send((request, outcome));
+        } else {
+            let _ = self.requests.send(request);
         }
-        let from = local_address(&socket)?.internet().map(canonical);
-        let from = from.ok_or(io::ErrorKind::AddrNotAvailable)?;
-        // A listener with TCP_DEFER_ACCEPT shows no connection before data has come; others do not mind.
-        // SAFETY: one byte.
-        let sent = unsafe { libc::send(socket.as_raw_fd(), [0u8].as_ptr().cast(), 1, libc::MSG_NOSIGNAL) };
-        let arrived = match check(sent as libc::c_long) {
-            Ok(_) => true,
-            // What `connect` did not wait for, said once.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Err(error),
-            Err(_) => false,
-        };
-        self.by_ends.insert((from, to), listener);
-        let wake = Wake {
-            socket,
-            ends: (from, to),
-        };
-        let wakes = self.by_listener.entry(listener).or_default();
-        wakes.push(wake);
-        Ok((&wakes[wakes.len() - 1].socket, arrived))
     }
 
-    /// Is this accepted connection one of the guard's own? Then it is done with; the answer is the listener
-    /// it was for, which may be another one of the same port.
-    pub(crate) fn arrived(&mut self, (client, server): (SocketAddr, SocketAddr)) -> Option<u64> {
-        if self.by_ends.is_empty() {
+    /// Is this accepted connection one of the guard's own? Then it is done with; the answer is the listener it was
+    /// for, which may be another one of the same port, and the port it came from.
+    pub(crate) fn arrived(&mut self, connection: &Accepted) -> Option<(u64, u16)> {
+        let (client, server) = connection.ends?;
+        if self.known.lock().is_empty() {
             return None;
         }
-        let ends = (canonical(client), canonical(server));
-        let listener = self.by_ends.remove(&ends)?;
+        let network = network::id(connection.fd.as_fd()).ok()?;
+        let ends = (network, canonical(client), canonical(server));
+        let listener = self.known.lock().remove(&ends)?;
         self.keep(listener, |wake| wake.ends != ends);
-        Some(listener)
+        Some((listener, client.port()))
     }
 
     /// What those that are under way were to tell has become known. Ones that the listener has not answered yet,
     /// as its backlog is full, will not come any more; others are in its backlog.
     pub(crate) fn give_up(&mut self, listener: u64) {
+        if let Some(under_way) = self.by_listener.get(&listener) {
+            under_way
+                .asked
+                .iter()
+                .for_each(|wanted| wanted.store(false, SeqCst));
+        }
         self.keep(listener, |wake| is_connected(&wake.socket));
     }
 
     /// Something happened to connections of the guard's own before they were accepted; they are given up. Does
     /// nobody listen at their address? One that is reset may have come to another listener, which is closed.
-    pub(crate) fn failed(&mut self, listener: u64) -> bool {
+    fn failed(&mut self, listener: u64) -> bool {
         let mut failed = false;
         self.keep(listener, |wake| {
             if !is_readable(wake.socket.as_fd()) {
@@ -125,83 +197,165 @@ impl Wakes {
 
     /// Keeps those that fulfil the condition.
     fn keep(&mut self, listener: u64, mut condition: impl FnMut(&Wake) -> bool) {
-        let Some(wakes) = self.by_listener.get_mut(&listener) else {
+        let Some(under_way) = self.by_listener.get_mut(&listener) else {
             return;
         };
-        wakes.retain(|wake| {
+        under_way.wakes.retain(|wake| {
             let keep = condition(wake);
             if !keep {
-                self.by_ends.remove(&wake.ends);
+                self.known.lock().remove(&wake.ends);
             }
             keep
         });
-        if wakes.is_empty() {
+        if under_way.wakes.is_empty() && under_way.asked.is_empty() {
             self.by_listener.remove(&listener);
         }
+    }
+
+    /// The next connection that was asked for: the listener, the address, and what came of it. Nothing came of one
+    /// that is not wanted any more, or has been accepted already.
+    fn next_sent(&mut self) -> Option<(u64, SocketAddr, io::Result<Option<&Wake>>)> {
+        let (request, outcome) = self.results.try_recv().ok()?;
+        let Request { listener, to, .. } = request;
+        let under_way = self.by_listener.entry(listener).or_default();
+        under_way
+            .asked
+            .retain(|wanted| !Arc::ptr_eq(wanted, &request.wanted));
+        let new = match outcome {
+            Ok(Some(wake)) if self.known.lock().contains_key(&wake.ends) => {
+                under_way.wakes.push(wake);
+                Ok(true)
+            }
+            outcome => outcome.map(|_| false),
+        };
+        self.keep(listener, |_| true);
+        let newest = self.by_listener.get(&listener).and_then(|of| of.wakes.last());
+        Some((listener, to, new.map(|new| newest.filter(|_| new))))
     }
 }
 
 impl Guard {
-    /// Lets the program know of connections that are ready while it does not wait in `accept`.
-    pub(crate) fn wake(&mut self, cookie: u64) {
-        let Some(queue) = self.listeners.get(&cookie) else {
+    /// Remembers where clients find a listener, for the time that one of them is to be waited for.
+    pub(crate) fn remember_place(&mut self, cookie: u64, connection: &Accepted) {
+        let Some((_, server)) = connection.ends else {
             return;
         };
-        if queue.waiting.is_empty()
-            && !self.wakes.is_under_way(cookie)
-            && let Some(ready) = queue.ready.front()
-            && let Ok(beside) = ready.connection.fd.try_clone()
-        {
-            self.connect(cookie, Some(beside));
+        let own = self.wakes.own;
+        let queue = self.queue(cookie);
+        queue.is_shared = accept::is_shared(connection.fd.as_fd());
+        let known = queue.place.take().map(|(_, network)| network);
+        let network = known.map_or_else(|| Network::of(connection.fd.as_fd(), own), Ok);
+        match network {
+            Ok(network) => queue.place = Some((server, network)),
+            Err(error) => self.cannot_wake(cookie, server, &error),
         }
     }
 
-    /// Makes a connection to the listener.
-    pub(crate) fn connect(&mut self, cookie: u64, beside: Option<OwnedFd>) {
-        let Some(address) = self.listeners.get(&cookie).and_then(|queue| queue.address) else {
+    /// Lets the program know of connections that are ready while it does not wait in `accept`.
+    pub(crate) fn wake(&mut self, cookie: u64) {
+        let Some(queue) = self.listeners.get_mut(&cookie) else {
             return;
         };
-        let beside = beside.as_ref().map_or(self.notifications.as_fd(), OwnedFd::as_fd);
-        let sent = self
-            .wakes
-            .send(cookie, address, beside)
-            .and_then(|(socket, arrived)| {
-                let events = libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLONESHOT;
-                self.epoll.add(socket.as_fd(), events, WAKE | cookie)?;
-                Ok(arrived)
-            });
-        if let Ok(false) = sent {
-            self.nudge(cookie);
-        }
-        if let Err(error) = sent {
-            if error.kind() == io::ErrorKind::ConnectionRefused {
-                return self.nobody_listens(cookie);
+        if queue.ready.is_empty() {
+            queue.astray = 0;
+            if queue.undecided == 0 && !queue.full {
+                queue.place = None;
             }
-            if is_exhausted(&error) {
-                // Again when there is room, with the rest that waits for it.
-                self.queue(cookie).full = true;
-                self.is_full = true;
-                return;
-            }
-            let reason = hosts_access::decide::reason(&error);
-            let line = format!("warning: cannot connect to {address} to wake the program: {reason}");
-            self.rules.log.line(syslog::ERR, line.as_bytes());
+        } else if queue.waiting.is_empty() && queue.astray < ASTRAY && !self.wakes.is_under_way(cookie) {
+            self.connect(cookie);
         }
+    }
+
+    /// Those that have been ready for a while: their wake-ups may have been rejected, or lie in the backlog of
+    /// another listener whose program is busy.
+    pub(crate) fn wake_again(&mut self) {
+        let unheard = |(cookie, queue): (&u64, &crate::queue::Queue)| {
+            (!queue.ready.is_empty() && queue.waiting.is_empty()).then_some(*cookie)
+        };
+        for cookie in self.listeners.iter().filter_map(unheard).collect::<Vec<_>>() {
+            let queue = self.queue(cookie);
+            queue.astray = 0;
+            if queue.is_shared && !self.wakes.are_enough(cookie) {
+                self.connect(cookie);
+            } else {
+                self.wake(cookie);
+            }
+        }
+    }
+
+    /// A wake-up for a listener came to another one of its port.
+    pub(crate) fn went_astray(&mut self, cookie: u64) {
+        self.queue(cookie).astray += 1;
+        self.wake(cookie);
+    }
+
+    /// Makes a connection to the listener.
+    pub(crate) fn connect(&mut self, cookie: u64) {
+        let Some(queue) = self.listeners.get(&cookie) else {
+            return;
+        };
+        if let Some((address, network)) = queue.place.clone() {
+            let port = queue.reached_from;
+            self.wakes.ask(cookie, address, network, port);
+            self.sent();
+        }
+    }
+
+    /// Connections have been made that were asked for.
+    pub(crate) fn sent(&mut self) {
+        while let Some((cookie, address, outcome)) = self.wakes.next_sent() {
+            let watched = match outcome {
+                Ok(None) => continue,
+                Ok(Some(wake)) => {
+                    let events = libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLONESHOT;
+                    self.epoll
+                        .add(wake.socket.as_fd(), events, WAKE | cookie)
+                        .map(|()| wake.arrived)
+                }
+                Err(error) => Err(error),
+            };
+            match watched {
+                Ok(true) => {}
+                Ok(false) if self.queue(cookie).ready.is_empty() => self.wakes.give_up(cookie),
+                Ok(false) => drop(self.nudge(cookie)),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => self.refused(cookie),
+                Err(error) if is_exhausted(&error) => {
+                    // Again when there is room, with the rest that waits for it.
+                    self.queue(cookie).full = true;
+                    self.is_full = true;
+                }
+                Err(error) => self.cannot_wake(cookie, address, &error),
+            }
+        }
+    }
+
+    /// Says once for each listener that it cannot be reached. What is ready there waits for the next call.
+    fn cannot_wake(&mut self, cookie: u64, address: SocketAddr, error: &io::Error) {
+        let queue = self.queue(cookie);
+        queue.astray = ASTRAY;
+        if std::mem::replace(&mut queue.is_unreachable, true) {
+            return;
+        }
+        let reason = hosts_access::decide::reason(error);
+        let line = format!("warning: cannot connect to {address} to wake the program: {reason}");
+        self.rules.log.line(syslog::ERR, line.as_bytes());
+    }
+
+    /// The listener, as the last one who called finds it.
+    fn find(&self, cookie: u64) -> Option<OwnedFd> {
+        let (task, fd) = self.listeners.get(&cookie)?.last.as_ref()?;
+        let fd = task.upgrade()?.descriptor(*fd).ok()?;
+        accept::cookie(fd.as_fd())
+            .is_ok_and(|found| found == cookie)
+            .then_some(fd)
     }
 
     /// Has everybody who polls the listener look at it again, where it has connections in its backlog. One that
     /// has heard of these, and found no room for them, would hear of no more once the backlog is full.
     pub(crate) fn nudge(&mut self, cookie: u64) -> bool {
-        let Some(call) = self.listeners.get(&cookie).and_then(|queue| queue.last) else {
+        let Some(fd) = self.find(cookie).filter(|fd| is_readable(fd.as_fd())) else {
             return false;
         };
-        let task = self.tasks.get(call.thread);
-        let Ok(fd) = task.and_then(|task| task.descriptor(call.fd)) else {
-            return false;
-        };
-        if !accept::cookie(fd.as_fd()).is_ok_and(|found| found == cookie) || !is_readable(fd.as_fd()) {
-            return false;
-        }
         // A listener has no sending side to shut; all that happens is that those are woken who wait for it.
         // SAFETY: takes numbers only.
         check(unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_WR) }.into()).is_ok()
@@ -210,55 +364,92 @@ impl Guard {
     /// Something became of our own connection to a listener before it was accepted.
     pub(crate) fn woken(&mut self, cookie: u64) {
         if self.wakes.failed(cookie) {
-            self.nobody_listens(cookie);
+            self.refused(cookie);
         } else {
             // Another program accepted it, or closed the listener it came to.
             self.wake(cookie);
         }
     }
 
-    /// The listener is closed, and with it goes what waited to be accepted.
-    fn nobody_listens(&mut self, cookie: u64) {
-        let gone = std::mem::take(&mut self.queue(cookie).ready);
-        self.held -= gone.len();
+    /// Nobody listens at the listener's address, or a packet filter says so.
+    fn refused(&mut self, cookie: u64) {
+        if self.find(cookie).is_some() {
+            // What is ready waits for the next call.
+            self.queue(cookie).astray = ASTRAY;
+            return;
+        }
+        // It is closed, and with it goes what waited to be accepted.
+        self.queue(cookie).ready.clear();
+        self.wake(cookie);
     }
 }
 
-/// A stream socket in the same network namespace as another one.
-fn socket_beside(beside: BorrowedFd<'_>, to: &SocketAddr) -> io::Result<OwnedFd> {
-    let family = if to.is_ipv4() {
-        libc::AF_INET
-    } else {
-        libc::AF_INET6
+/// Connects to a listener. Nothing where that is not wanted any more.
+fn send(request: &Request, known: &Known) -> io::Result<Option<Wake>> {
+    let Request { to, network, .. } = request;
+    let socket = network.stream(to)?;
+    // From the very address it goes to, which only an address of this host can be: whatever a program says it
+    // listens at, nothing leaves the machine.
+    let from = |port| {
+        let mut from = *to;
+        from.set_port(port);
+        bind(&socket, &from)
     };
-    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-    // SAFETY: takes numbers only; the descriptor is new.
-    let socket = || unsafe { owned(libc::socket(family, kind, 0).into()) };
-    let network = |fd: BorrowedFd<'_>| option::<u64>(fd, libc::SOL_SOCKET, libc::SO_NETNS_COOKIE);
-    let here = socket()?;
-    // A kernel that cannot tell (before Linux 5.14) is taken to have one network.
-    match (network(here.as_fd()), network(beside)) {
-        (Ok(ours), Ok(theirs)) if ours != theirs => {}
-        _ => return Ok(here),
+    if request.port == 0 || from(request.port).is_err() {
+        from(0)?;
     }
-    // SAFETY: takes numbers only; the descriptor is new.
-    let namespace = unsafe { owned(libc::ioctl(beside.as_raw_fd(), SIOCGSKNS).into()) }?;
-    // A thread of its own, since the namespace of a thread is where its sockets are made.
-    std::thread::scope(|scope| {
-        let there = std::thread::Builder::new().spawn_scoped(scope, || {
-            // SAFETY: takes numbers only.
-            check(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }.into())?;
-            socket()
-        })?;
-        there.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
-    })
+    let from = local_address(socket.as_fd())?.internet().map(canonical);
+    let from = from.ok_or(io::ErrorKind::AddrNotAvailable)?;
+    let ends = (network.id, from, *to);
+    if !request.wanted.load(SeqCst) {
+        return Ok(None);
+    }
+    known.lock().insert(ends, request.listener);
+    match connect(&socket, to) {
+        Ok(arrived) => Ok(Some(Wake {
+            socket,
+            ends,
+            arrived,
+        })),
+        Err(error) => {
+            known.lock().remove(&ends);
+            Err(error)
+        }
+    }
+}
+
+/// Says whether the connection got through at once.
+fn connect(socket: &OwnedFd, to: &SocketAddr) -> io::Result<bool> {
+    let to = Raw::from(to);
+    // SAFETY: an address, with its length.
+    let connected = unsafe { libc::connect(socket.as_raw_fd(), to.as_ptr(), to.length()) };
+    match check(connected.into()) {
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
+        result => drop(result?),
+    }
+    // A listener with TCP_DEFER_ACCEPT shows no connection before data has come; others do not mind.
+    // SAFETY: one byte.
+    let sent = unsafe { libc::send(socket.as_raw_fd(), [0u8].as_ptr().cast(), 1, libc::MSG_NOSIGNAL) };
+    match check(sent as libc::c_long) {
+        Ok(_) => Ok(true),
+        // What `connect` did not wait for, said once.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Err(error),
+        Err(_) => Ok(false),
+    }
+}
+
+fn bind(socket: &OwnedFd, to: &SocketAddr) -> io::Result<()> {
+    let to = Raw::from(to);
+    // SAFETY: an address, with its length.
+    check(unsafe { libc::bind(socket.as_raw_fd(), to.as_ptr(), to.length()) }.into())?;
+    Ok(())
 }
 
 fn canonical(address: SocketAddr) -> SocketAddr {
     match (address.ip().to_canonical(), address) {
-        (std::net::IpAddr::V6(_), SocketAddr::V6(v6)) => {
+        (IpAddr::V6(_), SocketAddr::V6(v6)) => {
             // Flow labels differ between the ends.
-            std::net::SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id()).into()
+            SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id()).into()
         }
         (ip, _) => SocketAddr::new(ip, address.port()),
     }
@@ -268,39 +459,4 @@ fn is_connected(socket: &OwnedFd) -> bool {
     let mut room = 0;
     // SAFETY: no room for the address, which nobody wants.
     unsafe { libc::getpeername(socket.as_raw_fd(), (&raw mut room).cast(), &mut room) == 0 }
-}
-
-fn connect(socket: &OwnedFd, to: &SocketAddr) -> io::Result<()> {
-    let fd = socket.as_raw_fd();
-    let answer = match to {
-        SocketAddr::V4(v4) => {
-            let address = libc::sockaddr_in {
-                sin_family: libc::AF_INET as libc::sa_family_t,
-                sin_port: v4.port().to_be(),
-                sin_addr: libc::in_addr {
-                    s_addr: v4.ip().to_bits().to_be(),
-                },
-                sin_zero: [0; 8],
-            };
-            let length = size_of_val(&address) as libc::socklen_t;
-            // SAFETY: an address, with its length.
-            unsafe { libc::connect(fd, (&raw const address).cast(), length) }
-        }
-        SocketAddr::V6(v6) => {
-            let address = libc::sockaddr_in6 {
-                sin6_family: libc::AF_INET6 as libc::sa_family_t,
-                sin6_port: v6.port().to_be(),
-                sin6_flowinfo: 0,
-                sin6_addr: libc::in6_addr {
-                    s6_addr: v6.ip().octets(),
-                },
-                sin6_scope_id: v6.scope_id(),
-            };
-            let length = size_of_val(&address) as libc::socklen_t;
-            // SAFETY: as above.
-            unsafe { libc::connect(fd, (&raw const address).cast(), length) }
-        }
-    };
-    check(answer.into())?;
-    Ok(())
 }

@@ -189,6 +189,15 @@ done </proc/self/status
 /// Runs tcpd as [`guard`] does, on a connection with these IP options.
 fn with_ip_options(which: Guard, log: &Log, options: &[u8]) -> (String, Vec<String>) {
     let (_client, server) = connection();
+    with_options_on(server, which, log, options)
+}
+
+fn with_options_on(
+    server: impl Into<Stdio>,
+    which: Guard,
+    log: &Log,
+    options: &[u8],
+) -> (String, Vec<String>) {
     // IP_OPTIONS, at the level of IP; then tcpd, on the same descriptor.
     let script = "open(my $socket, '+<&=', 0) or die;
         my $program = shift;
@@ -245,5 +254,17 @@ fn source_routed_connections_are_refused() {
                 ["<28>refused connect from 127.0.0.1 with IP source routing options"]
             );
         }
+        // IPv4 on a socket of IPv6.
+        let listener = TcpListener::bind("[::]:0").expect("a listener");
+        let port = listener.local_addr().expect("an address").port();
+        let _client = TcpStream::connect(("127.0.0.1", port)).expect("a handshake");
+        let (server, _) = listener.accept().expect("a connection");
+        let server = std::os::fd::OwnedFd::from(server);
+        let (text, lines) = with_options_on(server, Guard::Ours, &log, &[131, 7, 4, 127, 0, 0, 1, 1]);
+        assert_eq!(text, "");
+        assert_eq!(
+            lines,
+            ["<28>refused connect from ::ffff:127.0.0.1 with IP source routing options"]
+        );
     });
 }

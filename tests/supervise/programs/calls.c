@@ -104,6 +104,28 @@ static void group(int round) {
     close(all[1].fd);
 }
 
+// Four listeners on port 7001, each in a process of its own that asks poll and does not wait.
+static void shared(void) {
+    struct pollfd own = {.events = POLLIN};
+    int all[4];
+    for (int i = 0; i < 4; i++) {
+        all[i] = another(SO_REUSEPORT);
+        fcntl(all[i], F_SETFL, O_NONBLOCK);
+    }
+    printf("listening\n");
+    fflush(stdout);
+    int i = 0;
+    while (i < 3 && fork() != 0) {
+        i++;
+    }
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    own.fd = all[i];
+    for (;;) {
+        poll(&own, 1, -1);
+        greet(own.fd);
+    }
+}
+
 // Asks poll about two listeners that block: this one, and one on port 7001.
 static void two(void) {
     struct pollfd all[2] = {{.events = POLLIN}, {.events = POLLIN}};
@@ -126,6 +148,11 @@ int main(int count, char **arguments) {
     if (!strcmp(how, "timed")) {
         struct timeval time = {0, 300000};
         setsockopt(0, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
+    } else if (!strcmp(how, "hours")) {
+        struct timeval time = {3600, 0};
+        setsockopt(0, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
+    } else if (!strcmp(how, "shared")) {
+        shared();
     } else if (!strcmp(how, "workers")) {
         for (int i = 0; i < 5; i++) {
             if (fork() == 0) {

@@ -177,3 +177,14 @@ pub fn no_guard_left() {
 pub fn descriptors(process: u32) -> usize {
     fs::read_dir(format!("/proc/{process}/fd")).map_or(0, Iterator::count)
 }
+
+/// How much memory the one guard has, in kB.
+pub fn memory() -> u64 {
+    let [guard] = guards()[..] else {
+        panic!("one guard");
+    };
+    let status = fs::read_to_string(format!("/proc/{guard}/status")).expect("it lives");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number.and_then(|number| number.parse().ok()).expect("a number")
+}

@@ -9,8 +9,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use supervise_tests::{
-    FRIEND, Guarded, STRANGER, connect, descriptors, dns, guards, has_answer, hello, no_guard_left, talk,
-    with_little_room,
+    FRIEND, Guarded, STRANGER, connect, descriptors, dns, guards, has_answer, hello, memory, no_guard_left,
+    talk, with_little_room,
 };
 use support::{Daemon, wait_until};
 
@@ -354,18 +354,6 @@ fn storm(seconds: u64) {
     println!("{count} connections in {seconds} s");
 }
 
-fn memory(process: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it lives");
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .expect("a line");
-    line.split_whitespace()
-        .nth(1)
-        .and_then(|n| n.parse().ok())
-        .expect("a number")
-}
-
 /// The guard has no descriptors left: nobody is lost, nobody gets past it, and it goes on as soon as it can.
 #[test]
 fn a_guard_without_descriptors() {
@@ -459,10 +447,10 @@ fn a_storm_leaves_nothing_behind() {
             panic!("one guard");
         };
         storm(2);
-        let before = (descriptors(guard), memory(guard));
+        let before = (descriptors(guard), memory());
         storm(seconds);
         assert!(greeted(FRIEND) && !greeted(STRANGER));
-        let after = (descriptors(guard), memory(guard));
+        let after = (descriptors(guard), memory());
         println!("descriptors and kB before {before:?} after {after:?}");
         wait_until("descriptors to be closed", || {
             (descriptors(guard) <= before.0 + 1).then_some(())

@@ -1,0 +1,128 @@
+//! Threads that wait, so that the guard's main thread need not.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a thread is to do.
+type Work = Box<dyn FnOnce() + Send>;
+
+/// A bounded number of threads, of which there are as many as have been needed at one time.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    work: Sender<Work>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    work: Mutex<Receiver<Work>>,
+    name: &'static str,
+    stack: usize,
+    most: usize,
+    threads: AtomicUsize,
+    /// How many pieces of work are under way, or wait for a thread.
+    open: AtomicUsize,
+}
+
+impl Pool {
+    /// # Errors
+    /// There is no thread to be had.
+    pub(crate) fn new(name: &'static str, stack: usize, most: usize) -> io::Result<Self> {
+        let (work, source) = channel();
+        let shared = Arc::new(Shared {
+            work: Mutex::new(source),
+            name,
+            stack,
+            most,
+            threads: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
+        });
+        add_thread(&shared)?;
+        Ok(Pool { work, shared })
+    }
+
+    /// Has it done as soon as a thread is free.
+    pub(crate) fn add(&self, work: impl FnOnce() + Send + 'static) {
+        self.shared.open.fetch_add(1, SeqCst);
+        // The receiver lives as long as this does.
+        let _ = self.work.send(Box::new(work));
+    }
+
+    /// How many pieces of work are under way, or wait for a thread.
+    pub(crate) fn open(&self) -> usize {
+        self.shared.open.load(SeqCst)
+    }
+}
+
+/// Threads are started by threads of the pool, of which the first is there from the start: it takes time, and what
+/// the main thread may not do they must be free to do.
+fn add_thread(shared: &Arc<Shared>) -> io::Result<()> {
+    let own = Arc::clone(shared);
+    shared.threads.fetch_add(1, SeqCst);
+    let spawned = std::thread::Builder::new()
+        .name(shared.name.into())
+        .stack_size(shared.stack)
+        .spawn(move || work(&own));
+    if let Err(error) = spawned {
+        shared.threads.fetch_sub(1, SeqCst);
+        return Err(error);
+    }
+    Ok(())
+}
+
+fn work(shared: &Arc<Shared>) {
+    loop {
+        let work = shared.work.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(work) = work else {
+            return;
+        };
+        let threads = shared.threads.load(SeqCst);
+        if threads < shared.most && shared.open.load(SeqCst) >= threads {
+            // Without it, others wait for this one.
+            let _ = add_thread(shared);
+        }
+        let _ = catch_unwind(AssertUnwindSafe(work));
+        shared.open.fetch_sub(1, SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_threads_as_are_needed_at_one_time() {
+        let pool = Pool::new("test", 64 << 10, 3).unwrap();
+        let (started, all) = channel();
+        let gates: Vec<_> = (0..4)
+            .map(|n| {
+                let (open, gate) = channel::<()>();
+                let started = started.clone();
+                pool.add(move || {
+                    started.send(n).unwrap();
+                    let _ = gate.recv();
+                });
+                open
+            })
+            .collect();
+        let mut first: Vec<_> = all.iter().take(3).collect();
+        first.sort_unstable();
+        assert_eq!(first, [0, 1, 2]);
+        assert_eq!(all.try_recv(), Err(std::sync::mpsc::TryRecvError::Empty));
+        assert_eq!((pool.open(), pool.shared.threads.load(SeqCst)), (4, 3));
+        drop(gates);
+        assert_eq!(all.recv(), Ok(3));
+    }
+
+    #[test]
+    fn a_panic_leaves_the_thread() {
+        let pool = Pool::new("test", 64 << 10, 1).unwrap();
+        let (done, all) = channel();
+        pool.add(|| panic!("on purpose"));
+        pool.add(move || done.send(()).unwrap());
+        assert_eq!(all.recv(), Ok(()));
+    }
+}

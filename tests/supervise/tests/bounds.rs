@@ -1,0 +1,199 @@
+//! The guard waits for nobody: not for a client that does not answer, and not for names beyond a client's share.
+
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::process::Command;
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+use supervise_tests::{FRIEND, Guarded, STRANGER, connect, dns, has_answer, hello, memory, no_guard_left};
+use support::{Daemon, Machine, run};
+
+const PORT: u16 = 7000;
+
+fn listener(address: &str) -> Socket {
+    let address = SocketAddr::new(address.parse().expect("an address"), PORT);
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+    socket.set_reuse_address(true).expect("a socket");
+    socket.bind(&address.into()).expect("the port");
+    socket.listen(1024).expect("a listener");
+    socket
+}
+
+fn stop(mut daemon: Daemon) {
+    daemon.signal("TERM");
+    daemon.ended();
+    no_guard_left();
+}
+
+fn friend() -> TcpStream {
+    connect(FRIEND, PORT).expect("a handshake")
+}
+
+/// Connections from a machine that is cut off before anybody accepts them.
+fn silent_clients(machine: &Machine, name: &str, count: usize) -> Vec<Daemon> {
+    let neighbour = machine.neighbour(name, &["10.9.0.1/24"], &["10.9.0.2/24"]);
+    let clients: Vec<_> = (0..count)
+        .map(|_| {
+            let mut client = neighbour.command("bash");
+            client.args([
+                "-c",
+                "exec 3<>/dev/tcp/10.9.0.1/7000; echo connected; exec sleep 100",
+            ]);
+            let client = Daemon::start(&mut client);
+            client.wait_for("connected");
+            client
+        })
+        .collect();
+    run(Command::new("ip").args(["link", "set", &format!("to-{name}"), "down"]));
+    clients
+}
+
+/// A listener that has `close` wait for its clients, and rules that do: neither makes the guard wait.
+#[test]
+fn refused_clients_that_never_acknowledge() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        let cases = [
+            (None, "ALL: 10.9.0.2: linger 60: deny\n"),
+            (Some(60), "ALL: 10.9.0.2: deny\n"),
+            (Some(60), "ALL: 10.9.0.2: banners /srv/banners: deny\n"),
+        ];
+        machine.put("/srv/banners/server", "go away\n");
+        let program = guarded.c_program("server", &[]);
+        for (n, (linger, rule)) in cases.into_iter().enumerate() {
+            let listener = listener("0.0.0.0");
+            listener
+                .set_linger(linger.map(Duration::from_secs))
+                .expect("a socket");
+            guarded.rules(&format!("{rule}ALL: {FRIEND}\n"), "ALL: ALL\n");
+            let _silent = silent_clients(machine, &format!("far{n}"), 3);
+            let friend = friend();
+            let mut command = guarded.run(&program);
+            let daemon = Daemon::start(command.args(["edges", "0"]).stdin(OwnedFd::from(listener)));
+            drop(command);
+            assert_eq!(hello(&friend), "hello\n", "{rule}: {}", daemon.output());
+            daemon.wait_for("\"client_address\":\"10.9.0.2\"");
+            stop(daemon);
+            run(Command::new("ip").args(["link", "delete", &format!("to-far{n}")]));
+        }
+    });
+}
+
+/// One client whose name never comes leaves room for others, also at its own listener.
+#[test]
+fn a_client_has_its_share_of_a_listener() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        machine.address("192.0.2.3/24");
+        machine.put("/etc/hosts", "192.0.2.3 host3.example\n");
+        dns::serve(machine, None);
+        guarded.rules(&format!("ALL: {FRIEND}\nALL: .example\n"), "ALL: ALL\n");
+        let program = guarded.c_program("server", &[]);
+        let wrapped = guarded.run(&program);
+        // Room for 128 connections, 96 of them of one listener.
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -n 512; exec \"$@\"", "-"]);
+        command.arg(wrapped.get_program()).args(wrapped.get_args());
+        command
+            .args(["edges", "0"])
+            .stdin(OwnedFd::from(listener("0.0.0.0")));
+        let daemon = Daemon::start(&mut command);
+        drop(command);
+        let late: Vec<_> = (0..200)
+            .map(|_| connect(STRANGER, PORT).expect("a handshake"))
+            .collect();
+        assert_eq!(hello(&friend()), "hello\n", "{}", daemon.output());
+        let other = connect("192.0.2.3", PORT).expect("a handshake");
+        assert_eq!(hello(&other), "hello\n", "{}", daemon.output());
+        daemon.wait_for("refused connect from 192.0.2.2: too many from there wait");
+        // Those within the share still wait.
+        assert_eq!(late.iter().filter(|client| !has_answer(client)).count(), 48);
+        stop(daemon);
+    });
+}
+
+/// A client that chose the route of its packets is refused, also where it comes to a socket of IPv6.
+#[test]
+fn source_routes_to_listeners_of_both_families() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        guarded.rules("ALL: ALL\n", "");
+        // A router that sends packets where they want to go, back here among others.
+        let router = machine.neighbour("router", &["10.9.0.1/24"], &["10.9.0.2/24"]);
+        for (setting, value) in [
+            ("all/accept_source_route", "1"),
+            ("to-router/accept_source_route", "1"),
+            ("to-router/accept_local", "1"),
+            ("all/rp_filter", "0"),
+            ("to-router/rp_filter", "0"),
+        ] {
+            machine.put(format!("/proc/sys/net/ipv4/conf/{setting}"), value);
+        }
+        let settings = "cd /proc/sys/net/ipv4; for setting in ip_forward conf/*/accept_source_route; do
+            echo 1 > $setting; done";
+        run(router.command("sh").args(["-c", settings]));
+        let program = guarded.c_program("server", &[]);
+        for address in ["0.0.0.0", "::"] {
+            let mut command = guarded.run(&program);
+            let listener = OwnedFd::from(listener(address));
+            let daemon = Daemon::start(command.args(["edges", "0"]).stdin(listener));
+            drop(command);
+            assert_eq!(hello(&friend()), "hello\n", "{}", daemon.output());
+            // IP_OPTIONS, at the level of IP: loosely by way of the router.
+            let script = "use Socket; socket(my $s, AF_INET, SOCK_STREAM, 0) or die;
+                setsockopt($s, 0, 4, pack('C*', 131, 7, 4, 10, 9, 0, 2, 1)) or die $!;
+                connect($s, pack_sockaddr_in(7000, inet_aton('10.9.0.1'))) or die $!;
+                print 'said: ', scalar <$s>";
+            let client = run(Command::new("perl").args(["-e", script]));
+            assert_eq!(client.stdout, b"said: ", "{address}: {}", daemon.output());
+            daemon.wait_for("with IP source routing options");
+            stop(daemon);
+        }
+    });
+}
+
+/// Several listeners share a port; each is woken for the clients that came to it, which no other one gets.
+#[test]
+fn listeners_that_share_a_port_are_woken_each_for_its_own() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        guarded.rules("ALL: ALL: aclexec sleep 0.02\n", "");
+        let program = guarded.c_program("calls", &[]);
+        let daemon = Daemon::start(guarded.run(&program).arg("shared"));
+        daemon.wait_for("listening\n");
+        for _ in 0..10 {
+            let clients: Vec<_> = (0..8)
+                .map(|_| connect(STRANGER, PORT + 1).expect("a handshake"))
+                .collect();
+            for client in clients {
+                assert_eq!(hello(&client), "hello\n", "{}", daemon.output());
+            }
+        }
+        stop(daemon);
+    });
+}
+
+/// What the guard keeps for a call's time limit goes with the call.
+#[test]
+fn nothing_is_kept_of_calls_that_have_ended() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        guarded.rules("ALL: ALL\n", "");
+        let program = guarded.c_program("calls", &[]);
+        let mut command = guarded.run_with(&["--log", "text"], &program);
+        let daemon = Daemon::start(command.arg("hours").stdin(OwnedFd::from(listener("0.0.0.0"))));
+        drop(command);
+        let serve = |count| {
+            for _ in 0..count {
+                assert_eq!(hello(&friend()), "hello\n");
+            }
+        };
+        serve(2000);
+        let before = memory();
+        serve(8000);
+        let after = memory();
+        assert!(after < before + 256, "kB before {before}, after {after}");
+        stop(daemon);
+    });
+}
