@@ -11,6 +11,7 @@
 
 pub mod bans;
 pub mod config;
+pub mod geo;
 pub mod limits;
 pub mod network;
 pub mod stamp;

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use bans_tests::{LIST, configure, said, succeed, tcpwrap};
+use state_tests::{LIST, configure, said, succeed, tcpwrap};
 use support::{alone, program};
 
 #[test]

@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::{Command, Output};
 
-use bans_tests::{LIST, configure, said, succeed, tcpwrap};
+use state_tests::{LIST, configure, said, succeed, tcpwrap};
 use support::{alone_for, program};
 
 /// What may touch the list.

@@ -1,0 +1,358 @@
+//! Where an address is: countries, continents and autonomous systems, from databases in the MaxMind format.
+//!
+//! A process that decides once reads the few pieces of the file that it needs. One that stays reads the file whole,
+//! notices when it is replaced, and keeps the last good one. Nothing is mapped: a file that is cut short ends no
+//! daemon.
+
+mod mmdb;
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Duration, Instant};
+
+use self::mmdb::{Layout, Pieces, Source, Value};
+use crate::network::Network;
+use crate::{Answer, Unknown};
+
+/// Where databases of countries usually are.
+pub const COUNTRY: [&str; 12] = [
+    "/var/lib/GeoIP/GeoLite2-Country.mmdb",
+    "/var/lib/GeoIP/GeoIP2-Country.mmdb",
+    "/var/lib/GeoIP/GeoLite2-City.mmdb",
+    "/usr/share/GeoIP/GeoLite2-Country.mmdb",
+    "/usr/share/GeoIP/GeoLite2-City.mmdb",
+    "/var/lib/GeoIP/dbip-country-lite.mmdb",
+    "/usr/share/GeoIP/dbip-country-lite.mmdb",
+    "/var/lib/dbip/dbip-country-lite.mmdb",
+    "/var/lib/GeoIP/ipinfo_lite.mmdb",
+    "/usr/share/GeoIP/ipinfo_lite.mmdb",
+    "/var/lib/GeoIP/country.mmdb",
+    "/usr/share/GeoIP/country.mmdb",
+];
+
+/// Where databases of autonomous systems usually are.
+pub const ASN: [&str; 8] = [
+    "/var/lib/GeoIP/GeoLite2-ASN.mmdb",
+    "/usr/share/GeoIP/GeoLite2-ASN.mmdb",
+    "/var/lib/GeoIP/dbip-asn-lite.mmdb",
+    "/usr/share/GeoIP/dbip-asn-lite.mmdb",
+    "/var/lib/GeoIP/ipinfo_lite.mmdb",
+    "/usr/share/GeoIP/ipinfo_lite.mmdb",
+    "/var/lib/GeoIP/asn.mmdb",
+    "/usr/share/GeoIP/asn.mmdb",
+];
+
+/// How long a resident uses what it has before it looks whether the file was replaced.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Two letters that stand for a country (ISO 3166) or a continent, in capitals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Code([u8; 2]);
+
+impl Code {
+    /// Reads two letters.
+    pub fn new(text: &str) -> Option<Code> {
+        match text.as_bytes() {
+            [a, b] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() => {
+                Some(Code([a.to_ascii_uppercase(), b.to_ascii_uppercase()]))
+            }
+            _ => None,
+        }
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a database says of an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Located {
+    /// The network its record stands for.
+    pub network: Network,
+    /// The country it is in, or else the one it is registered in.
+    pub country: Option<Code>,
+    /// The continent.
+    pub continent: Option<Code>,
+    /// The autonomous system.
+    pub asn: Option<u32>,
+}
+
+fn locate(layout: &Layout, source: &mut impl Source, address: IpAddr) -> io::Result<Option<Located>> {
+    let Some((at, length)) = layout.find(source, address)? else {
+        return Ok(None);
+    };
+    let mut code = |paths: &[&[&str]]| -> io::Result<Option<Code>> {
+        for path in paths {
+            if let Some(Value::Text(text)) = layout.decoder(source).find(at, path)?
+                && let Some(code) = Code::new(&text)
+            {
+                return Ok(Some(code));
+            }
+        }
+        Ok(None)
+    };
+    let country = code(&[
+        &["country", "iso_code"],
+        &["registered_country", "iso_code"],
+        &["country_code"],
+        &["country"],
+    ])?;
+    let continent = code(&[&["continent", "code"], &["continent_code"], &["continent"]])?;
+    let mut asn = None;
+    for key in ["autonomous_system_number", "asn"] {
+        asn = asn.or(match layout.decoder(source).find(at, &[key])? {
+            Some(Value::Number(number)) => u32::try_from(number).ok(),
+            Some(Value::Text(text)) => text.trim_start_matches("AS").parse().ok(),
+            None => None,
+        });
+    }
+    Ok(Some(Located {
+        network: Network::around(address, length),
+        country,
+        continent,
+        asn,
+    }))
+}
+
+/// Which database was asked, for whoever wants to know why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edition {
+    /// The file.
+    pub path: PathBuf,
+    /// When the database was made, in seconds since 1970.
+    pub built: u64,
+}
+
+/// What tells a file from the one that was in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity(u64, u64, u64, i64, i64);
+
+impl Identity {
+    fn of(metadata: &std::fs::Metadata) -> Self {
+        Identity(
+            metadata.dev(),
+            metadata.ino(),
+            metadata.len(),
+            metadata.mtime(),
+            metadata.mtime_nsec(),
+        )
+    }
+}
+
+/// A database in memory.
+#[derive(Debug)]
+struct Loaded {
+    bytes: Vec<u8>,
+    layout: Layout,
+    path: PathBuf,
+}
+
+/// A database that is asked.
+#[derive(Debug)]
+pub struct Database {
+    /// Where it may be, in the order of preference.
+    paths: Vec<PathBuf>,
+    what: &'static str,
+    /// Kept in memory by those who stay.
+    loaded: Option<Resident>,
+}
+
+#[derive(Debug)]
+struct Resident {
+    loaded: RwLock<Option<Arc<Loaded>>>,
+    /// Why a newer file in its place is not used.
+    stale: RwLock<Option<String>>,
+    /// What was looked at last, good or not.
+    seen: Mutex<Option<(PathBuf, Identity)>>,
+    made: Instant,
+    looked: AtomicU64,
+}
+
+impl Database {
+    /// The database of countries: the one that is configured, or the first usual one. `stays`: the process asks often.
+    pub fn of_countries(configured: Option<&Path>, stays: bool) -> Self {
+        Self::new(configured, &COUNTRY, "countries", stays)
+    }
+
+    /// The database of autonomous systems.
+    pub fn of_systems(configured: Option<&Path>, stays: bool) -> Self {
+        Self::new(configured, &ASN, "autonomous systems", stays)
+    }
+
+    fn new(configured: Option<&Path>, usual: &[&str], what: &'static str, stays: bool) -> Self {
+        let paths = match configured {
+            Some(path) => vec![path.to_path_buf()],
+            None => usual.iter().map(PathBuf::from).collect(),
+        };
+        let resident = || Resident {
+            loaded: RwLock::new(None),
+            stale: RwLock::new(None),
+            seen: Mutex::new(None),
+            made: Instant::now(),
+            looked: AtomicU64::new(0),
+        };
+        Database {
+            paths,
+            what,
+            loaded: stays.then(resident),
+        }
+    }
+
+    /// Where an address is; `None` where the database does not have it.
+    pub fn locate(&self, address: IpAddr) -> Answer<Option<Located>> {
+        if let Some(resident) = &self.loaded
+            && let Some(loaded) = self.in_memory(resident)?
+        {
+            let mut bytes = loaded.bytes.as_slice();
+            return locate(&loaded.layout, &mut bytes, address)
+                .map_err(|error| Unknown::file(&loaded.path, &error));
+        }
+        let (path, file) = self.open()?;
+        let once = || {
+            let mut source = Pieces::new(file)?;
+            let layout = Layout::read(&mut source)?;
+            locate(&layout, &mut source, address)
+        };
+        once().map_err(|error| Unknown::file(&path, &error))
+    }
+
+    /// Which database is asked.
+    pub fn edition(&self) -> Answer<Edition> {
+        if let Some(resident) = &self.loaded
+            && let Some(loaded) = self.in_memory(resident)?
+        {
+            return Ok(Edition {
+                path: loaded.path.clone(),
+                built: loaded.layout.built,
+            });
+        }
+        let (path, file) = self.open()?;
+        let built = Pieces::new(file).and_then(|mut source| Layout::read(&mut source));
+        match built {
+            Ok(layout) => Ok(Edition {
+                path,
+                built: layout.built,
+            }),
+            Err(error) => Err(Unknown::file(&path, &error)),
+        }
+    }
+
+    /// Why the file in the database's place is not used, where an older one in memory is.
+    pub fn stale(&self) -> Option<String> {
+        let resident = self.loaded.as_ref()?;
+        resident.stale.try_read().ok()?.clone()
+    }
+
+    fn open(&self) -> Answer<(PathBuf, File)> {
+        for path in &self.paths {
+            match File::open(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Unknown::file(path, &error)),
+                Ok(file) => return Ok((path.clone(), file)),
+            }
+        }
+        Err(match self.paths.as_slice() {
+            [only] => Unknown::new(format!("{}: no such file", only.display())),
+            _ => Unknown::new(format!(
+                "no database of {}; name one in [geo] of tcpwrap.toml",
+                self.what
+            )),
+        })
+    }
+
+    /// The database in memory, read anew if it is time and there is a new one. `None` if somebody else is at it.
+    fn in_memory(&self, resident: &Resident) -> Answer<Option<Arc<Loaded>>> {
+        let current = || resident.loaded.try_read().ok().and_then(|loaded| loaded.clone());
+        let now = resident.made.elapsed().as_millis() as u64 + 1;
+        let looked = resident.looked.load(Ordering::Acquire);
+        if looked != 0
+            && now < looked + LOOK.as_millis() as u64
+            && let Some(loaded) = current()
+        {
+            return Ok(Some(loaded));
+        }
+        let Ok(mut seen) = resident.seen.try_lock() else {
+            return Ok(current());
+        };
+        let read = self.read_anew(&mut seen);
+        if let Ok(mut stale) = resident.stale.try_write() {
+            match &read {
+                Ok(Some(_)) => *stale = None,
+                Ok(None) => {}
+                Err(unknown) => *stale = Some(unknown.to_string()),
+            }
+        }
+        let loaded = match (current(), read) {
+            (_, Ok(Some(new))) => {
+                let new = Arc::new(new);
+                if let Ok(mut place) = resident.loaded.try_write() {
+                    *place = Some(Arc::clone(&new));
+                }
+                Some(new)
+            }
+            // The last good one stays in use.
+            (Some(kept), _) => Some(kept),
+            (None, Err(unknown)) => return Err(unknown),
+            (None, Ok(None)) => return Ok(None),
+        };
+        resident.looked.store(now, Ordering::Release);
+        Ok(loaded)
+    }
+
+    /// Reads the file if it is another than was seen last.
+    fn read_anew(&self, seen: &mut Option<(PathBuf, Identity)>) -> Answer<Option<Loaded>> {
+        let (path, file) = match self.open() {
+            Ok(opened) => opened,
+            Err(unknown) => {
+                *seen = None;
+                return Err(unknown);
+            }
+        };
+        let mut load = |file: File| -> io::Result<Option<Loaded>> {
+            let metadata = file.metadata()?;
+            let identity = Identity::of(&metadata);
+            if seen
+                .as_ref()
+                .is_some_and(|(old, was)| *old == path && *was == identity)
+                && self.loaded.as_ref().is_some_and(has_some)
+            {
+                return Ok(None);
+            }
+            *seen = Some((path.clone(), identity));
+            let mut bytes = Vec::with_capacity(metadata.len() as usize);
+            io::Read::read_to_end(&mut &file, &mut bytes)?;
+            let layout = Layout::read(&mut bytes.as_slice())?;
+            Ok(Some(Loaded {
+                bytes,
+                layout,
+                path: path.clone(),
+            }))
+        };
+        load(file).map_err(|error| Unknown::file(&path, &error))
+    }
+}
+
+fn has_some(resident: &Resident) -> bool {
+    resident.loaded.try_read().is_ok_and(|loaded| loaded.is_some())
+}
+
+/// Asks a database in memory: for fuzzing, and for tests.
+pub fn locate_in(database: &[u8], address: IpAddr) -> io::Result<Option<Located>> {
+    let mut source = database;
+    let layout = Layout::read(&mut source)?;
+    locate(&layout, &mut source, address)
+}

@@ -1,0 +1,203 @@
+//! Databases of places: built here in every shape, and asked beside the library that everybody uses.
+
+mod build;
+
+use std::net::IpAddr;
+
+use maxminddb::{Reader, path};
+use state::geo::{Database, locate_in};
+
+use build::{Record, Shape, database};
+
+/// Numbers that look random (splitmix64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    fn address(&mut self) -> IpAddr {
+        match self.next() % 2 {
+            0 => IpAddr::from((self.next() as u32).to_be_bytes()),
+            _ => {
+                let bits = u128::from(self.next()) << 64 | u128::from(self.next());
+                // Half of them where networks are.
+                let bits = if bits & 1 == 0 {
+                    bits
+                } else {
+                    bits >> 16 | 0x2001_u128 << 112
+                };
+                IpAddr::from(bits.to_be_bytes())
+            }
+        }
+    }
+}
+
+const RECORDS: [(&str, Record); 6] = [
+    ("192.0.2.0/24", Record::Nested("DE", "EU")),
+    ("198.51.100.0/25", Record::Registered("AT")),
+    ("10.0.0.0/8", Record::Flat("us", 64_500)),
+    ("128.0.0.0/2", Record::Nested("JP", "AS")),
+    ("2001:db8::/32", Record::Nested("FR", "EU")),
+    ("2001::/16", Record::Flat("BR", 4_200_000_000)),
+];
+
+#[test]
+fn every_shape_of_tree_is_read_as_the_library_reads_it() {
+    for record_size in [24, 28, 32] {
+        for is_v6 in [false, true] {
+            let bytes = database(Shape { record_size, is_v6 }, &RECORDS);
+            let reader = Reader::from_source(bytes.as_slice()).unwrap();
+            reader.verify().expect("what is built here is sound");
+            let mut numbers = Numbers(record_size);
+            let mut found = 0;
+            for _ in 0..4000 {
+                let address = numbers.address();
+                let ours = locate_in(&bytes, address).unwrap();
+                let theirs = match address {
+                    IpAddr::V6(_) if !is_v6 => None,
+                    address => {
+                        let record = reader.lookup(address).unwrap();
+                        let code =
+                            |path: &[maxminddb::PathElement<'_>]| record.decode_path::<String>(path).unwrap();
+                        let country = code(&path!["country", "iso_code"])
+                            .or_else(|| code(&path!["registered_country", "iso_code"]))
+                            .or_else(|| code(&path!["country_code"]));
+                        let continent = code(&path!["continent", "code"]);
+                        let asn = record
+                            .decode_path::<u32>(&path!["autonomous_system_number"])
+                            .unwrap();
+                        record.has_data().then(|| {
+                            let network = record.network().unwrap();
+                            (
+                                country.map(|c| c.to_uppercase()),
+                                continent,
+                                asn,
+                                network.prefix(),
+                            )
+                        })
+                    }
+                };
+                found += u32::from(ours.is_some());
+                let ours = ours.map(|ours| {
+                    let code = |code: Option<state::geo::Code>| code.map(|code| code.to_string());
+                    (
+                        code(ours.country),
+                        code(ours.continent),
+                        ours.asn,
+                        ours.network.length(),
+                    )
+                });
+                assert_eq!(ours, theirs, "{address} {record_size} {is_v6}");
+            }
+            assert!(found > 300, "{found}");
+        }
+    }
+}
+
+#[test]
+fn a_file_is_asked_in_pieces_or_whole_and_noticed_when_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("c.mmdb");
+    let shape = Shape {
+        record_size: 28,
+        is_v6: true,
+    };
+    let once = Database::of_countries(Some(&path), false);
+    let stays = Database::of_countries(Some(&path), true);
+    let address: IpAddr = "192.0.2.7".parse().unwrap();
+    let cause = stays.locate(address).unwrap_err().to_string();
+    assert_eq!(cause, format!("{}: no such file", path.display()));
+    assert!(once.locate(address).is_err());
+    let put = |bytes: &[u8]| {
+        std::fs::write(directory.path().join("new"), bytes).unwrap();
+        std::fs::rename(directory.path().join("new"), &path).unwrap();
+    };
+    put(&database(shape, &RECORDS));
+    let country = |database: &Database| {
+        database
+            .locate(address)
+            .unwrap()
+            .unwrap()
+            .country
+            .unwrap()
+            .to_string()
+    };
+    assert_eq!((country(&once), country(&stays)), ("DE".into(), "DE".into()));
+    assert_eq!(stays.locate("203.0.113.1".parse().unwrap()), Ok(None));
+    assert_eq!(stays.edition().unwrap().built, 1_700_000_000);
+    // Replaced, it is noticed.
+    put(&database(shape, &[("192.0.2.0/24", Record::Flat("CH", 7))]));
+    wait(|| country(&stays) == "CH");
+    // Damaged, then gone, the last good one is kept, and says so.
+    put(b"nothing of the kind");
+    wait(|| stays.stale().is_some_and(|why| why.contains("damaged database")) | (country(&stays) != "CH"));
+    assert!(once.locate(address).is_err());
+    std::fs::remove_file(&path).unwrap();
+    wait(|| stays.stale().is_some_and(|why| why.contains("no such file")) | (country(&stays) != "CH"));
+    put(&database(shape, &RECORDS));
+    wait(|| country(&stays) == "DE" && stays.stale().is_none());
+}
+
+fn wait(mut ready: impl FnMut() -> bool) {
+    for _ in 0..2000 {
+        if ready() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("waited in vain");
+}
+
+#[test]
+fn whatever_is_damaged_is_an_error_or_an_answer_and_ends() {
+    let mut numbers = Numbers(7);
+    for record_size in [24, 28, 32] {
+        let good = database(
+            Shape {
+                record_size,
+                is_v6: true,
+            },
+            &RECORDS,
+        );
+        for _ in 0..3000 {
+            let mut bytes = good.clone();
+            for _ in 0..=numbers.next() % 4 {
+                let at = numbers.next() as usize % bytes.len();
+                match numbers.next() % 3 {
+                    0 => bytes[at] = numbers.next() as u8,
+                    1 => bytes.truncate(at.max(1)),
+                    _ => bytes[at] ^= 1 << (numbers.next() % 8),
+                }
+            }
+            for address in ["192.0.2.7", "10.1.2.3", "2001:db8::1", "198.51.100.1"] {
+                let _ = locate_in(&bytes, address.parse().unwrap());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_record_that_never_ends_is_left() {
+    // A map of very many values, and pointers in a ring.
+    let shape = Shape {
+        record_size: 24,
+        is_v6: false,
+    };
+    for data in [
+        &[0xff, 0xff, 0xff, 0xff][..],
+        &[0x20, 0x00],
+        &[0xe1, 0x20, 0x00, 0x20, 0x00],
+    ] {
+        let bytes = database(shape, &[("0.0.0.0/1", Record::Raw(data))]);
+        assert!(
+            locate_in(&bytes, "1.2.3.4".parse().unwrap()).is_err(),
+            "{data:x?}"
+        );
+    }
+}
