@@ -16,9 +16,9 @@ use annotate_snippets::Renderer;
 use hosts_access::TableKind;
 
 use crate::install::Original;
-use crate::output::{self, Envelope};
+use crate::output::{self, Envelope, GOOD};
 use crate::pair::{self, Change};
-use crate::rules::Rules;
+use crate::rules::{self, Rules};
 use input::Policy;
 
 /// Check rule files for mistakes
@@ -107,6 +107,7 @@ pub fn run(args: &Args) -> ExitCode {
 }
 
 fn check(args: &Args) -> Result<ExitCode, String> {
+    let busy = output::busy("checking");
     let mut policies = if args.files.is_empty() {
         vec![input::both(
             &args.rules.existing_tables()?,
@@ -128,15 +129,19 @@ fn check(args: &Args) -> Result<ExitCode, String> {
         }
     }
     let least = args.level.level();
+    let mut left_out = 0;
     let checked: Vec<(Policy, Vec<Finding>)> = policies
         .into_iter()
         .map(|policy| {
             let mut found = find_all(&policy, args);
+            let all = found.len();
             found.retain(|finding| finding.level >= least);
+            left_out += all - found.len();
             (policy, found)
         })
         .collect();
-    match write(args, &checked) {
+    drop(busy);
+    match write(args, &checked, left_out) {
         // Whoever reads has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         Err(error) => return Err(format!("standard output: {error}")),
@@ -178,7 +183,7 @@ fn find_all(policy: &Policy, args: &Args) -> Vec<Finding> {
     found
 }
 
-fn write(args: &Args, checked: &[(Policy, Vec<Finding>)]) -> io::Result<()> {
+fn write(args: &Args, checked: &[(Policy, Vec<Finding>)], left_out: usize) -> io::Result<()> {
     let mut out = io::BufWriter::with_capacity(1 << 16, anstream::stdout().lock());
     let format = if args.json { Format::Json } else { args.format };
     match format {
@@ -188,7 +193,7 @@ fn write(args: &Args, checked: &[(Policy, Vec<Finding>)]) -> io::Result<()> {
             for (policy, found) in checked {
                 render::write(&mut out, policy, found, &renderer)?;
             }
-            summary(&mut out, checked)?;
+            summary(&mut out, checked, left_out)?;
         }
         Format::Json => {
             serde_json::to_writer_pretty(&mut out, &Envelope::new("check", machine::json(checked)))?;
@@ -202,7 +207,8 @@ fn write(args: &Args, checked: &[(Policy, Vec<Finding>)]) -> io::Result<()> {
     out.flush()
 }
 
-fn summary(out: &mut dyn Write, checked: &[(Policy, Vec<Finding>)]) -> io::Result<()> {
+/// One line at the end. `left_out` are below the level asked for.
+fn summary(out: &mut dyn Write, checked: &[(Policy, Vec<Finding>)], left_out: usize) -> io::Result<()> {
     let all = || checked.iter().flat_map(|(_, found)| found);
     let count = |level| all().filter(|f| f.level == level).count();
     let parts: Vec<String> = [
@@ -215,7 +221,17 @@ fn summary(out: &mut dyn Write, checked: &[(Policy, Vec<Finding>)]) -> io::Resul
     .map(|(count, what)| format!("{count} {what}{}", if *count == 1 { "" } else { "s" }))
     .collect();
     if parts.is_empty() {
-        return Ok(());
+        let documents = checked
+            .iter()
+            .flat_map(|(policy, _)| [&policy.allow, &policy.deny]);
+        let rules: usize = documents.flatten().map(rules::count).sum();
+        let rules = format!("{rules} rule{}", if rules == 1 { "" } else { "s" });
+        let rest = match left_out {
+            0 => String::new(),
+            1 => "; 1 remark with --level info".to_owned(),
+            count => format!("; {count} remarks with --level info"),
+        };
+        return writeln!(out, "{GOOD}ok:{GOOD:#} {rules}, no findings{rest}");
     }
     let fixes = all()
         .filter(|f| f.fix.as_ref().is_some_and(|fix| fix.is_safe))

@@ -66,6 +66,7 @@ pub fn run(args: &Args) -> ExitCode {
 }
 
 fn compared(args: &Args) -> Result<Comparison, String> {
+    let _busy = output::busy("comparing");
     let (old, new) = match &args.directories[..] {
         [old, new, ..] => (Some(old), Some(new)),
         [new] => (None, Some(new)),

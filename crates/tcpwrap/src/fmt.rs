@@ -47,6 +47,7 @@ pub fn run(args: &Args) -> ExitCode {
 
 /// Formats what is asked for; true where something was in another style.
 fn format_all(args: &Args) -> Result<bool, String> {
+    let _busy = output::busy("formatting, and proving the meaning unchanged");
     if args.files.len() == 1 && args.files[0].as_os_str() == "-" {
         return standard_input(args);
     }

@@ -1,10 +1,13 @@
 //! How every subcommand writes its answer: colour only on a terminal, a closed pipe is no failure, and
 //! text from files and the network cannot drive the terminal.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
@@ -87,8 +90,65 @@ pub fn write(text: &str) -> Result<(), String> {
 
 /// Says something beside the output, on standard error, where it may get lost.
 pub fn note(text: &str) {
+    clear();
     if !is_quiet() {
         let _ = anstream::stderr().write_all(text.as_bytes());
+    }
+}
+
+/// Says on a terminal that something is being done, once that takes a second, for as long as this is kept.
+#[must_use]
+pub struct Busy(Option<(Arc<(Mutex<bool>, Condvar)>, JoinHandle<()>)>);
+
+/// Begins to do `what`, "comparing" for instance.
+pub fn busy(what: &'static str) -> Busy {
+    if is_quiet() || !std::io::stderr().is_terminal() {
+        return Busy(None);
+    }
+    let end = Arc::new((Mutex::new(false), Condvar::new()));
+    let until = Arc::clone(&end);
+    let tell = move || {
+        let (is_over, bell) = &*until;
+        let mut lock = is_over.lock().unwrap_or_else(PoisonError::into_inner);
+        for seconds in 1u64.. {
+            let waited = bell.wait_timeout_while(lock, Duration::from_secs(1), |is_over| !*is_over);
+            lock = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if *lock {
+                clear();
+                return;
+            }
+            IS_TOLD.store(true, Ordering::SeqCst);
+            let _ = write!(std::io::stderr(), "{CLEAR}tcpwrap: {what} ... {seconds} s");
+        }
+    };
+    // Without a thread nothing is said.
+    Busy(
+        std::thread::Builder::new()
+            .spawn(tell)
+            .ok()
+            .map(|thread| (end, thread)),
+    )
+}
+
+/// Clears the line of a terminal.
+const CLEAR: &str = "\r\x1b[K";
+
+/// The terminal shows what is being done.
+static IS_TOLD: AtomicBool = AtomicBool::new(false);
+
+fn clear() {
+    if IS_TOLD.swap(false, Ordering::SeqCst) {
+        let _ = write!(std::io::stderr(), "{CLEAR}");
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        if let Some((end, thread)) = self.0.take() {
+            *end.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+            end.1.notify_one();
+            let _ = thread.join();
+        }
     }
 }
 

@@ -3,8 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use analysis::document::{Content, Document, content};
+use hosts_access::source::Contents;
 use hosts_access::{ALLOW_TABLE, DENY_TABLE, TableKind, Tables, source};
 use system::given;
+
+use crate::output;
 
 use crate::output;
 
@@ -82,6 +85,20 @@ pub fn count(document: &Document) -> usize {
     lines
         .filter(|line| matches!(content(line), Content::Rule(_)))
         .count()
+}
+
+/// Refuses tables that are there and cannot be read: what they decide for others cannot be told.
+///
+/// # Errors
+/// A message that says which and why.
+pub fn readable(tables: &Tables) -> Result<(), String> {
+    for kind in [TableKind::Allow, TableKind::Deny] {
+        let path = tables.path(kind);
+        if let Contents::Unreadable(error) = source::read(path).0 {
+            return Err(output::at(path, &error));
+        }
+    }
+    Ok(())
 }
 
 /// Both tables of a pair, as [`ends`] has it.

@@ -3,6 +3,7 @@
 //! Each test decides requests with the engine, on a host that answers what the test says and carries
 //! nothing out.
 
+mod coverage;
 mod file;
 mod report;
 
@@ -12,10 +13,11 @@ use std::process::ExitCode;
 use hosts_access::dry::DryHost;
 use hosts_access::{Decision, Effect, Policy, Request, Tables};
 
+use self::coverage::Coverage;
 use self::file::{Commands, Place, Test, TestFile};
 use self::report::Outcome;
 use crate::output;
-use crate::rules::{Rules, both_end};
+use crate::rules::{Rules, both_end, readable};
 
 /// The test file that is run where none is named.
 const USUAL: &str = "hosts.test.toml";
@@ -34,6 +36,9 @@ pub struct Args {
     /// Test files
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// List the rules that decided none of the requests
+    #[arg(long)]
+    coverage: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -44,8 +49,8 @@ pub struct Args {
 
 /// Runs the subcommand.
 pub fn run(args: &Args) -> ExitCode {
-    let outcomes = match outcomes(args) {
-        Ok(outcomes) => outcomes,
+    let (outcomes, coverage) = match outcomes(args) {
+        Ok(found) => found,
         Err(problem) => return output::fail(&problem),
     };
     if let Some(path) = &args.junit
@@ -54,9 +59,9 @@ pub fn run(args: &Args) -> ExitCode {
         return output::fail(&output::at(path, &error));
     }
     let printed = if args.json {
-        output::json("test", &report::json(&outcomes))
+        output::json("test", &report::json(&outcomes, &coverage))
     } else {
-        output::print(&report::text(&outcomes))
+        output::print(&report::text(&outcomes, &coverage, args.coverage))
     };
     match printed {
         Err(failed) => failed,
@@ -65,7 +70,7 @@ pub fn run(args: &Args) -> ExitCode {
     }
 }
 
-fn outcomes(args: &Args) -> Result<Vec<Outcome>, String> {
+fn outcomes(args: &Args) -> Result<(Vec<Outcome>, Coverage), String> {
     let usual = [PathBuf::from(USUAL)];
     let paths = if args.files.is_empty() {
         if !usual[0].exists() {
@@ -81,16 +86,20 @@ fn outcomes(args: &Args) -> Result<Vec<Outcome>, String> {
         .then(|| args.rules.existing_tables())
         .transpose()?;
     let mut outcomes = Vec::new();
+    let mut coverage = Coverage::default();
     for path in paths {
         let file = file::read(path)?;
         let tables = named.as_ref().unwrap_or(&file.tables);
         both_end(tables)?;
-        outcomes.extend(run_file(&file, tables));
+        readable(tables)?;
+        let found = run_file(&file, tables);
+        coverage.add(tables, &found);
+        outcomes.extend(found);
     }
     if outcomes.is_empty() {
         return Err(format!("{}: no tests", paths[0].display()));
     }
-    Ok(outcomes)
+    Ok((outcomes, coverage))
 }
 
 /// Runs the tests that are kept beside a table, if there are any, against other tables: copies of it, say.
@@ -146,6 +155,7 @@ fn run_test(
         about: test.about.clone(),
         request: format!("{daemon} from {client}"),
         failures: failures(test, &decision),
+        rule: decision.rule.map(|rule| (rule.table, rule.place.line)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
+use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -134,6 +135,63 @@ fn nothing_is_coloured_but_on_a_terminal() {
         assert!(!stdout.is_empty(), "{arguments}");
         assert!(![stdout, stderr].concat().contains(&0x1b), "{arguments}");
     }
+}
+
+#[test]
+fn colour_is_given_where_it_is_asked_for() {
+    for arguments in [
+        "check examples/mistakes",
+        "diff examples/mostly-closed examples/widened",
+    ] {
+        let output = tcpwrap(&format!("--color always {arguments}")).output().unwrap();
+        assert!(output.stdout.contains(&0x1b), "{arguments}");
+        let output = tcpwrap(&format!("{arguments} --color never")).output().unwrap();
+        assert!(!output.stdout.contains(&0x1b), "{arguments}");
+    }
+}
+
+#[test]
+fn quiet_commands_answer_by_their_status() {
+    for (arguments, status) in PRINTING {
+        let output = tcpwrap(&format!("--quiet {arguments}")).output().unwrap();
+        assert_eq!(output.status.code(), Some(status), "{arguments}");
+        // What is asked for as data is data.
+        let is_data = ["--json", "sarif", "--dry-run", "--explain", "fmt"];
+        let is_data = is_data.iter().any(|word| arguments.contains(word));
+        assert_eq!(!output.stdout.is_empty(), is_data, "{arguments}");
+        assert!(output.stderr.is_empty(), "{arguments}");
+    }
+    let output = tcpwrap("-q explain --exit-code --no-dns sshd 10.0.0.300")
+        .output()
+        .unwrap();
+    assert!(!output.stderr.is_empty());
+}
+
+/// On a terminal, which script(1) provides, what takes long is said to go on.
+#[test]
+fn what_takes_long_is_said_to_go_on() {
+    let mut command = Command::new("script");
+    // Its input comes from elsewhere, and not soon.
+    let checks = format!(
+        "sleep 1000 | {} check --table allow -",
+        env!("CARGO_BIN_EXE_tcpwrap")
+    );
+    command.args(["-qec", &checks, "/dev/null"]);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = Vec::new();
+    let mut out = child.stdout.take().unwrap();
+    while !String::from_utf8_lossy(&said).contains("tcpwrap: checking ... 2 s") {
+        let mut some = [0; 256];
+        let length = out.read(&mut some).unwrap();
+        assert!(length > 0, "{}", String::from_utf8_lossy(&said));
+        said.extend(&some[..length]);
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

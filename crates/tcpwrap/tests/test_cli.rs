@@ -94,3 +94,65 @@ fn mistakes_are_told_with_their_line() {
         assert!(error.contains(line), "{error}");
     }
 }
+
+#[test]
+fn rules_that_no_test_reaches_are_told() {
+    let (directory, path) =
+        file("[[test]]\ndaemon = \"sshd\"\nclient = \"192.0.2.1\"\nexpect = \"denied\"\n");
+    let allow = "# remark\nftpd: 10.\nsshd: 10. \\\n 11.\n";
+    std::fs::write(directory.path().join("hosts.allow"), allow).unwrap();
+    let text = |arguments: &[&str]| String::from_utf8(test(arguments).stdout).unwrap();
+    let told = text(&["--coverage", &path]);
+    assert!(
+        told.contains("1 passed, 0 failed; 1 of 3 rules decided one of them\n"),
+        "{told}"
+    );
+    assert!(
+        told.contains("hosts.allow, line 2: ftpd: 10.\n") && told.contains("hosts.allow, line 4: sshd:"),
+        "{told}"
+    );
+    assert!(!told.contains("hosts.deny"), "{told}");
+    assert!(!text(&[&path]).contains("not reached"));
+    let value: serde_json::Value = serde_json::from_str(&text(&["--json", &path])).unwrap();
+    assert_eq!(value["result"]["rules"]["count"], 3);
+    assert_eq!(value["result"]["rules"]["missed"][0]["line"], 2);
+}
+
+/// A table that another user may not read is no empty one, and no broken one either.
+#[test]
+fn what_cannot_be_read_is_no_verdict() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    let (directory, path) =
+        file("[[test]]\ndaemon = \"sshd\"\nclient = \"10.0.0.1\"\nexpect = \"granted\"\n");
+    let mode =
+        |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    mode(directory.path(), 0o755);
+    // Where the program is, not everybody may look.
+    let program = directory.path().join("tcpwrap");
+    std::fs::copy(env!("CARGO_BIN_EXE_tcpwrap"), &program).unwrap();
+    mode(&program, 0o755);
+    let deny = directory.path().join("hosts.deny");
+    let rules = directory.path().to_str().unwrap();
+    for (arguments, status) in [
+        (&["test", &path][..], 0),
+        (&["explain", "--no-dns", "--rules", rules, "sshd", "10.0.0.1"], 0),
+    ] {
+        let run = || {
+            Command::new(&program)
+                .args(arguments)
+                .uid(65534)
+                .gid(65534)
+                .output()
+                .unwrap()
+        };
+        mode(&deny, 0o644);
+        assert_eq!(run().status.code(), Some(status), "{:?}", run());
+        mode(&deny, 0o600);
+        let output = run();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert_eq!(said, format!("tcpwrap: {}: Permission denied\n", deny.display()));
+        assert!(output.stdout.is_empty());
+    }
+}

@@ -10,7 +10,7 @@ use hosts_access::{TableKind, Tables, Verdict};
 use super::{Args, Edited};
 use crate::check::input::{self, Policy};
 use crate::check::{findings, render};
-use crate::output::{BAD, DIM, GOOD, NOTE, escape};
+use crate::output::{BAD, DIM, GOOD, NOTE, busy, escape};
 use crate::session::{self, Session};
 use crate::{test, text_diff};
 
@@ -24,6 +24,7 @@ pub struct Review {
 
 /// Looks at the copies beside what is in place now.
 pub fn of(args: &Args, old: &Tables, new: &Tables, edited: &[Edited]) -> Result<Review, String> {
+    let _busy = busy("looking at what changes");
     let mut review = Review {
         text: String::new(),
         is_sound: true,

@@ -15,7 +15,7 @@ use hosts_access::Verdict;
 
 use self::report::Report;
 use crate::output;
-use crate::rules::Rules;
+use crate::rules::{Rules, readable};
 
 /// Explain what would be decided for a request, and why
 ///
@@ -52,14 +52,20 @@ pub fn run(args: &Args) -> ExitCode {
         Ok(requests) => requests,
         Err(problem) => return output::fail(&problem),
     };
-    let tables = match args.rules.existing_tables() {
+    let tables = match args
+        .rules
+        .existing_tables()
+        .and_then(|tables| readable(&tables).map(|()| tables))
+    {
         Ok(tables) => tables,
         Err(problem) => return output::fail(&problem),
     };
+    let busy = output::busy("looking up");
     let reports: Vec<Report> = requests
         .iter()
         .map(|request| report::report(&tables, request, args.trace, args.all_rules))
         .collect();
+    drop(busy);
     let printed = if args.json {
         output::json("explain", &serde_json::json!({ "requests": reports }))
     } else if args.requests.is_matrix() {

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use hosts_access::{TableKind, Verdict};
 use serde_json::{Value, json};
 
+use super::coverage::Coverage;
 use super::file::Place;
-use crate::output::{BAD, GOOD, escape};
+use crate::output::{BAD, GOOD, NOTE, escape, utf8};
 
 /// What became of one request of a test.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct Outcome {
     pub request: String,
     /// In what it was not as expected; nothing where it passed.
     pub failures: Vec<String>,
+    /// The table and last line of the rule that decided.
+    pub rule: Option<(TableKind, u32)>,
 }
 
 impl Outcome {
@@ -58,8 +61,8 @@ fn failed(outcomes: &[Outcome]) -> usize {
         .count()
 }
 
-/// For the terminal.
-pub fn text(outcomes: &[Outcome]) -> String {
+/// For the terminal; `lists_missed` names the rules that decided nothing.
+pub fn text(outcomes: &[Outcome], coverage: &Coverage, lists_missed: bool) -> String {
     let mut out = String::new();
     for outcome in outcomes {
         let (style, mark) = if outcome.failures.is_empty() {
@@ -75,12 +78,23 @@ pub fn text(outcomes: &[Outcome]) -> String {
         }
     }
     let failed = failed(outcomes);
-    let _ = writeln!(out, "\n{} passed, {failed} failed", outcomes.len() - failed);
+    let missed = coverage.missed();
+    let _ = writeln!(
+        out,
+        "\n{} passed, {failed} failed; {} of {} rules decided one of them",
+        outcomes.len() - failed,
+        coverage.count() - missed.len(),
+        coverage.count()
+    );
+    for (path, line, text) in missed.iter().filter(|_| lists_missed) {
+        let text = format!("{}, line {line}: {}", path.display(), utf8(text));
+        let _ = writeln!(out, "{NOTE}not reached:{NOTE:#} {}", escape(text.as_bytes()));
+    }
     out
 }
 
 /// For a program.
-pub fn json(outcomes: &[Outcome]) -> Value {
+pub fn json(outcomes: &[Outcome], coverage: &Coverage) -> Value {
     let one = |outcome: &Outcome| {
         json!({
             "file": outcome.file.display().to_string(),
@@ -92,9 +106,14 @@ pub fn json(outcomes: &[Outcome]) -> Value {
         })
     };
     let failed = failed(outcomes);
+    let missed = coverage.missed();
+    let missed = missed.iter().map(
+        |(path, line, text)| json!({ "file": path.display().to_string(), "line": line, "text": utf8(text) }),
+    );
     json!({
         "passed": outcomes.len() - failed,
         "failed": failed,
+        "rules": { "count": coverage.count(), "missed": missed.collect::<Vec<_>>() },
         "tests": outcomes.iter().map(one).collect::<Vec<_>>(),
     })
 }
