@@ -98,7 +98,10 @@ pub fn note(text: &str) {
 
 /// Says on a terminal that something is being done, once that takes a second, for as long as this is kept.
 #[must_use]
-pub struct Busy(Option<(Arc<(Mutex<bool>, Condvar)>, JoinHandle<()>)>);
+pub struct Busy(Option<(Arc<End>, JoinHandle<()>)>);
+
+/// Whether what is done is over, and a bell for when it is.
+type End = (Mutex<bool>, Condvar);
 
 /// Begins to do `what`, "comparing" for instance.
 pub fn busy(what: &'static str) -> Busy {

@@ -9,8 +9,6 @@ use system::given;
 
 use crate::output;
 
-use crate::output;
-
 /// Which tables to read: `/etc/hosts.allow` and `/etc/hosts.deny` unless told otherwise.
 #[derive(Debug, clap::Args)]
 pub struct Rules {

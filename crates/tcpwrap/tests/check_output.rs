@@ -132,7 +132,7 @@ fn the_classic_policies_are_silent() {
         let said = text(&output.stdout);
         assert_eq!(output.status.code(), Some(0), "{example}");
         assert!(
-            said.starts_with("ok: ") && said.ends_with(" rules, no findings\n"),
+            said.starts_with("ok: ") && said.contains(" rules, no findings"),
             "{said}"
         );
     }
