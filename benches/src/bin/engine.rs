@@ -53,7 +53,7 @@ fn row(
     let tables = Tables::in_directory(directory);
     let mut host = DryHost::new(UNKNOWN);
     let scan = nanoseconds(|| {
-        let _ = black_box(tables.decide(&mut request(&mut host, STRANGER)));
+        let _ = black_box(tables.decide(&mut request(STRANGER), &mut host));
     }) / 1e3;
 
     let start = Instant::now();
@@ -77,10 +77,10 @@ fn row(
     };
     let ours = nanoseconds(|| {
         let client = client();
-        let _ = black_box(compiled.decide(&mut request(&mut host, client)));
+        let _ = black_box(compiled.decide(&mut request(client), &mut host));
     }) / 1e3;
     let checked = nanoseconds(|| {
-        let _ = black_box(policy.decide(&mut request(&mut host, STRANGER)));
+        let _ = black_box(policy.decide(&mut request(STRANGER), &mut host));
     }) / 1e3;
     println!(
         "{:<22}{theirs:>12.1}{scan:>10.1}{:>8.1}{ours:>10.3}{checked:>10.3}{:>8.0}{build:>9.1}{:>7.1}",
@@ -92,8 +92,8 @@ fn row(
     Ok(())
 }
 
-fn request<'h>(host: &'h mut DryHost, client: &str) -> Request<'h> {
-    Request::new(host, "sshd")
+fn request(client: &str) -> Request {
+    Request::new("sshd")
         .known_address(Side::Client, client)
         .known_name(Side::Client, NAME)
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hosts_access::source::Line;
-use hosts_access::{Decision, Place, Request, TableKind, Tables, Trace};
+use hosts_access::{Decision, Host, Match, Place, Request, TableKind, Tables, Trace};
 
 /// A decision and how it came about.
 #[derive(Debug, Clone)]
@@ -89,7 +89,11 @@ impl Trace for Recorder {
         });
     }
 
-    fn token(&mut self, token: &[u8], matched: bool) {
+    fn again(&mut self) {
+        self.rules.pop();
+    }
+
+    fn token(&mut self, token: &[u8], matched: Match) {
         let Some(rule) = self.rules.last_mut() else { return };
         let at = token.as_ptr() as usize - self.start;
         let list = if at < self.clients_at {
@@ -100,13 +104,13 @@ impl Trace for Recorder {
         rule.tokens.push(TokenTrace {
             span: at..at + token.len(),
             list,
-            matched,
+            matched: matched == Match::Yes,
         });
     }
 
-    fn matched(&mut self, matched: bool) {
+    fn matched(&mut self, matched: Match) {
         if let Some(rule) = self.rules.last_mut() {
-            rule.matched = matched;
+            rule.matched = matched == Match::Yes;
         }
     }
 }
@@ -120,15 +124,15 @@ impl Trace for Recorder {
 /// std::fs::write(dir.path().join("hosts.allow"), "sshd: 192.0.2.0/24 EXCEPT 192.0.2.9\n")?;
 /// let tables = Tables::in_directory(dir.path());
 /// let mut host = DryHost::new("192.0.2.9");
-/// let explanation = explain(&tables, &mut Request::new(&mut host, "sshd"));
+/// let explanation = explain(&tables, &mut Request::new("sshd"), &mut host);
 /// let rule = &explanation.rules[0];
 /// let tried: Vec<_> = rule.tokens.iter().map(|t| (rule.token(t), t.matched)).collect();
 /// assert_eq!(tried, [(&b"sshd"[..], true), (b"192.0.2.0/24", true), (b"192.0.2.9", true)]);
 /// assert!(!rule.matched);
 /// # Ok::<(), std::io::Error>(())
 /// ```
-pub fn explain(tables: &Tables, request: &mut Request<'_>) -> Explanation {
-    let (decision, recorder) = tables.decide_traced(request, Recorder::default());
+pub fn explain(tables: &Tables, request: &mut Request, host: &mut dyn Host) -> Explanation {
+    let (decision, recorder) = tables.decide_traced(request, host, Recorder::default());
     Explanation {
         decision,
         rules: recorder.rules,
@@ -137,8 +141,8 @@ pub fn explain(tables: &Tables, request: &mut Request<'_>) -> Explanation {
 
 /// Every rule of both tables whose lists match, whether or not an earlier one decides. Their
 /// options are not run.
-pub fn matching_rules(tables: &Tables, request: &mut Request<'_>) -> Vec<RuleTrace> {
-    let mut rules = tables.try_all(request, Recorder::default()).rules;
+pub fn matching_rules(tables: &Tables, request: &mut Request, host: &mut dyn Host) -> Vec<RuleTrace> {
+    let mut rules = tables.try_all(request, host, Recorder::default()).rules;
     rules.retain(|rule| rule.matched);
     rules
 }

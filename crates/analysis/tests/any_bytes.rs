@@ -55,8 +55,8 @@ proptest! {
         std::fs::write(dir.path().join("hosts.deny"), &deny)?;
         let tables = Tables::in_directory(dir.path());
         let mut host = DryHost::new(address).named("host.example.org");
-        let decided = tables.decide(&mut Request::new(&mut host, "sshd"));
-        let explained = explain(&tables, &mut Request::new(&mut host, "sshd"));
+        let decided = tables.decide(&mut Request::new("sshd"), &mut host);
+        let explained = explain(&tables, &mut Request::new("sshd"), &mut host);
         prop_assert_eq!(&decided, &explained.decision);
         for rule in &explained.rules {
             for token in &rule.tokens {

@@ -229,7 +229,7 @@ impl Asked {
 
 fn decide(tables: &hosts_access::Tables, asked: &Asked, succeed: bool) -> hosts_access::Decision {
     let mut host = asked.host().commands_succeed(succeed);
-    tables.decide(&mut Request::new(&mut host, asked.daemon))
+    tables.decide(&mut Request::new(asked.daemon), &mut host)
 }
 
 fn write(directory: &Path, allow: &Document, deny: &Document) -> hosts_access::Tables {

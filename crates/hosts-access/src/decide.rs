@@ -1,26 +1,23 @@
-//! Two tables and a request make a decision (hosts_access(5), ACCESS CONTROL FILES).
+//! Two tables and a request make a decision (hosts_access(5), ACCESS CONTROL FILES), step by step.
 //!
-//! [`Tables`] is for the process that decides once: it reads the files and scans them. The scan and
-//! the compiled [`Policy`](crate::policy::Policy) differ only in which lines they look at; both hand
-//! every line to the same evaluator.
+//! An [`Evaluation`] waits for nothing: it says what it needs or wants done, and whoever drives it answers.
+//! [`Tables`] is for the process that decides once: it reads the files and scans them. A
+//! [`Policy`](crate::policy::Policy) keeps them. Both differ only in which lines they look at.
 
-use std::collections::HashMap;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::decision::{Deciding, Decision, Reason, TableKind, Verdict};
-use crate::diagnostic::{Kind, Place};
-use crate::files::HostFile;
-use crate::index::TableIndex;
-use crate::matching::{self, MAX_FILE_DEPTH, Matching, host_matches};
-use crate::options::{self, End, Ran};
-use crate::request::{Request, Side};
-use crate::skip::Skipper;
-use crate::source::{self, Contents, Ending, Line, Lines, Reader};
-use crate::syntax::pattern::HostPattern;
-use crate::syntax::{LineKind, fields, line_kind};
-use crate::work;
+use crate::diagnostic::{Diagnostic, Kind};
+use crate::effect::{Effect, Outcome};
+use crate::host::{self, Host};
+use crate::options::{End, Next, Options, Ran};
+use crate::policy::Compiled;
+use crate::read::{Files, FilesRead, Found, Matcher, Read, Resume, Table};
+use crate::request::{Need, Request};
+use crate::source::{self, Contents};
+pub use crate::text::strerror as reason;
+use crate::trace::{NoTrace, Trace};
 
 /// The allow table's usual path.
 pub const ALLOW_TABLE: &str = "/etc/hosts.allow";
@@ -62,7 +59,21 @@ impl Tables {
         }
     }
 
-    /// Decides one request by reading the tables from the first line to the rule that decides.
+    /// Begins a decision that reads the tables from the first line to the rule that decides.
+    pub fn evaluate(&self) -> Evaluation<'static> {
+        self.evaluate_traced(NoTrace)
+    }
+
+    /// The same, followed by `trace`.
+    pub fn evaluate_traced<T: Trace>(&self, trace: T) -> Evaluation<'static, T> {
+        let rules = Rules::Scanned {
+            tables: self.clone(),
+            files: FilesRead::default(),
+        };
+        Evaluation::new(rules, trace)
+    }
+
+    /// Decides one request, waiting for what `host` answers.
     ///
     /// ```
     /// use hosts_access::{Request, Tables, Verdict, dry::DryHost};
@@ -70,404 +81,311 @@ impl Tables {
     /// std::fs::write(dir.path().join("hosts.deny"), "ALL: .example.com EXCEPT good.example.com\n")?;
     /// let tables = Tables::in_directory(dir.path());
     /// let mut host = DryHost::new("192.0.2.1").named("bad.example.com");
-    /// let decision = tables.decide(&mut Request::new(&mut host, "sshd"));
+    /// let decision = tables.decide(&mut Request::new("sshd"), &mut host);
     /// assert_eq!(decision.verdict, Verdict::Denied);
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    pub fn decide(&self, request: &mut Request<'_>) -> Decision {
-        self.decide_traced(request, NoTrace).0
+    pub fn decide(&self, request: &mut Request, host: &mut dyn Host) -> Decision {
+        host::decide(&mut self.evaluate(), request, host)
     }
 
     /// The same, followed by `trace`.
-    pub fn decide_traced<T: Trace>(&self, request: &mut Request<'_>, trace: T) -> (Decision, T) {
-        let mut evaluation = Evaluation::new(FilesRead::default(), trace);
-        let decision = evaluation.decide(request, |evaluation, table, request| {
-            let path = self.path(table);
-            evaluation.scan(table, path, request)
-        });
+    pub fn decide_traced<T: Trace>(
+        &self,
+        request: &mut Request,
+        host: &mut dyn Host,
+        trace: T,
+    ) -> (Decision, T) {
+        let mut evaluation = self.evaluate_traced(trace);
+        let decision = host::decide(&mut evaluation, request, host);
         (decision, evaluation.trace)
     }
 
     /// Tries every rule of both tables, whether or not an earlier one decides. Their options are not run.
-    pub fn try_all<T: Trace>(&self, request: &mut Request<'_>, trace: T) -> T {
-        let mut evaluation = Evaluation::new(FilesRead::default(), trace);
-        for table in [TableKind::Allow, TableKind::Deny] {
-            evaluation.try_all(table, self.path(table), request);
+    pub fn try_all<T: Trace>(&self, request: &mut Request, host: &mut dyn Host, mut trace: T) -> T {
+        let mut files = FilesRead::default();
+        for kind in [TableKind::Allow, TableKind::Deny] {
+            let path = self.path(kind);
+            let Contents::Text(text) = source::read(path).0 else {
+                continue;
+            };
+            let mut resume = (0, 0, false);
+            host::ask(request, host, |request| {
+                let mut matcher = Matcher::new(Files::Read(&mut files), &mut trace);
+                matcher.try_all(Table { kind, path }, &text, &mut resume, request)
+            });
         }
-        evaluation.trace
+        trace
     }
 }
 
-/// Follows a decision rule by rule and token by token.
-pub trait Trace {
-    /// May rules that cannot matter be passed over without being told of?
-    const PASSES_OVER: bool = false;
-
-    /// A rule is looked at next.
-    fn rule(&mut self, _table: TableKind, _path: &Arc<Path>, _line: &Line<'_>) {}
-    /// One of its tokens was tried.
-    fn token(&mut self, _token: &[u8], _matched: bool) {}
-    /// Both its lists matched, or one did not.
-    fn matched(&mut self, _matched: bool) {}
-}
-
-/// Follows nothing, at no cost.
-pub(crate) struct NoTrace;
-
-impl Trace for NoTrace {
-    const PASSES_OVER: bool = true;
-}
-
-/// Supplies the files that `/path` patterns name.
-pub(crate) trait Files {
-    /// The file's patterns that could match this end; none where it is missing or, with a warning, cannot be read.
-    fn open(&mut self, path: &[u8], side: Side, request: &mut Request<'_>) -> Arc<HostFile>;
-}
-
-/// Files read when a pattern first needs them, and kept until the decision ends.
-#[derive(Default)]
-pub(crate) struct FilesRead {
-    read: HashMap<(Vec<u8>, Side), Arc<HostFile>>,
-}
-
-impl Files for FilesRead {
-    fn open(&mut self, path: &[u8], side: Side, request: &mut Request<'_>) -> Arc<HostFile> {
-        let file = self.read.entry((path.to_vec(), side)).or_insert_with(|| {
-            Arc::new(match side {
-                Side::Client => HostFile::read_for(path, request),
-                Side::Server => HostFile::read(path),
-            })
-        });
-        file.warn(path, request);
-        Arc::clone(file)
-    }
-}
-
-/// What C calls `strerror`: the error without Rust's note of its number.
-pub fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" (os error ") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
-    }
-}
-
-/// How the reading of one table ended.
+/// What to do next in a decision.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum TableEnd {
-    /// No rule matched.
-    NoMatch,
-    /// A rule gave a verdict.
-    Decided(Verdict, Reason, Deciding),
-    /// The table cannot be read to its end.
-    Error,
-    /// A matching rule of the allow table had an `aclexec` command that failed.
-    CommandFailed,
+#[must_use]
+pub enum Step {
+    /// Write this to the log.
+    Log(Diagnostic),
+    /// Find this out and tell the request, which has a method for each [`Need`]; what is not answered is needed
+    /// again.
+    Need(Need),
+    /// Carry this out, and say what became of it: [`Evaluation::done`].
+    Do(Effect),
+    /// The decision.
+    Done(Decision),
 }
 
-/// What one line turned out to be.
-enum Examined<'l> {
-    /// Nothing to act on.
-    Next,
-    /// A rule whose lists match, and its options.
-    Matches(Option<&'l [u8]>),
-    /// The end of what can be read of the table.
-    Error,
-}
-
-/// One decision in the making.
-pub(crate) struct Evaluation<F, T> {
-    pub(crate) files: F,
-    pub(crate) trace: T,
+/// A decision in the making.
+///
+/// It waits for nothing, holds no descriptor between two steps, and may be sent to another thread there.
+///
+/// ```
+/// use hosts_access::{Effect, Need, Outcome, Request, Side, Step, Tables, Verdict};
+/// let dir = tempfile::tempdir()?;
+/// std::fs::write(dir.path().join("hosts.allow"), "sshd: .example.org: spawn echo %h\n")?;
+/// let mut request = Request::new("sshd").known_address(Side::Client, "192.0.2.1");
+/// let mut evaluation = Tables::in_directory(dir.path()).evaluate();
+/// assert_eq!(evaluation.step(&mut request), Step::Need(Need::Name(Side::Client)));
+/// request.set_name(Side::Client, b"client.example.org");
+/// let echo = Effect::Spawn(b"echo client.example.org".to_vec());
+/// assert_eq!(evaluation.step(&mut request), Step::Do(echo));
+/// evaluation.done(Outcome::Done);
+/// let Step::Done(decision) = evaluation.step(&mut request) else { panic!() };
+/// assert_eq!(decision.verdict, Verdict::Granted);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Evaluation<'c, T = NoTrace> {
+    rules: Rules<'c>,
+    trace: T,
+    stage: Stage,
+    /// Where the table that is being read goes on.
+    resume: Resume,
+    /// What the options left behind of the rules that did not decide.
     ran: Ran,
-    open_files: Vec<Vec<u8>>,
+    /// An `aclexec` command of the allow table failed.
+    command_failed: bool,
+    /// What comes after the lines that wait to be logged.
+    held: Option<Step>,
 }
 
-impl<F: Files, T: Trace> Evaluation<F, T> {
-    pub(crate) fn new(files: F, trace: T) -> Self {
+/// Where the rules come from.
+#[derive(Debug)]
+pub(crate) enum Rules<'c> {
+    /// From files, read as far as need be.
+    Scanned {
+        tables: Tables,
+        files: FilesRead,
+    },
+    /// From tables that are kept.
+    Compiled(&'c Compiled),
+    Shared(Arc<Compiled>),
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// A table is read.
+    Read(TableKind),
+    /// The options of a rule that matches are run.
+    Options(Box<Options>, Deciding),
+    /// The decision is made.
+    Ended,
+}
+
+impl<T: Trace> Evaluation<'_, T> {
+    pub(crate) fn new(rules: Rules<'_>, trace: T) -> Evaluation<'_, T> {
         Evaluation {
-            files,
+            rules,
             trace,
+            stage: Stage::Read(TableKind::Allow),
+            resume: Resume::START,
             ran: Ran::default(),
-            open_files: Vec::new(),
+            command_failed: false,
+            held: None,
         }
     }
 
-    /// Consults the allow table, then the deny table, as `read` reads them.
-    pub(crate) fn decide(
-        &mut self,
-        request: &mut Request<'_>,
-        mut read: impl FnMut(&mut Self, TableKind, &mut Request<'_>) -> TableEnd,
-    ) -> Decision {
-        let mut command_failed = false;
-        let mut end = None;
-        match read(self, TableKind::Allow, request) {
-            TableEnd::Decided(verdict, reason, rule) => end = Some((verdict, reason, Some(rule))),
-            TableEnd::CommandFailed => command_failed = true,
-            TableEnd::NoMatch | TableEnd::Error => {}
+    /// Goes on as far as can be. Once the decision is made, there is nothing more to come, and a further step is
+    /// [`Verdict::Denied`].
+    pub fn step(&mut self, request: &mut Request) -> Step {
+        let step = match self.held.take() {
+            Some(step) => step,
+            None => self.advance(request),
+        };
+        match request.next_log() {
+            Some(line) => {
+                self.held = Some(step);
+                Step::Log(line)
+            }
+            None => step,
         }
+    }
+
+    /// Says what became of the effect that the last step asked for.
+    pub fn done(&mut self, outcome: Outcome) {
+        if let Stage::Options(options, _) = &mut self.stage {
+            options.done(outcome);
+        }
+    }
+
+    /// What followed the decision.
+    pub fn into_trace(self) -> T {
+        self.trace
+    }
+
+    fn advance(&mut self, request: &mut Request) -> Step {
+        loop {
+            match &mut self.stage {
+                Stage::Read(kind) => {
+                    let kind = *kind;
+                    let read = self.read(kind, request);
+                    match read {
+                        Read::Suspended => match request.take_need() {
+                            Some(need) => return Step::Need(need),
+                            // Only to have the log taken.
+                            None => {
+                                if let Some(line) = request.next_log() {
+                                    return Step::Log(line);
+                                }
+                            }
+                        },
+                        Read::NoMatch | Read::Error if kind == TableKind::Allow => {
+                            self.go_on_to_deny(request)
+                        }
+                        Read::NoMatch if self.command_failed => {
+                            return self.finish(Verdict::Denied, Reason::AclexecFailed, None, request);
+                        }
+                        Read::NoMatch => {
+                            return self.finish(Verdict::Granted, Reason::NoMatch, None, request);
+                        }
+                        Read::Error => {
+                            return self.finish(Verdict::Denied, Reason::TableError, None, request);
+                        }
+                        Read::Rule(found) => {
+                            if let Some(step) = self.matches(found, request) {
+                                return step;
+                            }
+                        }
+                    }
+                }
+                Stage::Options(options, _) => match options.step(request) {
+                    Err(_) => {
+                        if let Some(need) = request.take_need() {
+                            return Step::Need(need);
+                        }
+                    }
+                    Ok(Next::Do(effect)) => return Step::Do(effect),
+                    Ok(Next::End(end)) => {
+                        if let Some(step) = self.conclude(end, request) {
+                            return step;
+                        }
+                    }
+                },
+                Stage::Ended => return self.finish(Verdict::Denied, Reason::TableError, None, request),
+            }
+        }
+    }
+
+    fn read(&mut self, kind: TableKind, request: &mut Request) -> Read {
+        let compiled = match &mut self.rules {
+            Rules::Scanned { tables, files } => {
+                let path = tables.path(kind);
+                let mut matcher = Matcher::new(Files::Read(files), &mut self.trace);
+                return matcher.scan(Table { kind, path }, &mut self.resume, request);
+            }
+            Rules::Compiled(compiled) => compiled,
+            Rules::Shared(compiled) => &**compiled,
+        };
+        let (path, contents, index) = compiled.for_reading(kind);
+        let mut matcher = Matcher::new(Files::Compiled(compiled), &mut self.trace);
+        matcher.consult(Table { kind, path }, contents, index, &mut self.resume, request)
+    }
+
+    fn go_on_to_deny(&mut self, request: &mut Request) {
         request.set_place(None);
-        let (verdict, reason, rule) = end.unwrap_or_else(|| match read(self, TableKind::Deny, request) {
-            TableEnd::Decided(verdict, reason, rule) => (verdict, reason, Some(rule)),
-            TableEnd::Error => (Verdict::Denied, Reason::TableError, None),
-            _ if command_failed => (Verdict::Denied, Reason::AclexecFailed, None),
-            _ => (Verdict::Granted, Reason::NoMatch, None),
-        });
+        self.resume = Resume::START;
+        self.stage = Stage::Read(TableKind::Deny);
+    }
+
+    /// A rule matches: its options run, if it has any.
+    fn matches(&mut self, found: Found, request: &mut Request) -> Option<Step> {
+        let Found { rule, options } = found;
+        request.attempt(false);
+        if request.verbosity() >= 2 {
+            let file = rule.place.file.as_os_str().as_encoded_bytes();
+            let line = rule.place.line.to_string();
+            request.log(
+                Kind::Debug,
+                [b"matched:  ", file, b" line ", line.as_bytes()].concat(),
+            );
+        }
+        match options {
+            None => Some(self.finish(rule.table.verdict(), Reason::Rule, Some(rule), request)),
+            Some(text) => {
+                let mut options = Options::new(text);
+                options.ran = std::mem::take(&mut self.ran);
+                self.stage = Stage::Options(Box::new(options), rule);
+                None
+            }
+        }
+    }
+
+    /// A rule's options have run. Nothing, where the tables are to be read on.
+    fn conclude(&mut self, end: End, request: &mut Request) -> Option<Step> {
+        let Stage::Options(options, rule) = std::mem::replace(&mut self.stage, Stage::Ended) else {
+            return None;
+        };
+        self.ran = options.ran;
+        let (verdict, reason) = match end {
+            End::Verdict(verdict, reason) => (verdict, reason),
+            End::Through => (rule.table.verdict(), Reason::Rule),
+            End::CommandFailed => {
+                request.log(Kind::Info, "aclexec returned 1");
+                match rule.table {
+                    TableKind::Allow => {
+                        self.command_failed = true;
+                        self.go_on_to_deny(request);
+                    }
+                    TableKind::Deny => self.stage = Stage::Read(TableKind::Deny),
+                }
+                return None;
+            }
+        };
+        Some(self.finish(verdict, reason, Some(rule), request))
+    }
+
+    fn finish(
+        &mut self,
+        verdict: Verdict,
+        reason: Reason,
+        rule: Option<Deciding>,
+        request: &mut Request,
+    ) -> Step {
         request.set_place(None);
+        self.stage = Stage::Ended;
         let ran = std::mem::take(&mut self.ran);
-        Decision {
+        Step::Done(Decision {
             verdict,
             reason,
             rule,
             effects: ran.effects,
             severity: ran.severity,
-        }
-    }
-
-    /// Decides by a table that is read and indexed already.
-    pub(crate) fn consult(
-        &mut self,
-        table: TableKind,
-        path: &Arc<Path>,
-        contents: &Contents,
-        index: Option<&TableIndex>,
-        request: &mut Request<'_>,
-    ) -> TableEnd {
-        let text = match contents {
-            Contents::Missing => return TableEnd::NoMatch,
-            Contents::Unreadable(error) => return self.unreadable(path, error, request),
-            // Comments alone, as allow tables often are.
-            Contents::Text(_) if index.is_some_and(TableIndex::is_empty) => return TableEnd::NoMatch,
-            Contents::Text(text) => text,
-        };
-        request.set_place(Some(Place {
-            file: Arc::clone(path),
-            line: 0,
-        }));
-        let mut candidates = index.map(|index| index.candidates(0));
-        let mut all = Lines::new(text);
-        loop {
-            let mut from_here;
-            let lines = match &mut candidates {
-                None => &mut all,
-                Some(candidates) => {
-                    let Some((_, lines)) = candidates.next(text, request) else {
-                        return TableEnd::NoMatch;
-                    };
-                    from_here = lines;
-                    &mut from_here
-                }
-            };
-            let Some(line) = lines.next() else {
-                return TableEnd::NoMatch;
-            };
-            let end = match self.examine(table, path, &line, request) {
-                Examined::Next => continue,
-                Examined::Error => TableEnd::Error,
-                Examined::Matches(options) => match self.conclude(table, path, &line, options, request) {
-                    Some(end) => end,
-                    None => continue,
-                },
-            };
-            return end;
-        }
-    }
-
-    /// Reads a table from its file, up to the rule that decides.
-    fn scan(&mut self, table: TableKind, path: &Arc<Path>, request: &mut Request<'_>) -> TableEnd {
-        match source::until_steady(|| self.scan_once(table, path, request)) {
-            Ok(end) => end,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => TableEnd::NoMatch,
-            Err(error) => {
-                request.set_place(None);
-                self.unreadable(path, &error, request)
-            }
-        }
-    }
-
-    /// One try at that; nothing where the file was changed before the rule's options could run.
-    fn scan_once(
-        &mut self,
-        table: TableKind,
-        path: &Arc<Path>,
-        request: &mut Request<'_>,
-    ) -> io::Result<Option<TableEnd>> {
-        let mut reader = Reader::open(path)?;
-        request.set_place(Some(Place {
-            file: Arc::clone(path),
-            line: 0,
-        }));
-        let mut skipper = Skipper::new();
-        let mut lines_above = 0;
-        loop {
-            if !reader.read_piece()? {
-                return Ok(reader.is_unchanged(true)?.then_some(TableEnd::NoMatch));
-            }
-            let mut lines = Lines::from(reader.piece(), 0, lines_above);
-            loop {
-                if T::PASSES_OVER {
-                    lines.pass(skipper.pass(lines.text(), lines.position().0, request, self));
-                }
-                let Some(line) = lines.next() else { break };
-                let end = match self.examine(table, path, &line, request) {
-                    Examined::Next => continue,
-                    _ if !reader.is_unchanged(false)? => return Ok(None),
-                    Examined::Error => TableEnd::Error,
-                    Examined::Matches(options) => match self.conclude(table, path, &line, options, request) {
-                        Some(end) => end,
-                        None => continue,
-                    },
-                };
-                return Ok(Some(end));
-            }
-            lines_above = lines.position().1;
-        }
-    }
-
-    /// Tries every rule of a table, whatever they decide.
-    fn try_all(&mut self, table: TableKind, path: &Arc<Path>, request: &mut Request<'_>) {
-        if let Contents::Text(text) = source::read(path).0 {
-            request.set_place(Some(Place {
-                file: Arc::clone(path),
-                line: 0,
-            }));
-            let mut lines = Lines::new(&text);
-            while let Some(line) = lines.next()
-                && !matches!(self.examine(table, path, &line, request), Examined::Error)
-            {}
-            request.set_place(None);
-        }
-    }
-
-    /// Logs that a table cannot be opened.
-    fn unreadable(&mut self, path: &Path, error: &io::Error, request: &mut Request<'_>) -> TableEnd {
-        let file = path.as_os_str().as_encoded_bytes();
-        request.log(
-            Kind::Warning,
-            [b"cannot open ", file, b": ", reason(error).as_bytes()].concat(),
-        );
-        TableEnd::Error
-    }
-
-    /// Looks at one logical line: is it a rule, and do its lists match?
-    #[inline]
-    fn examine<'l>(
-        &mut self,
-        table: TableKind,
-        path: &Arc<Path>,
-        line: &Line<'l>,
-        request: &mut Request<'_>,
-    ) -> Examined<'l> {
-        work::add(1);
-        request.set_line(line.last);
-        if line.ending != Ending::Newline {
-            let text = match line.ending {
-                Ending::Nul => "NUL byte in line",
-                _ => "missing newline or line too long",
-            };
-            request.log(Kind::Warning, text);
-            request.log(Kind::Warning, "all the subsequent rules will be ignored");
-            return Examined::Error;
-        }
-        if line_kind(line.text) != LineKind::Rule {
-            return Examined::Next;
-        }
-        let Some(fields) = fields(line.text) else {
-            request.log(Kind::Warning, "missing \":\" separator");
-            return Examined::Next;
-        };
-        self.trace.rule(table, path, line);
-        let matched = matching::daemons_match(fields.daemons, request, self)
-            && matching::clients_match(fields.clients, request, self);
-        self.trace.matched(matched);
-        if matched {
-            Examined::Matches(fields.options)
-        } else {
-            Examined::Next
-        }
-    }
-
-    /// Runs the options of a rule whose lists match. Nothing, where the table is to be read on.
-    fn conclude(
-        &mut self,
-        table: TableKind,
-        path: &Arc<Path>,
-        line: &Line<'_>,
-        options: Option<&[u8]>,
-        request: &mut Request<'_>,
-    ) -> Option<TableEnd> {
-        if request.verbosity() >= 2 {
-            let file = path.as_os_str().as_encoded_bytes();
-            let text = [b"matched:  ", file, b" line ", line.last.to_string().as_bytes()].concat();
-            request.log(Kind::Debug, text);
-        }
-        let end = options.map_or(End::Through, |text| options::run(text, request, &mut self.ran));
-        if end == End::CommandFailed {
-            request.log(Kind::Info, "aclexec returned 1");
-        }
-        let (verdict, reason) = match (end, table) {
-            (End::Verdict(verdict, reason), _) => (verdict, reason),
-            (End::Through, TableKind::Allow) => (Verdict::Granted, Reason::Rule),
-            (End::Through, TableKind::Deny) => (Verdict::Denied, Reason::Rule),
-            (End::CommandFailed, TableKind::Allow) => return Some(TableEnd::CommandFailed),
-            (End::CommandFailed, TableKind::Deny) => return None,
-        };
-        let text = line.text.strip_suffix(b"\n").unwrap_or(line.text).to_vec();
-        let place = Place {
-            file: Arc::clone(path),
-            line: line.last,
-        };
-        let deciding = Deciding {
-            table,
-            place,
-            first_line: line.first,
-            text,
-        };
-        Some(TableEnd::Decided(verdict, reason, deciding))
-    }
-}
-
-impl<F: Files, T: Trace> Matching for Evaluation<F, T> {
-    fn file_matches(&mut self, request: &mut Request<'_>, side: Side, path: &[u8], depth: usize) -> bool {
-        if depth >= MAX_FILE_DEPTH || self.open_files.iter().any(|open| open == path) {
-            let problem: &[u8] = if depth >= MAX_FILE_DEPTH {
-                b": nested too deeply"
-            } else {
-                b": names itself"
-            };
-            request.log(Kind::Warning, [b"open ", path, problem].concat());
-            return false;
-        }
-        self.open_files.push(path.to_vec());
-        let file = self.files.open(path, side, request);
-        let mut words = file.words(side);
-        let mut matched = false;
-        while !matched && let Some(word) = words.next(request) {
-            matched = host_matches(HostPattern::parse(word), side, request, self, depth + 1);
-        }
-        self.open_files.pop();
-        matched
-    }
-
-    #[inline]
-    fn tried(&mut self, token: &[u8], matched: bool) {
-        self.trace.token(token, matched);
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnostic::Place;
     use crate::dry::DryHost;
-    use crate::effect::{Effect, Outcome};
-    use crate::request::Host;
+    use crate::request::Side;
 
     fn decide(tables: &Tables) -> Decision {
-        let decision = tables.decide(&mut Request::new(&mut DryHost::new("192.0.2.1"), "sshd"));
+        let decision = tables.decide(&mut Request::new("sshd"), &mut DryHost::new("192.0.2.1"));
         let policy = crate::Policy::new(tables.clone());
         assert_eq!(
             decision,
-            policy.decide(&mut Request::new(&mut DryHost::new("192.0.2.1"), "sshd"))
+            policy.decide(&mut Request::new("sshd"), &mut DryHost::new("192.0.2.1"))
         );
         decision
     }
@@ -529,7 +447,7 @@ mod tests {
         )
         .unwrap();
         let mut host = FirstFails(DryHost::new("192.0.2.1"), false);
-        let decision = Tables::in_directory(directory.path()).decide(&mut Request::new(&mut host, "sshd"));
+        let decision = Tables::in_directory(directory.path()).decide(&mut Request::new("sshd"), &mut host);
         assert_eq!(
             (decision.verdict, decision.reason),
             (Verdict::Denied, Reason::AclexecFailed)

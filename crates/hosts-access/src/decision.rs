@@ -36,6 +36,16 @@ pub enum TableKind {
     Deny,
 }
 
+impl TableKind {
+    /// What a rule decides by standing in this table.
+    pub fn verdict(self) -> Verdict {
+        match self {
+            TableKind::Allow => Verdict::Granted,
+            TableKind::Deny => Verdict::Denied,
+        }
+    }
+}
+
 /// The rule that decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deciding {
@@ -78,7 +88,7 @@ pub struct Decision {
     pub reason: Reason,
     /// The rule that decided, if one did.
     pub rule: Option<Deciding>,
-    /// The effects asked for, in order, each already handed to [`Host::perform`](crate::Host::perform).
+    /// The effects asked for, in order, each already carried out, refused or failed.
     pub effects: Vec<Effect>,
     /// Set by a `severity` option: the log level for this request, whatever the verdict.
     pub severity: Option<Severity>,

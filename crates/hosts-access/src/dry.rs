@@ -2,7 +2,8 @@
 
 use crate::diagnostic::{Diagnostic, Place};
 use crate::effect::{Effect, Outcome};
-use crate::request::{Host, Side, UNKNOWN};
+use crate::host::Host;
+use crate::request::{Side, UNKNOWN};
 
 /// A host whose answers are given beforehand. Effects are not carried out; commands that would decide
 /// end the decision as [`Verdict::Delegated`](crate::Verdict::Delegated).

@@ -6,14 +6,13 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::decide::reason;
 use crate::diagnostic::Kind;
 use crate::index::{TokenCandidates, TokenIndex};
-use crate::request::{Request, Side};
+use crate::request::{Pending, Request, Side};
 use crate::sieve::Sieve;
 use crate::source::{self, Contents, Seen};
 use crate::syntax::pattern::HostPattern;
-use crate::text::is_white_space;
+use crate::text::{is_white_space, strerror};
 
 /// The path a `/path` token names.
 pub fn path(token: &[u8]) -> &Path {
@@ -43,7 +42,7 @@ impl HostFile {
     }
 
     /// The same for one request: words that certainly do not match its client are left out.
-    pub(crate) fn read_for(token: &[u8], request: &Request<'_>) -> Self {
+    pub(crate) fn read_for(token: &[u8], request: &Request) -> Self {
         let mut sieve = None;
         Sieve::renew(&mut sieve, request);
         HostFile::new(match &sieve {
@@ -82,11 +81,11 @@ impl HostFile {
     }
 
     /// Logs that the file cannot be read, if so.
-    pub(crate) fn warn(&self, token: &[u8], request: &mut Request<'_>) {
+    pub(crate) fn warn(&self, token: &[u8], request: &mut Request) {
         if let Contents::Unreadable(error) = &self.contents {
             request.log(
                 Kind::Warning,
-                [b"open ", token, b": ", reason(error).as_bytes()].concat(),
+                [b"open ", token, b": ", strerror(error).as_bytes()].concat(),
             );
         }
     }
@@ -139,8 +138,8 @@ pub(crate) enum Words<'f> {
 
 impl<'f> Words<'f> {
     /// The next word.
-    pub(crate) fn next(&mut self, request: &mut Request<'_>) -> Option<&'f [u8]> {
-        match self {
+    pub(crate) fn next(&mut self, request: &mut Request) -> Result<Option<&'f [u8]>, Pending> {
+        Ok(match self {
             Words::All {
                 text,
                 at,
@@ -156,15 +155,16 @@ impl<'f> Words<'f> {
                         *at = pass(sieve, text, *at + 1);
                     }
                 }
-                let (offset, word) = words(&text[*at..]).next()?;
-                *at += offset + word.len();
-                Some(word)
+                words(&text[*at..]).next().map(|(offset, word)| {
+                    *at += offset + word.len();
+                    word
+                })
             }
             Words::Indexed { text, candidates } => {
                 let offset = candidates.next(request)?;
-                words(&text[offset..]).next().map(|(_, word)| word)
+                offset.and_then(|offset| words(&text[offset..]).next().map(|(_, word)| word))
             }
-        }
+        })
     }
 }
 

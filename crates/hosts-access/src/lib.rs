@@ -3,10 +3,12 @@
 //! This crate implements hosts_access(5) and hosts_options(5): reading the two tables, matching a
 //! request against their rules and running the options of the rule that decides. It opens the rule
 //! files and the files they name; everything else it needs from the machine (names, users, and the
-//! carrying out of effects) it asks for through [`Host`]. It holds no `unsafe`, no sockets, no
+//! carrying out of effects) it asks for. It holds no `unsafe`, no sockets, no
 //! processes and no DNS, and works on bytes, never assuming UTF-8.
 //!
-//! A process that decides once uses [`Tables`]; one that stays uses [`policy::Policy`].
+//! A process that decides once uses [`Tables`]; one that stays uses [`policy::Policy`]. Either begins an
+//! [`Evaluation`], which is stepped: it says what it [`Need`]s or wants done and is told. Where waiting is no
+//! matter, a [`Host`] answers all of it.
 //!
 //! What studies tables instead of deciding by them stands in crate `analysis`. It reads lines with
 //! [`source`] and [`syntax`], asks what a pattern or an option is of [`Network`], [`string_matches`],
@@ -23,23 +25,29 @@ pub mod dry;
 pub mod effect;
 pub mod expand;
 pub mod files;
+pub mod host;
 mod index;
 mod matching;
 pub mod meaning;
 pub mod options;
 pub mod policy;
+mod read;
 pub mod request;
 mod sieve;
 mod skip;
 pub mod source;
 pub mod syntax;
 mod text;
+mod trace;
 mod work;
 
-pub use decide::{ALLOW_TABLE, DENY_TABLE, Tables, Trace};
+pub use decide::{ALLOW_TABLE, DENY_TABLE, Evaluation, Step, Tables};
 pub use decision::{Decision, Reason, Severity, TableKind, Verdict};
 pub use diagnostic::{Diagnostic, Kind, Place};
 pub use effect::{Effect, Outcome};
-pub use matching::{MAX_FILE_DEPTH, Network, string_matches};
+pub use host::Host;
+pub use matching::{MAX_FILE_DEPTH, Match, Network, string_matches};
 pub use policy::Policy;
-pub use request::{Host, PARANOID, Request, Side, UNKNOWN};
+pub use request::{Need, PARANOID, Pending, Request, Side, UNKNOWN};
+pub use text::strerror;
+pub use trace::{NoTrace, Trace};

@@ -4,7 +4,7 @@
 //! come here.
 
 use crate::address::{Ipv6, dotted_quad, reduce_mapped};
-use crate::request::{Request, Side, is_known_name, is_unknown};
+use crate::request::{Address, Pending, Request, Side, is_known_name, is_unknown};
 use crate::syntax::cidr_mask;
 use crate::syntax::list::list_matches;
 use crate::syntax::pattern::{ClientPattern, DaemonPattern, HostPattern, Service, StringPattern};
@@ -14,83 +14,144 @@ use crate::work;
 /// How deep `/file` patterns may nest.
 pub const MAX_FILE_DEPTH: usize = 16;
 
+/// What a pattern, a list or a rule says of a request. The patterns of the classic language always know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[must_use]
+pub enum Match {
+    /// It does not match.
+    No,
+    /// What it depends on cannot be determined.
+    Unknown,
+    /// It matches.
+    Yes,
+}
+
+impl From<bool> for Match {
+    #[inline]
+    fn from(matches: bool) -> Self {
+        if matches { Match::Yes } else { Match::No }
+    }
+}
+
+impl Match {
+    /// Do both match? As in Kleene's logic.
+    #[inline]
+    pub fn and(self, other: Match) -> Match {
+        match (self, other) {
+            (Match::No, _) | (_, Match::No) => Match::No,
+            (Match::Yes, Match::Yes) => Match::Yes,
+            (Match::Unknown, Match::Unknown | Match::Yes) | (Match::Yes, Match::Unknown) => Match::Unknown,
+        }
+    }
+
+    /// Does one of the two match?
+    #[inline]
+    pub fn or(self, other: Match) -> Match {
+        match (self, other) {
+            (Match::Yes, _) | (_, Match::Yes) => Match::Yes,
+            (Match::No, Match::No) => Match::No,
+            (Match::Unknown, Match::Unknown | Match::No) | (Match::No, Match::Unknown) => Match::Unknown,
+        }
+    }
+}
+
 /// What matching needs beside the request: the files that patterns name, and someone to tell.
 pub(crate) trait Matching {
     /// Does a pattern in the file `path` match this end? `depth` counts the files around it.
-    fn file_matches(&mut self, request: &mut Request<'_>, side: Side, path: &[u8], depth: usize) -> bool;
+    fn file_matches(
+        &mut self,
+        request: &mut Request,
+        side: Side,
+        path: &[u8],
+        depth: usize,
+    ) -> Result<Match, Pending>;
 
     /// A token of one of the lists was tried.
-    fn tried(&mut self, _token: &[u8], _matched: bool) {}
+    fn tried(&mut self, _token: &[u8], _matched: Match) {}
 }
 
 /// Does the daemon list match?
 #[inline]
-pub(crate) fn daemons_match(list: &[u8], request: &mut Request<'_>, with: &mut impl Matching) -> bool {
+pub(crate) fn daemons_match(
+    list: &[u8],
+    request: &mut Request,
+    with: &mut impl Matching,
+) -> Result<Match, Pending> {
     list_matches(list, |token| {
-        let matched = daemon_matches(token, request, with);
+        let matched = daemon_matches(token, request, with)?;
         with.tried(token, matched);
-        matched
+        Ok(matched)
     })
 }
 
 /// Does the client list match?
 #[inline]
-pub(crate) fn clients_match(list: &[u8], request: &mut Request<'_>, with: &mut impl Matching) -> bool {
+pub(crate) fn clients_match(
+    list: &[u8],
+    request: &mut Request,
+    with: &mut impl Matching,
+) -> Result<Match, Pending> {
     list_matches(list, |token| {
-        let matched = client_matches(token, request, with);
+        let matched = client_matches(token, request, with)?;
         with.tried(token, matched);
-        matched
+        Ok(matched)
     })
 }
 
 #[inline]
-fn daemon_matches(token: &[u8], request: &mut Request<'_>, with: &mut impl Matching) -> bool {
+fn daemon_matches(token: &[u8], request: &mut Request, with: &mut impl Matching) -> Result<Match, Pending> {
     work::add(1);
     let pattern = DaemonPattern::parse(token);
     let service = match pattern.service {
-        Service::Port(port) => request.port(Side::Server) == Some(port),
+        Service::Port(port) => request.port(Side::Server)? == Some(port),
         Service::Name(name) => string_matches(name, request.daemon()),
     };
-    service
-        && pattern
-            .host
-            .is_none_or(|host| host_matches(host, Side::Server, request, with, 0))
+    match pattern.host {
+        Some(host) if service => host_matches(host, Side::Server, request, with, 0),
+        _ => Ok(service.into()),
+    }
 }
 
 #[inline]
-fn client_matches(token: &[u8], request: &mut Request<'_>, with: &mut impl Matching) -> bool {
+fn client_matches(token: &[u8], request: &mut Request, with: &mut impl Matching) -> Result<Match, Pending> {
     let pattern = ClientPattern::parse(token);
-    host_matches(pattern.host, Side::Client, request, with, 0)
-        && pattern
-            .user
-            .is_none_or(|user| string_matches(StringPattern::parse(user), request.user()))
+    let host = host_matches(pattern.host, Side::Client, request, with, 0)?;
+    match pattern.user {
+        Some(user) if host != Match::No => {
+            let user = string_matches(StringPattern::parse(user), request.user()?);
+            Ok(host.and(user.into()))
+        }
+        _ => Ok(host),
+    }
 }
 
 /// Does a host pattern match one end of the connection? `depth` counts the `/file` patterns around it.
 pub(crate) fn host_matches(
     pattern: HostPattern<'_>,
     side: Side,
-    request: &mut Request<'_>,
+    request: &mut Request,
     with: &mut impl Matching,
     depth: usize,
-) -> bool {
+) -> Result<Match, Pending> {
     work::add(1);
-    match pattern {
-        HostPattern::Netgroup(group) => request.in_netgroup(side, group),
-        HostPattern::File(path) => with.file_matches(request, side, path, depth),
-        HostPattern::Known => is_known_name(request.name(side)) && !is_unknown(request.address(side)),
+    let matches = match pattern {
+        HostPattern::Netgroup(group) => request.in_netgroup(side, group)?,
+        HostPattern::File(path) => return with.file_matches(request, side, path, depth),
+        HostPattern::Known => is_known_name(request.name(side)?) && !is_unknown(request.address(side)?),
         HostPattern::Local => {
-            let name = request.name(side);
+            let name = request.name(side)?;
             is_known_name(name) && !name.contains(&b'.')
         }
-        HostPattern::Net { net, mask } => {
-            Network::parse(net, mask).is_some_and(|n| n.contains(request, side))
-        }
+        HostPattern::Net { net, mask } => match Network::parse(net, mask) {
+            Some(network) => network.contains(request.parsed_address(side)?),
+            None => false,
+        },
         HostPattern::Text { pattern, tries_name } => {
-            string_matches(pattern, request.address(side))
-                || (tries_name && string_matches(pattern, request.name(side)))
+            string_matches(pattern, request.address(side)?)
+                || (tries_name && string_matches(pattern, request.name(side)?))
         }
-    }
+    };
+    Ok(matches.into())
 }
 
 /// A `net/mask` token that can match something.
@@ -127,8 +188,7 @@ impl Network {
         Some(Network::V4 { net, mask })
     }
 
-    fn contains(self, request: &mut Request<'_>, side: Side) -> bool {
-        let address = request.parsed_address(side);
+    fn contains(self, address: &Address) -> bool {
         match self {
             Network::V4 { net, mask } => address.quad.is_some_and(|a| a & mask == net),
             Network::V6 { net, length } => address

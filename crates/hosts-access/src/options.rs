@@ -1,13 +1,13 @@
 //! Running the options of a rule that matched (hosts_options(5)).
 //!
-//! They run left to right, each handed to the host before the next is looked at, since a command or a
-//! change of user may fail and what already ran stays run.
+//! They run left to right, one at a time: each is looked at and carried out before the next is, since a command
+//! or a change of user may fail and what already ran stays run.
 
 use crate::decision::{Reason, Severity, Verdict};
 use crate::diagnostic::Kind;
 use crate::effect::{Effect, Outcome};
-use crate::expand::expand;
-use crate::request::Request;
+use crate::expand::{Banner, Expansion};
+use crate::request::{Pending, Request};
 use crate::syntax::option::{self as syntax, Keyword, Takes, keyword_and_value, option_fields};
 use crate::text::trim;
 
@@ -32,37 +32,233 @@ pub struct Ran {
     pub severity: Option<Severity>,
 }
 
-/// Runs the options of a rule: `options` is the text after its second colon.
-///
-/// Errors are logged, and deny.
-pub fn run(options: &[u8], request: &mut Request<'_>, ran: &mut Ran) -> End {
-    let mut failed = false;
-    let mut fields = option_fields(options);
-    while let Some(field) = fields.next() {
+/// What to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Next {
+    /// Carry this out, and tell [`Options::done`] what became of it.
+    Do(Effect),
+    /// Nothing: this is how the options ended.
+    End(End),
+}
+
+/// A rule's options, run step by step.
+#[derive(Debug)]
+pub struct Options {
+    text: Vec<u8>,
+    /// How much of the text has been read.
+    at: usize,
+    state: State,
+    /// An `aclexec` command failed.
+    failed: bool,
+    /// What they leave behind.
+    pub ran: Ran,
+}
+
+/// What is under way.
+#[derive(Debug)]
+enum State {
+    /// The next option is to be looked at.
+    Look,
+    /// Its value is being expanded.
+    Expand(Begun, Expansion),
+    /// Its banner is wanted.
+    Banner {
+        directory: Vec<u8>,
+    },
+    /// Its banner is being expanded.
+    ExpandBanner {
+        directory: Vec<u8>,
+        banner: Banner,
+    },
+    /// The effect is being carried out.
+    Effect(Effect),
+    /// That is what became of it.
+    Done(Effect, Outcome),
+    /// The user is to be looked up.
+    User,
+    Ended(End),
+}
+
+/// An option that may stand where it does.
+#[derive(Debug)]
+struct Begun {
+    keyword: Keyword,
+    /// The keyword as it is written.
+    word: Vec<u8>,
+    value: Option<Vec<u8>>,
+}
+
+impl Options {
+    /// The options of a rule: `text` is what stands after its second colon.
+    pub fn new(text: impl Into<Vec<u8>>) -> Self {
+        Options {
+            text: text.into(),
+            at: 0,
+            state: State::Look,
+            failed: false,
+            ran: Ran::default(),
+        }
+    }
+
+    /// Goes on to the next effect, or the end. Errors are logged, and deny.
+    ///
+    /// # Errors
+    /// Something must be known first.
+    pub fn step(&mut self, request: &mut Request) -> Result<Next, Pending> {
+        loop {
+            let state = std::mem::replace(&mut self.state, State::Look);
+            self.state = match state {
+                State::Look => self.look(request),
+                State::Expand(mut begun, mut expansion) => {
+                    let text = begun.value.as_deref().unwrap_or_default();
+                    if let Err(pending) = expansion.go_on(text, request) {
+                        self.state = State::Expand(begun, expansion);
+                        return Err(pending);
+                    }
+                    begun.value = Some(trim(&expansion.into_text()).to_vec());
+                    self.start(begun, request)
+                }
+                State::Banner { directory } => match request.take_banner(&directory) {
+                    Ok(Some(file)) => State::ExpandBanner {
+                        directory,
+                        banner: Banner::new(file),
+                    },
+                    Ok(None) => State::Look,
+                    Err(pending) => {
+                        self.state = State::Banner { directory };
+                        return Err(pending);
+                    }
+                },
+                State::ExpandBanner {
+                    directory,
+                    mut banner,
+                } => match banner.go_on(request) {
+                    Ok(()) => State::Effect(Effect::Banner {
+                        directory,
+                        text: banner.into_text(),
+                    }),
+                    Err(pending) => {
+                        self.state = State::ExpandBanner { directory, banner };
+                        return Err(pending);
+                    }
+                },
+                State::Effect(effect) => {
+                    self.state = State::Effect(effect.clone());
+                    return Ok(Next::Do(effect));
+                }
+                State::Done(effect, outcome) => self.take_in(effect, outcome, request),
+                State::User => match request.user() {
+                    Ok(_) => State::Look,
+                    Err(pending) => {
+                        self.state = State::User;
+                        return Err(pending);
+                    }
+                },
+                State::Ended(end) => {
+                    self.state = State::Ended(end);
+                    return Ok(Next::End(end));
+                }
+            };
+        }
+    }
+
+    /// Tells what became of the effect that the last step asked for.
+    pub fn done(&mut self, outcome: Outcome) {
+        self.state = match std::mem::replace(&mut self.state, State::Look) {
+            State::Effect(effect) => State::Done(effect, outcome),
+            other => other,
+        };
+    }
+
+    /// Looks at the next option.
+    fn look(&mut self, request: &mut Request) -> State {
+        let rest = &self.text[self.at..];
+        let mut fields = option_fields(rest);
+        let Some(field) = fields.next() else {
+            return State::Ended(if self.failed {
+                End::CommandFailed
+            } else {
+                End::Through
+            });
+        };
         if fields.ended_by_colon() && fields.is_at_end() {
             request.log(Kind::Warning, "rule ends in \":\"");
         }
-        let step = check(&field, fields.is_at_end())
-            .and_then(|(keyword, value)| apply(keyword, value, &field, request, ran));
-        match step {
-            Ok(Step::Next) => {}
-            Ok(Step::CommandFailed) => failed = true,
-            // A command that failed takes the right to grant from the rest of its rule.
-            Ok(Step::Verdict(verdict)) if failed && verdict.is_granted() => return End::CommandFailed,
-            Ok(Step::Verdict(verdict)) => return End::Verdict(verdict, Reason::Rule),
-            Err(message) => {
-                request.log(Kind::Error, message);
-                return End::Verdict(Verdict::Denied, Reason::OptionError);
+        self.at += fields.position_in(rest);
+        match check(&field, fields.is_at_end()) {
+            Ok((keyword, value)) => {
+                let begun = Begun {
+                    keyword,
+                    word: keyword_and_value(&field).0.to_vec(),
+                    value: value.map(<[u8]>::to_vec),
+                };
+                match keyword.is_expanded() && begun.value.is_some() {
+                    true => State::Expand(begun, Expansion::default()),
+                    false => self.start(begun, request),
+                }
             }
+            Err(message) => wrong(message, request),
         }
     }
-    if failed { End::CommandFailed } else { End::Through }
+
+    /// Begins an option whose value is there.
+    fn start(&mut self, begun: Begun, request: &mut Request) -> State {
+        let Begun { keyword, word, value } = begun;
+        if request.verbosity() >= 1 {
+            let value = value.as_deref().unwrap_or_default();
+            request.log(Kind::Debug, [b"option:   ", &word[..], b" ", value].concat());
+        }
+        match (keyword, effect(keyword, value.as_deref())) {
+            (_, Err(message)) => wrong(message, request),
+            (Keyword::Allow, _) => self.end(End::Verdict(Verdict::Granted, Reason::Rule)),
+            (Keyword::Deny, _) => self.end(End::Verdict(Verdict::Denied, Reason::Rule)),
+            (Keyword::Severity, _) => {
+                self.ran.severity = syntax::severity(value.as_deref().unwrap_or_default()).ok();
+                State::Look
+            }
+            (Keyword::Rfc931, Ok(None)) => State::User,
+            (Keyword::Twist, _) if request.is_resident() => {
+                wrong(b"twist option in resident process".to_vec(), request)
+            }
+            (Keyword::Banners, _) => State::Banner {
+                directory: value.unwrap_or_default(),
+            },
+            (_, Ok(effect)) => effect.map_or(State::Look, State::Effect),
+        }
+    }
+
+    /// An option ends the decision.
+    fn end(&self, end: End) -> State {
+        State::Ended(match end {
+            // A command that failed takes the right to grant from the rest of its rule.
+            End::Verdict(verdict, _) if self.failed && verdict.is_granted() => End::CommandFailed,
+            end => end,
+        })
+    }
+
+    fn take_in(&mut self, effect: Effect, outcome: Outcome, request: &mut Request) -> State {
+        let next = match (outcome, &effect) {
+            (Outcome::Done, Effect::Twist(_)) | (Outcome::Delegated, _) => {
+                self.end(End::Verdict(Verdict::Delegated, Reason::Rule))
+            }
+            (Outcome::Done, Effect::IdentTimeout(_)) => State::User,
+            (Outcome::Done, _) => State::Look,
+            (Outcome::Failed, _) => {
+                self.failed = true;
+                State::Look
+            }
+            (Outcome::Refused(message), _) => wrong(message, request),
+        };
+        self.ran.effects.push(effect);
+        next
+    }
 }
 
-enum Step {
-    Next,
-    CommandFailed,
-    Verdict(Verdict),
+/// An error ends the decision.
+fn wrong(message: Vec<u8>, request: &mut Request) -> State {
+    request.log(Kind::Error, message);
+    State::Ended(End::Verdict(Verdict::Denied, Reason::OptionError))
 }
 
 /// An error message that quotes what was written.
@@ -129,76 +325,4 @@ pub fn effect(keyword: Keyword, value: Option<&[u8]>) -> Result<Option<Effect>, 
         }
         Keyword::Allow | Keyword::Deny | Keyword::Banners => return Ok(None),
     }))
-}
-
-fn apply(
-    keyword: Keyword,
-    value: Option<&[u8]>,
-    field: &[u8],
-    request: &mut Request<'_>,
-    ran: &mut Ran,
-) -> Result<Step, Vec<u8>> {
-    let expanded = value
-        .filter(|_| keyword.is_expanded())
-        .map(|text| expand(text, request));
-    let value = expanded.as_deref().map(trim).or(value);
-    if request.verbosity() >= 1 {
-        let word = keyword_and_value(field).0;
-        request.log(
-            Kind::Debug,
-            [b"option:   ", word, b" ", value.unwrap_or_default()].concat(),
-        );
-    }
-    let effect = match (keyword, effect(keyword, value)?) {
-        (Keyword::Allow, _) => return Ok(Step::Verdict(Verdict::Granted)),
-        (Keyword::Deny, _) => return Ok(Step::Verdict(Verdict::Denied)),
-        (Keyword::Severity, _) => {
-            ran.severity = syntax::severity(value.unwrap_or_default()).ok();
-            return Ok(Step::Next);
-        }
-        (Keyword::Twist, _) if request.is_resident() => {
-            return Err(b"twist option in resident process".to_vec());
-        }
-        (Keyword::Banners, _) => {
-            let directory = value.unwrap_or_default();
-            request.banner(directory).map(|file| Effect::Banner {
-                directory: directory.to_vec(),
-                text: banner(&file, request),
-            })
-        }
-        (_, effect) => effect,
-    };
-    let mut step = Step::Next;
-    if let Some(effect) = effect {
-        let outcome = request.perform(&effect);
-        ran.effects.push(effect);
-        match outcome {
-            Outcome::Done if keyword == Keyword::Twist => step = Step::Verdict(Verdict::Delegated),
-            Outcome::Done => {}
-            Outcome::Failed => step = Step::CommandFailed,
-            Outcome::Delegated => step = Step::Verdict(Verdict::Delegated),
-            Outcome::Refused(message) => return Err(message),
-        }
-    }
-    if keyword == Keyword::Rfc931 {
-        request.user();
-    }
-    Ok(step)
-}
-
-/// A banner file made ready to send: each line % expanded, LF made CR LF, leading NUL bytes unchanged.
-fn banner(file: &[u8], request: &mut Request<'_>) -> Vec<u8> {
-    let text = file.iter().position(|b| *b != 0).unwrap_or(file.len());
-    let (nuls, text) = file.split_at(text);
-    let mut out = nuls.to_vec();
-    for line in text.split_inclusive(|b| *b == b'\n') {
-        match line.split_last() {
-            Some((b'\n', head)) => {
-                out.extend_from_slice(&expand(head, request));
-                out.extend_from_slice(b"\r\n");
-            }
-            _ => out.extend_from_slice(&expand(line, request)),
-        }
-    }
-    out
 }

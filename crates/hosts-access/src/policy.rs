@@ -5,19 +5,22 @@
 //! does the child of a process that forked while another of its threads did, since nothing here waits for it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex, TryLockError};
 
 use arc_swap::ArcSwapOption;
 
-use crate::decide::{Evaluation, Files, NoTrace, Tables};
+use crate::decide::{Evaluation, Rules, Tables};
 use crate::decision::{Decision, TableKind};
 use crate::files::HostFile;
+use crate::host::{self, Host};
 use crate::index::TableIndex;
-use crate::request::{Request, Side};
+use crate::request::Request;
 use crate::source::{self, Contents, Lines, Seen};
 use crate::syntax::fields;
 use crate::syntax::list::tokens;
 use crate::syntax::pattern::{ClientPattern, DaemonPattern, HostPattern};
+use crate::trace::NoTrace;
 
 /// Two tables, compiled and kept until they change.
 ///
@@ -28,7 +31,7 @@ use crate::syntax::pattern::{ClientPattern, DaemonPattern, HostPattern};
 /// std::fs::write(&deny, "ALL: 192.0.2.\n")?;
 /// let policy = Policy::new(Tables::in_directory(dir.path()));
 /// let granted = |policy: &Policy| {
-///     policy.decide(&mut Request::new(&mut DryHost::new("192.0.2.1"), "sshd")).verdict.is_granted()
+///     policy.decide(&mut Request::new("sshd"), &mut DryHost::new("192.0.2.1")).verdict.is_granted()
 /// };
 /// assert!(!granted(&policy));
 /// std::fs::remove_file(deny)?;
@@ -58,12 +61,17 @@ impl Policy {
         &self.tables
     }
 
-    /// Decides one request by the tables as they are now.
-    pub fn decide(&self, request: &mut Request<'_>) -> Decision {
+    /// Begins a decision by the tables as they are now. It keeps to them, whatever becomes of the files.
+    pub fn evaluate(&self) -> Evaluation<'static> {
         match self.try_current() {
-            Some(compiled) => compiled.decide(request),
-            None => self.tables.decide(request),
+            Some(compiled) => compiled.into(),
+            None => self.tables.evaluate(),
         }
+    }
+
+    /// Decides one request by the tables as they are now, waiting for what `host` answers.
+    pub fn decide(&self, request: &mut Request, host: &mut dyn Host) -> Decision {
+        host::decide(&mut self.evaluate(), request, host)
     }
 
     /// The tables as they are now, compiled. Waits where another thread is compiling them, so not for a
@@ -156,7 +164,7 @@ impl Compiled {
     /// use hosts_access::policy::Compiled;
     /// use hosts_access::{Request, Tables, dry::DryHost};
     /// let compiled = Compiled::of_texts(&Tables::default(), None, Some(b"ALL: 192.0.2.\n".to_vec()));
-    /// let decision = compiled.decide(&mut Request::new(&mut DryHost::new("192.0.2.1"), "sshd"));
+    /// let decision = compiled.decide(&mut Request::new("sshd"), &mut DryHost::new("192.0.2.1"));
     /// assert!(!decision.verdict.is_granted());
     /// ```
     pub fn of_texts(tables: &Tables, allow: Option<Vec<u8>>, deny: Option<Vec<u8>>) -> Self {
@@ -182,18 +190,28 @@ impl Compiled {
             || self.files.iter().any(|(path, file)| file.is_stale(path))
     }
 
-    /// Decides one request without looking whether a file has changed.
-    pub fn decide(&self, request: &mut Request<'_>) -> Decision {
-        Evaluation::new(self, NoTrace).decide(request, |evaluation, kind, request| {
-            let table = self.table(kind);
-            evaluation.consult(
-                kind,
-                self.tables.path(kind),
-                &table.contents,
-                table.index.as_ref(),
-                request,
-            )
-        })
+    /// Begins a decision without looking whether a file has changed.
+    pub fn evaluate(&self) -> Evaluation<'_> {
+        Evaluation::new(Rules::Compiled(self), NoTrace)
+    }
+
+    /// Decides one request without looking whether a file has changed, waiting for what `host` answers.
+    pub fn decide(&self, request: &mut Request, host: &mut dyn Host) -> Decision {
+        host::decide(&mut self.evaluate(), request, host)
+    }
+
+    /// One of the tables, as it is read: its path, what is in it, and its index.
+    pub(crate) fn for_reading(&self, kind: TableKind) -> (&Arc<Path>, &Contents, Option<&TableIndex>) {
+        let table = self.table(kind);
+        (self.tables.path(kind), &table.contents, table.index.as_ref())
+    }
+
+    /// A file that patterns name.
+    pub(crate) fn file(&self, path: &[u8]) -> Arc<HostFile> {
+        match self.files.get(path) {
+            Some(file) => Arc::clone(file),
+            None => Arc::new(HostFile::read(path)),
+        }
     }
 
     /// How many bytes the tables take, text and index.
@@ -202,14 +220,9 @@ impl Compiled {
     }
 }
 
-impl Files for &Compiled {
-    fn open(&mut self, path: &[u8], _side: Side, request: &mut Request<'_>) -> Arc<HostFile> {
-        let file = match self.files.get(path) {
-            Some(file) => Arc::clone(file),
-            None => Arc::new(HostFile::read(path)),
-        };
-        file.warn(path, request);
-        file
+impl From<Arc<Compiled>> for Evaluation<'static> {
+    fn from(compiled: Arc<Compiled>) -> Self {
+        Evaluation::new(Rules::Shared(compiled), NoTrace)
     }
 }
 

@@ -1,13 +1,16 @@
-//! Who asks, and what the engine asks of the machine.
+//! Who asks: a request, and what is known of it so far.
 //!
-//! Everything about a request that costs something to find out is supplied lazily by a [`Host`],
-//! at most once, in the order in which the language needs it (hosts_access(5), ACCESS CONTROL RULES).
+//! What costs something to find out is not asked for here. A pattern or an expansion that needs it gets
+//! [`Pending`], whoever drives the decision answers the [`Need`], and what it says is kept: each thing is asked
+//! at most once a request, in the order in which the language needs it (hosts_access(5), ACCESS CONTROL RULES).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
 use crate::address::{Ipv6, canonical_quad, dotted_quad, reduce_mapped};
 use crate::diagnostic::{Diagnostic, Kind, Place};
-use crate::effect::{Effect, Outcome};
 
 /// The string an unknown name, address or user is.
 pub const UNKNOWN: &[u8] = b"unknown";
@@ -33,35 +36,39 @@ pub enum Side {
     Server,
 }
 
-/// What the engine asks of the machine it runs on. Each lookup is asked for at most once a request.
-///
-/// `at` names the rule being read, for log lines of the lookup's own.
-pub trait Host {
-    /// The numeric address of one end, or [`UNKNOWN`].
-    fn address(&mut self, side: Side, at: Option<&Place>) -> Vec<u8>;
-
-    /// The verified name of one end, [`UNKNOWN`] or [`PARANOID`]. `address` is that end's address.
-    fn name(&mut self, side: Side, address: &[u8], at: Option<&Place>) -> Vec<u8>;
-
-    /// The port of one end, if known.
-    fn port(&mut self, side: Side) -> Option<u16>;
-
-    /// The user at the client's end (RFC 1413), or [`UNKNOWN`].
-    fn user(&mut self, at: Option<&Place>) -> Vec<u8>;
-
-    /// Is `host` a member of the netgroup?
-    fn netgroup(&mut self, group: &[u8], host: &[u8]) -> bool;
-
-    /// The banner file `directory/daemon`, or nothing where there is none to send. Problems other
-    /// than a missing file are the host's to log. In a dry run: nothing.
-    fn banner(&mut self, directory: &[u8], daemon: &[u8], at: Option<&Place>) -> Option<Vec<u8>>;
-
-    /// Carry out one effect.
-    fn perform(&mut self, effect: &Effect, at: Option<&Place>) -> Outcome;
-
-    /// Write one line to the log.
-    fn log(&mut self, diagnostic: &Diagnostic);
+/// Something that must be found out before a decision can go on. Each variant names the method of
+/// [`Request`] that answers it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Need {
+    /// The numeric address of one end, or [`UNKNOWN`]: [`Request::set_address`].
+    Address(Side),
+    /// The verified name of one end, [`UNKNOWN`] or [`PARANOID`]: [`Request::set_name`]. Its address is known by
+    /// now.
+    Name(Side),
+    /// The port of one end, if known: [`Request::set_port`].
+    Port(Side),
+    /// The user at the client's end (RFC 1413), or [`UNKNOWN`]: [`Request::set_user`].
+    User,
+    /// Is `host` a member of the netgroup? [`Request::set_netgroup`].
+    Netgroup {
+        /// The netgroup.
+        group: Vec<u8>,
+        /// The host's name.
+        host: Vec<u8>,
+    },
+    /// The banner file `directory/daemon`, or nothing where there is none to send: [`Request::set_banner`].
+    Banner {
+        /// The directory.
+        directory: Vec<u8>,
+    },
+    /// Nothing but time: a table is being written to, and should be left to settle for so long.
+    Pause(Duration),
 }
+
+/// Something is not known yet: [`Request::need`] says what. Answered, the same is tried anew from its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct Pending(());
 
 /// A short string, kept in place where it is no longer than most names and addresses are.
 type Text = SmallVec<[u8; 23]>;
@@ -105,9 +112,16 @@ impl Address {
     }
 }
 
-/// A request for a service: what is known of it, and the [`Host`] that finds out the rest.
-pub struct Request<'h> {
-    host: &'h mut dyn Host,
+/// A request for a service, and what is known of it.
+///
+/// ```
+/// use hosts_access::{Request, Side};
+/// let request = Request::new("sshd").known_address(Side::Client, "192.0.2.1");
+/// assert_eq!(request.looked_up_address(Side::Client), Some(&b"192.0.2.1"[..]));
+/// assert_eq!(request.looked_up_name(Side::Client), None);
+/// ```
+#[derive(Debug, Default)]
+pub struct Request {
     daemon: Text,
     process: Option<Text>,
     resident: bool,
@@ -115,22 +129,25 @@ pub struct Request<'h> {
     client: End,
     server: End,
     user: Option<Text>,
+    /// By group, the hosts that were asked about, and whether they are in it.
+    netgroups: BTreeMap<Vec<u8>, BTreeMap<Vec<u8>, bool>>,
+    /// The banner file that was asked for.
+    banner: Option<Option<Vec<u8>>>,
+    need: Option<Need>,
     place: Option<Place>,
+    log: VecDeque<Diagnostic>,
+    /// How many lines the attempt under way has logged.
+    said: usize,
+    /// How many of its next lines were logged already, when it was made before.
+    repeated: usize,
 }
 
-impl<'h> Request<'h> {
-    /// A request for `daemon`. `host` answers for everything that is not set beforehand.
-    pub fn new(host: &'h mut dyn Host, daemon: impl AsRef<[u8]>) -> Self {
+impl Request {
+    /// A request for `daemon`. What is not set beforehand is asked for when it is needed.
+    pub fn new(daemon: impl AsRef<[u8]>) -> Self {
         Request {
-            host,
             daemon: Text::from_slice(daemon.as_ref()),
-            process: None,
-            resident: false,
-            verbose: 0,
-            client: End::default(),
-            server: End::default(),
-            user: None,
-            place: None,
+            ..Request::default()
         }
     }
 
@@ -166,18 +183,45 @@ impl<'h> Request<'h> {
 
     /// Sets the user beforehand.
     pub fn known_user(mut self, user: impl AsRef<[u8]>) -> Self {
-        self.user = Some(Text::from_slice(user.as_ref()));
+        self.set_user(user.as_ref());
         self
     }
 
-    /// As [`known_address`](Self::known_address), for a request that is made already.
+    /// Sets a port beforehand, or that there is none.
+    pub fn known_port(mut self, side: Side, port: Option<u16>) -> Self {
+        self.set_port(side, port);
+        self
+    }
+
+    /// Sets the address of one end, or [`UNKNOWN`].
     pub fn set_address(&mut self, side: Side, address: &[u8]) {
         self.end(side).address = Some(Address::new(Text::from_slice(address)));
     }
 
-    /// As [`known_name`](Self::known_name), for a request that is made already.
+    /// Sets the name of one end: the verified one, [`UNKNOWN`] or [`PARANOID`].
     pub fn set_name(&mut self, side: Side, name: &[u8]) {
         self.end(side).name = Some(Text::from_slice(name));
+    }
+
+    /// Sets the port of one end, if it is known.
+    pub fn set_port(&mut self, side: Side, port: Option<u16>) {
+        self.end(side).port = Some(port);
+    }
+
+    /// Sets the user at the client's end, or [`UNKNOWN`].
+    pub fn set_user(&mut self, user: &[u8]) {
+        self.user = Some(Text::from_slice(user));
+    }
+
+    /// Says whether `host` is a member of a netgroup.
+    pub fn set_netgroup(&mut self, group: &[u8], host: &[u8], is_member: bool) {
+        let hosts = self.netgroups.entry(group.to_vec()).or_default();
+        hosts.insert(host.to_vec(), is_member);
+    }
+
+    /// Gives the banner file that is needed, or nothing where there is none to send.
+    pub fn set_banner(&mut self, file: Option<Vec<u8>>) {
+        self.banner = Some(file);
     }
 
     /// Names the rule that log lines are about, where a table is not read by the engine.
@@ -193,9 +237,41 @@ impl<'h> Request<'h> {
         }
     }
 
+    fn known_end(&self, side: Side) -> &End {
+        match side {
+            Side::Client => &self.client,
+            Side::Server => &self.server,
+        }
+    }
+
     /// The daemon's name.
     pub fn daemon(&self) -> &[u8] {
         &self.daemon
+    }
+
+    /// The rule that is being read, if one is.
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
+    /// What was needed when [`Pending`] was last returned.
+    pub fn need(&self) -> Option<&Need> {
+        self.need.as_ref()
+    }
+
+    pub(crate) fn take_need(&mut self) -> Option<Need> {
+        self.need.take()
+    }
+
+    /// Asks for time.
+    pub(crate) fn pause(&mut self, time: Duration) {
+        self.need = Some(Need::Pause(time));
+    }
+
+    #[cold]
+    fn pending<T>(&mut self, need: Need) -> Result<T, Pending> {
+        self.need = Some(need);
+        Err(Pending(()))
     }
 
     pub(crate) fn process_id(&mut self) -> &[u8] {
@@ -211,66 +287,74 @@ impl<'h> Request<'h> {
         self.verbose
     }
 
-    pub(crate) fn parsed_address(&mut self, side: Side) -> &Address {
-        let (end, host, place) = match side {
-            Side::Client => (&mut self.client, &mut self.host, &self.place),
-            Side::Server => (&mut self.server, &mut self.host, &self.place),
-        };
-        end.address
-            .get_or_insert_with(|| Address::new(Text::from_vec(host.address(side, place.as_ref()))))
+    #[inline]
+    pub(crate) fn parsed_address(&mut self, side: Side) -> Result<&Address, Pending> {
+        if self.known_end(side).address.is_none() {
+            return self.pending(Need::Address(side));
+        }
+        match &self.known_end(side).address {
+            Some(address) => Ok(address),
+            None => Err(Pending(())),
+        }
+    }
+
+    /// The numeric address of one end, or [`UNKNOWN`].
+    ///
+    /// # Errors
+    /// It is not known yet.
+    #[inline]
+    pub fn address(&mut self, side: Side) -> Result<&[u8], Pending> {
+        Ok(&self.parsed_address(side)?.text)
+    }
+
+    /// The name of one end, [`UNKNOWN`] or [`PARANOID`].
+    ///
+    /// # Errors
+    /// It, or the address that it is looked up by, is not known yet.
+    #[inline]
+    pub fn name(&mut self, side: Side) -> Result<&[u8], Pending> {
+        if self.known_end(side).name.is_none() {
+            self.parsed_address(side)?;
+            return self.pending(Need::Name(side));
+        }
+        self.looked_up_name(side).ok_or(Pending(()))
+    }
+
+    /// The port of one end, if it has one.
+    ///
+    /// # Errors
+    /// It has not been asked for yet.
+    pub fn port(&mut self, side: Side) -> Result<Option<u16>, Pending> {
+        match self.known_end(side).port {
+            Some(port) => Ok(port),
+            None => self.pending(Need::Port(side)),
+        }
+    }
+
+    /// The user at the client's end, or [`UNKNOWN`].
+    ///
+    /// # Errors
+    /// It is not known yet.
+    pub fn user(&mut self) -> Result<&[u8], Pending> {
+        if self.user.is_none() {
+            return self.pending(Need::User);
+        }
+        self.looked_up_user().ok_or(Pending(()))
     }
 
     /// The address of one end, if it has been looked up already.
-    pub(crate) fn looked_up_address(&self, side: Side) -> Option<&Address> {
-        match side {
-            Side::Client => self.client.address.as_ref(),
-            Side::Server => self.server.address.as_ref(),
-        }
+    pub fn looked_up_address(&self, side: Side) -> Option<&[u8]> {
+        self.looked_up(side).map(|address| &address.text[..])
     }
 
-    /// The numeric address of one end, or [`UNKNOWN`]; looked up if need be.
-    pub fn address(&mut self, side: Side) -> &[u8] {
-        &self.parsed_address(side).text
-    }
-
-    /// The name of one end, [`UNKNOWN`] or [`PARANOID`]; looked up if need be.
-    pub fn name(&mut self, side: Side) -> &[u8] {
-        if self.end(side).name.is_none() {
-            self.parsed_address(side);
-            let end = match side {
-                Side::Client => &self.client,
-                Side::Server => &self.server,
-            };
-            let address = end.address.as_ref().map_or(UNKNOWN, |a| &a.text);
-            let name = self.host.name(side, address, self.place.as_ref());
-            self.end(side).name = Some(Text::from_vec(name));
-        }
-        self.looked_up_name(side).unwrap_or(UNKNOWN)
+    /// The same, in the forms patterns compare it in.
+    pub(crate) fn looked_up(&self, side: Side) -> Option<&Address> {
+        self.known_end(side).address.as_ref()
     }
 
     /// The name of one end, if it has been looked up already.
     pub fn looked_up_name(&self, side: Side) -> Option<&[u8]> {
-        match side {
-            Side::Client => self.client.name.as_deref(),
-            Side::Server => self.server.name.as_deref(),
-        }
-    }
-
-    /// The port of one end, if known.
-    pub fn port(&mut self, side: Side) -> Option<u16> {
-        let (end, host) = match side {
-            Side::Client => (&mut self.client, &mut self.host),
-            Side::Server => (&mut self.server, &mut self.host),
-        };
-        *end.port.get_or_insert_with(|| host.port(side))
-    }
-
-    /// The user at the client's end, or [`UNKNOWN`]; looked up if need be.
-    pub fn user(&mut self) -> &[u8] {
-        if self.user.is_none() {
-            self.user = Some(Text::from_vec(self.host.user(self.place.as_ref())));
-        }
-        self.looked_up_user().unwrap_or(UNKNOWN)
+        self.known_end(side).name.as_deref()
     }
 
     /// The user, if it has been looked up already.
@@ -278,28 +362,62 @@ impl<'h> Request<'h> {
         self.user.as_deref()
     }
 
-    pub(crate) fn in_netgroup(&mut self, side: Side, group: &[u8]) -> bool {
-        let name = self.name(side).to_vec();
-        self.host.netgroup(group, &name)
+    /// Is this end's host a member of the netgroup?
+    pub(crate) fn in_netgroup(&mut self, side: Side, group: &[u8]) -> Result<bool, Pending> {
+        self.name(side)?;
+        let host = self.looked_up_name(side).unwrap_or(UNKNOWN);
+        if let Some(is_member) = self.netgroups.get(group).and_then(|hosts| hosts.get(host)) {
+            return Ok(*is_member);
+        }
+        let (group, host) = (group.to_vec(), host.to_vec());
+        self.pending(Need::Netgroup { group, host })
     }
 
-    pub(crate) fn banner(&mut self, directory: &[u8]) -> Option<Vec<u8>> {
-        self.host.banner(directory, &self.daemon, self.place.as_ref())
+    /// The banner file that is wanted, if there is one to send. It is not kept: a later option may name one that has
+    /// changed.
+    pub(crate) fn take_banner(&mut self, directory: &[u8]) -> Result<Option<Vec<u8>>, Pending> {
+        if let Some(file) = self.banner.take() {
+            return Ok(file);
+        }
+        let directory = directory.to_vec();
+        self.pending(Need::Banner { directory })
     }
 
-    pub(crate) fn perform(&mut self, effect: &Effect) -> Outcome {
-        self.host.perform(effect, self.place.as_ref())
+    /// A rule is tried. It may be tried again when what it needs is answered;
+    /// what it logged by then is not logged once more.
+    #[inline]
+    pub(crate) fn attempt(&mut self, again: bool) {
+        self.repeated = if again { self.said } else { 0 };
+        self.said = 0;
     }
 
     /// Logs a line about the rule being read, if one is.
     pub(crate) fn log(&mut self, kind: Kind, text: impl Into<Vec<u8>>) {
-        self.host.log(&Diagnostic::new(kind, self.place.clone(), text));
+        self.said += 1;
+        if self.repeated > 0 {
+            self.repeated -= 1;
+        } else {
+            self.log
+                .push_back(Diagnostic::new(kind, self.place.clone(), text));
+        }
+    }
+
+    /// The next line that was logged and not taken yet.
+    pub fn next_log(&mut self) -> Option<Diagnostic> {
+        self.log.pop_front()
+    }
+
+    /// Have so many lines been logged that they should be taken before more are?
+    #[inline]
+    pub(crate) fn log_is_full(&self) -> bool {
+        self.log.len() >= 1024
     }
 
     pub(crate) fn set_place(&mut self, place: Option<Place>) {
         self.place = place;
     }
 
+    #[inline]
     pub(crate) fn set_line(&mut self, line: u32) {
         if let Some(place) = &mut self.place {
             place.line = line;

@@ -25,6 +25,7 @@ const _: () = {
 const SMALL: u64 = 0x2020_2020_2020_2020;
 
 /// What is known of a client, in the form that tokens are compared with.
+#[derive(Debug)]
 pub(crate) struct Sieve {
     address: Text,
     name: Option<Text>,
@@ -34,6 +35,7 @@ pub(crate) struct Sieve {
 /// - begin with a dot and be the end of it;
 /// - or end with a dot and be the beginning of it, which takes in its first dot;
 /// - or be the whole of it.
+#[derive(Debug)]
 struct Text {
     start: u64,
     /// The bytes of `start` that every pattern of the second and third kind takes in.
@@ -63,8 +65,8 @@ impl Text {
 
 impl Sieve {
     /// Of what is known of the client by now; nothing while that is too little.
-    fn new(request: &Request<'_>) -> Option<Self> {
-        let address = request.looked_up_address(Side::Client)?;
+    fn new(request: &Request) -> Option<Self> {
+        let address = request.looked_up(Side::Client)?;
         let text = reduce_mapped(&address.text);
         // Networks are told by the first number of the address, which must be written as it usually is.
         if address.quad.is_some() && !matches!(text.first(), Some(b'1'..=b'9')) {
@@ -78,7 +80,7 @@ impl Sieve {
     }
 
     /// Takes in what was found out of the client since.
-    pub(crate) fn renew(sieve: &mut Option<Self>, request: &Request<'_>) {
+    pub(crate) fn renew(sieve: &mut Option<Self>, request: &Request) {
         let is_new = |sieve: &Self| sieve.name.is_none() && request.looked_up_name(Side::Client).is_some();
         if sieve.as_ref().is_none_or(is_new) {
             *sieve = Sieve::new(request);

@@ -4,7 +4,7 @@
 //! certain that it does not match, logs nothing and looks nothing up. Whatever is not certain goes to the
 //! evaluator; nothing is ever matched here.
 
-use crate::matching::{Matching, daemons_match};
+use crate::matching::{Match, Matching, daemons_match};
 use crate::request::Request;
 use crate::sieve::{Sieve, Window};
 use crate::work;
@@ -13,6 +13,7 @@ use crate::work;
 const WIDTH: usize = 16;
 
 /// What is known of the request and the lines before.
+#[derive(Debug)]
 pub(crate) struct Skipper {
     sieve: Option<Sieve>,
     /// The daemon lists of the lines before: most lines have one of the same few.
@@ -20,7 +21,7 @@ pub(crate) struct Skipper {
 }
 
 /// What is known of a daemon list: of the text up to the first colon, and a blank after it.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Daemons {
     word: u128,
     mask: u128,
@@ -28,7 +29,7 @@ struct Daemons {
     state: DaemonState,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DaemonState {
     /// Trying it may have effects.
     Unclear,
@@ -50,7 +51,7 @@ impl Skipper {
         &mut self,
         text: &[u8],
         mut at: usize,
-        request: &mut Request<'_>,
+        request: &mut Request,
         with: &mut impl Matching,
     ) -> (usize, u32) {
         Sieve::renew(&mut self.sieve, request);
@@ -160,7 +161,7 @@ impl Daemons {
 
     /// The daemon list at the start of a line.
     #[cold]
-    fn of(line: &Window, request: &mut Request<'_>, with: &mut impl Matching) -> Self {
+    fn of(line: &Window, request: &mut Request, with: &mut impl Matching) -> Self {
         let bytes = &line[..WIDTH];
         let Some(colon) = bytes.iter().position(|b| *b == b':') else {
             return Daemons::NONE;
@@ -178,14 +179,16 @@ impl Daemons {
 
 impl DaemonState {
     /// Tries a daemon list, if that is sure to look nothing up.
-    fn of(list: &[u8], request: &mut Request<'_>, with: &mut impl Matching) -> Self {
+    fn of(list: &[u8], request: &mut Request, with: &mut impl Matching) -> Self {
         let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b" ,\t.-_+*?".contains(b);
         if !list.iter().all(is_plain) || list.is_empty() {
             DaemonState::Unclear
-        } else if daemons_match(list, request, with) {
-            DaemonState::Matches
         } else {
-            DaemonState::Differs
+            match daemons_match(list, request, with) {
+                Ok(Match::Yes) => DaemonState::Matches,
+                Ok(Match::No) => DaemonState::Differs,
+                Ok(Match::Unknown) | Err(_) => DaemonState::Unclear,
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 //! cutting them into logical lines (hosts_access(5), ACCESS CONTROL RULES).
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -102,6 +102,10 @@ fn endless_kind(metadata: &Metadata) -> Option<&'static str> {
 /// # Errors
 /// It is a FIFO or a device other than `/dev/null`, or cannot be opened.
 pub fn open(path: &Path) -> io::Result<File> {
+    open_file(path).map(|(file, _)| file)
+}
+
+fn open_file(path: &Path) -> io::Result<(File, Metadata)> {
     let is_file = |metadata: &Metadata| match endless_kind(metadata) {
         Some(what) => Err(io::Error::other(format!("it is {what}, not a regular file"))),
         None => Ok(()),
@@ -111,8 +115,9 @@ pub fn open(path: &Path) -> io::Result<File> {
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(path)?;
-    is_file(&file.metadata()?)?;
-    Ok(file)
+    let metadata = file.metadata()?;
+    is_file(&metadata)?;
+    Ok((file, metadata))
 }
 
 /// Reads such a file whole, as it is at the moment.
@@ -125,23 +130,38 @@ pub fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Runs `attempt` again while it finds that the file changed under its hands, which it says by
-/// returning nothing, or that somebody has a lease on it, who is asked to give that up by the attempt. A file that
-/// will not hold still is an error.
-pub(crate) fn until_steady<R>(mut attempt: impl FnMut() -> io::Result<Option<R>>) -> io::Result<R> {
-    let mut problem = "file keeps changing while it is read";
-    for pause in [1, 2, 5, 10, 20, 50, 100, 200] {
-        match attempt() {
-            Ok(Some(result)) => return Ok(result),
-            Ok(None) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                problem = "somebody has a lease on the file"
-            }
-            Err(error) => return Err(error),
-        }
-        std::thread::sleep(Duration::from_millis(pause));
+/// How many milliseconds a file is left alone, time after time, that cannot be read as it is.
+const PAUSES: [u64; 8] = [1, 2, 5, 10, 20, 50, 100, 200];
+
+/// How long to wait before a file is read again that could not be after `tries` other tries: it changed under the
+/// reader's hands, or somebody has a lease on it, who is asked to give that up by the attempt.
+///
+/// # Errors
+/// Where it will not hold still, or there is another reason.
+pub(crate) fn pause(tries: usize, failed: Option<io::Error>) -> io::Result<Duration> {
+    let problem = match failed {
+        None => "file keeps changing while it is read",
+        Some(error) if error.kind() == io::ErrorKind::WouldBlock => "somebody has a lease on the file",
+        Some(error) => return Err(error),
+    };
+    match PAUSES.get(tries) {
+        Some(pause) => Ok(Duration::from_millis(*pause)),
+        None => Err(io::Error::new(io::ErrorKind::ResourceBusy, problem)),
     }
-    Err(io::Error::new(io::ErrorKind::ResourceBusy, problem))
+}
+
+/// Runs `attempt` again while it finds that the file changed, which it says by returning nothing.
+fn until_steady<R>(mut attempt: impl FnMut() -> io::Result<Option<R>>) -> io::Result<R> {
+    let mut tries = 0;
+    loop {
+        let failed = match attempt() {
+            Ok(Some(result)) => return Ok(result),
+            Ok(None) => None,
+            Err(error) => Some(error),
+        };
+        std::thread::sleep(pause(tries, failed)?);
+        tries += 1;
+    }
 }
 
 /// Reads a file whole. A file that is being rewritten meanwhile is read again, so that no mixture of
@@ -150,9 +170,11 @@ pub fn read(path: &Path) -> (Contents, Seen) {
     contents(until_steady(|| {
         let mut reader = Reader::open(path)?;
         let mut text = Vec::with_capacity(usize::try_from(reader.id.size).unwrap_or(0) + 1);
-        reader.file.read_to_end(&mut text)?;
+        if let Some(file) = &mut reader.file {
+            file.read_to_end(&mut text)?;
+        }
         reader.position = text.len() as u64;
-        Ok(reader.is_unchanged(true)?.then_some((text, reader.seen)))
+        Ok(reader.is_unchanged(path, true)?.then_some((text, reader.seen)))
     }))
 }
 
@@ -165,7 +187,7 @@ pub(crate) fn read_parts(path: &Path, mut keep: impl FnMut(&[u8], &mut Vec<u8>))
         while reader.read_piece()? {
             keep(reader.piece(), &mut text);
         }
-        Ok(reader.is_unchanged(true)?.then_some((text, reader.seen)))
+        Ok(reader.is_unchanged(path, true)?.then_some((text, reader.seen)))
     }))
 }
 
@@ -180,7 +202,8 @@ fn contents(read: io::Result<(Vec<u8>, Seen)>) -> (Contents, Seen) {
 /// A table read piece by piece, for a process that needs it once and may stop early.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    file: File,
+    /// Nothing, while reading is suspended.
+    file: Option<File>,
     id: FileId,
     seen: Seen,
     is_file: bool,
@@ -195,8 +218,7 @@ pub(crate) struct Reader {
 impl Reader {
     /// Opens a file.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let file = open(path)?;
-        let metadata = file.metadata()?;
+        let (file, metadata) = open_file(path)?;
         let id = FileId::of(&metadata);
         let seen = if id.is_settled(SystemTime::now()) {
             Seen::File(id)
@@ -205,7 +227,7 @@ impl Reader {
         };
         let is_file = metadata.is_file();
         Ok(Reader {
-            file,
+            file: Some(file),
             id,
             seen,
             is_file,
@@ -216,12 +238,41 @@ impl Reader {
         })
     }
 
+    /// Closes the file, to go on later.
+    pub(crate) fn suspend(&mut self) {
+        self.file = None;
+    }
+
+    /// Opens the file again, where there is more of it to read. False where it is another one by now.
+    pub(crate) fn resume(&mut self, path: &Path) -> io::Result<bool> {
+        if self.file.is_some() || self.is_read() {
+            return Ok(true);
+        }
+        let mut again = Reader::open(path)?;
+        let Some(mut file) = again.file.take().filter(|_| again.id == self.id) else {
+            return Ok(false);
+        };
+        file.seek(io::SeekFrom::Start(self.position))?;
+        self.file = Some(file);
+        Ok(true)
+    }
+
+    /// Has all of the file been read? A file read to the size it had needs no further read to see that it ends;
+    /// had it grown, its identity would be another.
+    fn is_read(&self) -> bool {
+        self.is_file && self.position == self.id.size
+    }
+
     /// Is the file still as it was when it was opened, and at its end as long as it then was? A change
     /// in the same clock tick as the one before does not show in the times, but nearly always in the
     /// size; [`Seen::Unsettled`] takes care of the rest.
-    pub(crate) fn is_unchanged(&self, at_end: bool) -> io::Result<bool> {
+    pub(crate) fn is_unchanged(&self, path: &Path, at_end: bool) -> io::Result<bool> {
         let whole = !at_end || !self.is_file || self.position == self.id.size;
-        Ok(whole && FileId::of(&self.file.metadata()?) == self.id)
+        let metadata = match &self.file {
+            Some(file) => file.metadata(),
+            None => std::fs::metadata(path),
+        };
+        Ok(whole && FileId::of(&metadata?) == self.id)
     }
 
     /// The piece that was read last.
@@ -239,19 +290,17 @@ impl Reader {
         self.buffer.copy_within(self.taken..self.filled, 0);
         self.filled -= self.taken;
         self.taken = 0;
-        let is_whole = |reader: &Self| reader.is_file && reader.position == reader.id.size;
         loop {
             if self.buffer.len() == self.filled {
                 // At the start, and for a line that is longer than the buffer.
                 self.buffer.resize((self.buffer.len() * 2).max(size), 0);
             }
-            // A file read to the size it had needs no further read to see that it ends; had it grown, its
-            // identity would be another.
+            let is_read = self.is_read();
             let count = loop {
-                if is_whole(self) {
+                let Some(file) = self.file.as_mut().filter(|_| !is_read) else {
                     break 0;
-                }
-                match self.file.read(&mut self.buffer[self.filled..]) {
+                };
+                match file.read(&mut self.buffer[self.filled..]) {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     result => break result?,
                 }

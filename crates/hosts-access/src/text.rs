@@ -2,6 +2,15 @@
 //!
 //! Not for anything that knows what a rule is.
 
+/// What C calls `strerror`: the error without Rust's note of its number.
+pub fn strerror(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" (os error ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
 /// The characters that separate tokens of a list.
 pub fn is_separator(byte: u8) -> bool {
     matches!(byte, b',' | b' ' | b'\t' | b'\r' | b'\n')

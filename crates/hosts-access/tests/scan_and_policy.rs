@@ -286,12 +286,17 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 
 type Outcome = (Decision, Vec<Diagnostic>, Vec<hosts_access::dry::Lookup>);
 
-fn ask(mut host: DryHost, known: bool, name: &str, decide: impl Fn(&mut Request<'_>) -> Decision) -> Outcome {
-    let mut request = Request::new(&mut host, "sshd").verbose(2);
+fn ask(
+    mut host: DryHost,
+    known: bool,
+    name: &str,
+    decide: impl Fn(&mut Request, &mut DryHost) -> Decision,
+) -> Outcome {
+    let mut request = Request::new("sshd").verbose(2);
     if known {
         request = request.known_name(Side::Client, name);
     }
-    let decision = decide(&mut request);
+    let decision = decide(&mut request, &mut host);
     (decision, host.log, host.lookups)
 }
 
@@ -322,8 +327,8 @@ proptest! {
             let (address, name) = (ADDRESSES[address.index(ADDRESSES.len())], NAMES[name.index(NAMES.len())]);
             let host = DryHost::new(address).named(name).with_user("u1").in_netgroup("group", "host.example.org")
                 .with_server("10.0.0.1", "server.example.org", Some(22)).commands_succeed(false);
-            let scanned = ask(host.clone(), known, name, |r| tables.decide(r));
-            let decided = ask(host, known, name, |r| compiled.decide(r));
+            let scanned = ask(host.clone(), known, name, |r, h| tables.decide(r, h));
+            let decided = ask(host, known, name, |r, h| compiled.decide(r, h));
             prop_assert_eq!(scanned, decided, "client {} {}", address, name);
         }
     }
@@ -342,8 +347,8 @@ proptest! {
         let tables = Tables::in_directory(dir.path());
         let policy = Policy::new(tables.clone());
         let host = DryHost::new(ADDRESSES[address.index(ADDRESSES.len())]).named("host.example.org");
-        let scanned = ask(host.clone(), false, "", |r| tables.decide(r));
-        prop_assert_eq!(&scanned, &ask(host, false, "", |r| policy.decide(r)));
+        let scanned = ask(host.clone(), false, "", |r, h| tables.decide(r, h));
+        prop_assert_eq!(&scanned, &ask(host, false, "", |r, h| policy.decide(r, h)));
     }
 }
 
@@ -379,8 +384,10 @@ fn borders_of_pieces_may_be_anywhere() {
             let compiled = policy.current();
             for address in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
                 let (host, known) = (DryHost::new(address).named("client.example.org"), cut % 2 == 0);
-                let scanned = ask(host.clone(), known, "client.example.org", |r| tables.decide(r));
-                let decided = ask(host, known, "client.example.org", |r| compiled.decide(r));
+                let scanned = ask(host.clone(), known, "client.example.org", |r, h| {
+                    tables.decide(r, h)
+                });
+                let decided = ask(host, known, "client.example.org", |r, h| compiled.decide(r, h));
                 assert_eq!(scanned, decided, "{address}, {cut} bytes before the border");
                 let is_denied = scanned.0.verdict == hosts_access::Verdict::Denied;
                 let is_listed = address == "192.0.2.1" || in_words && address == "192.0.2.2";

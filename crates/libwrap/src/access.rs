@@ -13,6 +13,7 @@ use std::sync::atomic::{
 };
 
 use hosts_access::expand::client_info;
+use hosts_access::host::ask;
 use hosts_access::{Decision, Effect, Policy, Severity, TableKind, Tables, Verdict};
 use system::commands;
 
@@ -42,19 +43,18 @@ pub unsafe extern "C" fn hosts_access(request: *mut RequestInfo) -> c_int {
         // SAFETY: as the caller promises.
         let mut host = unsafe { StructHost::new(request) };
         // SAFETY: as the caller promises.
-        let mut asked = unsafe { crate::host::request(&mut host, request) };
+        let mut asked = unsafe { crate::host::request(&host, request) };
         // SAFETY: the program does not change its tables' paths meanwhile.
         let paths = unsafe { paths() };
         let decision = match is_resident.then(|| policy(paths)).flatten() {
-            Some(policy) => policy.decide(&mut asked),
-            None => tables(paths).decide(&mut asked),
+            Some(policy) => policy.decide(&mut asked, &mut host),
+            None => tables(paths).decide(&mut asked, &mut host),
         };
         // Only a twist's log line has it.
         let client = match decision.verdict {
-            Verdict::Delegated => client_info(&mut asked),
+            Verdict::Delegated => ask(&mut asked, &mut host, client_info),
             Verdict::Granted | Verdict::Denied => Vec::new(),
         };
-        drop(asked);
         // SAFETY: as the caller promises.
         unsafe { conclude(request, &decision, &client) }
     })

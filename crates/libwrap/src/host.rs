@@ -56,12 +56,12 @@ impl StructHost {
 ///
 /// # Safety
 /// `from` is the request of `host`.
-pub unsafe fn request<'h>(host: &'h mut StructHost, from: *mut RequestInfo) -> Request<'h> {
+pub unsafe fn request(host: &StructHost, from: *mut RequestInfo) -> Request {
     // SAFETY: as the caller promises.
     let from = unsafe { &*from };
     let calls = resident.load(Relaxed);
     let dry = host.dry_run;
-    let mut request = Request::new(host, bytes(&from.daemon))
+    let mut request = Request::new(bytes(&from.daemon))
         .process(bytes(&from.pid))
         .verbose(hosts_access_verbose.load(Relaxed))
         // A dry run tells of a twist, resident or not.

@@ -4,8 +4,9 @@ use std::ffi::{c_char, c_int};
 use std::io;
 
 use hosts_access::decide::reason;
-use hosts_access::expand::{client_info, expand};
-use hosts_access::options::{self, End, Ran};
+use hosts_access::expand::client_info;
+use hosts_access::host::{ask, expand, run_options};
+use hosts_access::options::{End, Options};
 use hosts_access::{Decision, Effect, Severity, Verdict};
 use system::connection;
 use system::endpoints::Endpoint;
@@ -28,11 +29,11 @@ pub unsafe extern "C" fn wrap_process_options(text: *const c_char, request: *mut
         // SAFETY: as the caller promises.
         let (text, mut host) = unsafe { (c_bytes(text), StructHost::new(request)) };
         // SAFETY: as the caller promises.
-        let mut asked = unsafe { host::request(&mut host, request) }.at(log::shared_place());
-        let mut ran = Ran::default();
-        let end = options::run(text, &mut asked, &mut ran);
-        let client = client_info(&mut asked);
-        drop(asked);
+        let mut asked = unsafe { host::request(&host, request) }.at(log::shared_place());
+        let mut options = Options::new(text);
+        let end = run_options(&mut options, &mut asked, &mut host);
+        let ran = options.ran;
+        let client = ask(&mut asked, &mut host, client_info);
         let is_twist = matches!(ran.effects.last(), Some(Effect::Twist(_)));
         let (verdict, answer) = match end {
             End::Through => (Verdict::Granted, 0),
@@ -74,8 +75,8 @@ pub unsafe extern "C" fn percent_x(
         // SAFETY: as the caller promises; the context is shared with the program.
         let expanded = unsafe {
             let mut host = StructHost::new(request);
-            let mut asked = host::request(&mut host, request);
-            expand(c_bytes(text), &mut asked)
+            let mut asked = host::request(&host, request);
+            expand(c_bytes(text), &mut asked, &mut host)
         };
         if expanded.len() >= size {
             log::warn(b"% expansion does not fit and is left out");

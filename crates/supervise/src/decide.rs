@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use hosts_access::expand::client_info;
+use hosts_access::host::ask;
 use hosts_access::policy::{Compiled, Policy};
 use hosts_access::source::FileId;
 use hosts_access::{
@@ -71,9 +72,9 @@ impl Rules {
         }
     }
 
-    fn decide(&self, request: &mut Request<'_>) -> Decision {
+    fn decide(&self, request: &mut Request, host: &mut dyn Host) -> Decision {
         match self.current() {
-            Some(rules) => rules.decide(request),
+            Some(rules) => rules.decide(request, host),
             None => Decision {
                 verdict: Verdict::Denied,
                 reason: Reason::TableError,
@@ -206,11 +207,10 @@ pub(crate) fn at_once(rules: &Rules, question: Question<'_>) -> Result<Answer, W
         wants: None,
         diagnostics: Vec::new(),
     };
-    let mut request = request(&mut host, rules, &question);
-    let decision = rules.decide(&mut request);
-    let client = client_info(&mut request);
+    let mut request = request(&host.host, rules, &question);
+    let decision = rules.decide(&mut request, &mut host);
+    let client = ask(&mut request, &mut host, client_info);
     let name = request.looked_up_name(Side::Client).map(<[u8]>::to_vec);
-    drop(request);
     if let Some(wants) = host.wants {
         return Err(wants);
     }
@@ -237,18 +237,17 @@ pub(crate) fn with_lookups(rules: &Rules, question: Question<'_>) -> Answer {
         client: question.client,
         times: Times::default(),
     };
-    let mut request = request(&mut host, rules, &question);
-    let decision = rules.decide(&mut request);
-    let client = client_info(&mut request);
+    let mut request = request(&host.host, rules, &question);
+    let decision = rules.decide(&mut request, &mut host);
+    let client = ask(&mut request, &mut host, client_info);
     let name = request.looked_up_name(Side::Client).map(<[u8]>::to_vec);
     let user = request.looked_up_user().map(<[u8]>::to_vec);
-    drop(request);
     let times = host.times;
     finish(rules, &question, &decision, &client, name, times, user)
 }
 
-fn request<'h>(host: &'h mut dyn Host, rules: &Rules, question: &Question<'_>) -> Request<'h> {
-    Request::new(host, rules.daemon.clone()).process(question.process.to_string())
+fn request(host: &SocketHost<'_>, rules: &Rules, question: &Question<'_>) -> Request {
+    host.request(&rules.daemon).process(question.process.to_string())
 }
 
 /// Logs the decision, and gives the connection to the command of a `twist`.

@@ -6,13 +6,14 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use hosts_access::decide::reason;
-use hosts_access::{Diagnostic, Effect, Host, Kind, Outcome, Place, Side, UNKNOWN};
+use hosts_access::{Diagnostic, Effect, Host, Kind, Outcome, Place, Request, Side, UNKNOWN};
 
 use crate::endpoints::{Endpoint, Endpoints};
 use crate::syslog::{self, Log};
@@ -25,7 +26,7 @@ use crate::{commands, connection, ident, names, netdb, privileges};
 /// holds the command for [`commands::twist`].
 ///
 /// ```
-/// use hosts_access::{Request, Tables};
+/// use hosts_access::Tables;
 /// use system::{host::SocketHost, syslog};
 /// use std::os::fd::AsFd;
 /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
@@ -34,7 +35,7 @@ use crate::{commands, connection, ident, names, netdb, privileges};
 /// let mut host = SocketHost::new(server.as_fd(), &syslog::write);
 /// let directory = tempfile::tempdir()?;
 /// std::fs::write(directory.path().join("hosts.deny"), "ALL: 127.\n")?;
-/// let decision = Tables::in_directory(directory.path()).decide(&mut Request::new(&mut host, "sshd"));
+/// let decision = Tables::in_directory(directory.path()).decide(&mut host.request("sshd"), &mut host);
 /// assert!(!decision.verdict.is_granted());
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -73,6 +74,15 @@ impl<'c> SocketHost<'c> {
     /// Both ends.
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
+    }
+
+    /// A request of this client for `daemon`. What is known without asking anybody is set.
+    pub fn request(&self, daemon: impl AsRef<[u8]>) -> Request {
+        let port = |side| self.endpoint(side).internet().map(SocketAddr::port);
+        Request::new(daemon)
+            .known_address(Side::Client, self.endpoint(Side::Client).text())
+            .known_port(Side::Client, port(Side::Client))
+            .known_port(Side::Server, port(Side::Server))
     }
 
     fn endpoint(&self, side: Side) -> &Endpoint {

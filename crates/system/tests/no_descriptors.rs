@@ -37,7 +37,7 @@ fn deviation_16_a_command_that_cannot_be_started_has_failed() {
     };
     let decide = || {
         let mut host = SocketHost::new(server.as_fd(), &record);
-        tables.decide(&mut Request::new(&mut host, "sshd")).verdict
+        tables.decide(&mut Request::new("sshd"), &mut host).verdict
     };
     assert_eq!(decide(), Verdict::Granted);
 

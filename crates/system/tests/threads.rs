@@ -42,12 +42,12 @@ fn threads_decide_side_by_side() {
                 let (server, _) = listener.accept().unwrap();
                 for round in 0..4 {
                     let mut host = SocketHost::new(server.as_fd(), record);
-                    let mut request = Request::new(&mut host, daemon.as_str()).resident(true);
+                    let mut request = Request::new(daemon.as_str()).resident(true);
                     let decision = match round % 2 {
-                        0 => policy.decide(&mut request),
-                        _ => tables.decide(&mut request),
+                        0 => policy.decide(&mut request, &mut host),
+                        _ => tables.decide(&mut request, &mut host),
                     };
-                    assert_eq!(request.address(Side::Client), b"127.0.0.1");
+                    assert_eq!(request.looked_up_address(Side::Client), Some(&b"127.0.0.1"[..]));
                     let expected = if n % 2 == 0 && n != 8 {
                         Verdict::Granted
                     } else {

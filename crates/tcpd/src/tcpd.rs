@@ -13,7 +13,7 @@ use std::path::Path;
 
 use hosts_access::decide::reason;
 use hosts_access::expand::client_info;
-use hosts_access::{Decision, Effect, Request, Severity, Side, Tables, Verdict};
+use hosts_access::{Decision, Effect, Severity, Side, Tables, Verdict};
 use system::host::SocketHost;
 use system::{commands, connection, endpoints, privileges, syslog};
 
@@ -63,10 +63,11 @@ pub fn main(mut arguments: Vec<Vec<u8>>) -> i32 {
         connection::shut_down(client);
         return 0;
     }
-    let mut request = Request::new(&mut host, service.name.clone());
-    let decision = Tables::default().decide(&mut request);
-    let name = client_info(&mut request);
-    let address = request.address(Side::Client).to_vec();
+    let mut request = host.request(&service.name);
+    let decision = Tables::default().decide(&mut request, &mut host);
+    let (name, address) = hosts_access::host::ask(&mut request, &mut host, |request| {
+        Ok((client_info(request)?, request.address(Side::Client)?.to_vec()))
+    });
     let whom = [&name[..], b" (", &address, b")"].concat();
 
     match (decision.verdict, decision.effects.last()) {

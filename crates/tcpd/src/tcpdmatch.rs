@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use hosts_access::dry::DryHost;
-use hosts_access::expand::expand;
-use hosts_access::{Host, PARANOID, Reason, Request, Side, Tables, UNKNOWN, Verdict};
+use hosts_access::host::expand;
+use hosts_access::{PARANOID, Reason, Request, Side, Tables, UNKNOWN, Verdict};
 use system::netdb;
 use system::services::base_name;
 
@@ -195,16 +195,17 @@ fn predict(tables: &Tables, daemon: &[u8], ends: [&End; 2], user: &[u8], report:
         (&server.address, "server:   address  %A"),
     ];
     let mut nobody = DryHost::new(UNKNOWN);
-    let mut known = request(&mut nobody, daemon, ends, user);
+    let mut known = request(daemon, ends, user);
+    let mut shown = |text: &[u8]| expand(text, &mut known, &mut nobody);
     for (fact, line) in facts {
         if !fact.eq_ignore_ascii_case(UNKNOWN) {
-            report.line(expand(line.as_bytes(), &mut known));
+            report.line(shown(line.as_bytes()));
         }
     }
-    report.line(expand(b"server:   process  %d", &mut known));
+    report.line(shown(b"server:   process  %d"));
     let mut host = DryRun::new(report);
     host.twist_delegates = true;
-    let decision = tables.decide(&mut request(&mut host, daemon, ends, user).verbose(2));
+    let decision = tables.decide(&mut request(daemon, ends, user).verbose(2), &mut host);
     // A command that decides is not run, unless an error in its rule has decided already.
     let open = host.command_decides && decision.reason != Reason::OptionError;
     let verdict = if open {
@@ -219,9 +220,9 @@ fn predict(tables: &Tables, daemon: &[u8], ends: [&End; 2], user: &[u8], report:
     });
 }
 
-fn request<'h>(host: &'h mut dyn Host, daemon: &[u8], ends: [&End; 2], user: &[u8]) -> Request<'h> {
+fn request(daemon: &[u8], ends: [&End; 2], user: &[u8]) -> Request {
     let [client, server] = ends;
-    Request::new(host, daemon)
+    Request::new(daemon)
         .known_address(Side::Client, &client.address[..])
         .known_name(Side::Client, &client.name[..])
         .known_address(Side::Server, &server.address[..])

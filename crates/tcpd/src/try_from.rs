@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use hosts_access::Request;
-use hosts_access::expand::expand;
+use hosts_access::host::expand;
 use system::host::SocketHost;
 use system::services::base_name;
 
@@ -65,10 +65,10 @@ fn show(daemon: &[u8]) -> io::Result<()> {
         // Where nobody reads standard error, the answer still has its reader.
         let _ = io::stderr().write_all(&line);
     });
-    let mut request = Request::new(&mut host, daemon);
+    let mut request = Request::new(daemon);
     let mut out = io::stdout();
     for (title, text) in LINES {
-        let answer = expand(text.as_bytes(), &mut request);
+        let answer = expand(text.as_bytes(), &mut request, &mut host);
         out.write_all(&[title.as_bytes(), &answer, b"\n"].concat())?;
         out.flush()?;
     }

@@ -157,7 +157,7 @@ pub fn decide(session: &Session, daemon: &str, tables: &Tables) -> Decision {
         let address = server.ip().to_canonical().to_string();
         host = host.with_server(address, "unknown", Some(server.port()));
     }
-    tables.decide(&mut Request::new(&mut host, daemon))
+    tables.decide(&mut Request::new(daemon), &mut host)
 }
 
 #[cfg(test)]

@@ -148,7 +148,7 @@ fn run_test(
     if let Some(commands) = test.commands {
         host = host.commands_succeed(matches!(commands, Commands::Succeed));
     }
-    let decision = policy.decide(&mut Request::new(&mut host, daemon));
+    let decision = policy.decide(&mut Request::new(daemon), &mut host);
     Outcome {
         file: path.to_owned(),
         line,

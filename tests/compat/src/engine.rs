@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use hosts_access::expand::expand;
+use hosts_access::host::expand;
 use hosts_access::{Diagnostic, Effect, Host, Kind, Outcome, Place, Policy, Request, Side, Tables, Verdict};
 
 use crate::case::{Case, line};
@@ -31,7 +31,7 @@ pub fn ask(case: &Case, directory: &Path, way: Way) -> Vec<String> {
         lines: &lines,
         timeout: 10,
     };
-    let mut request = Request::new(&mut host, case.daemon.as_str())
+    let mut request = Request::new(case.daemon.as_str())
         .verbose(case.verbose)
         .process("4711")
         .resident(case.resident);
@@ -52,8 +52,8 @@ pub fn ask(case: &Case, directory: &Path, way: Way) -> Vec<String> {
     }
     let tables = Tables::in_directory(directory);
     let decision = match way {
-        Way::Scan => tables.decide(&mut request),
-        Way::Policy => Policy::new(tables).decide(&mut request),
+        Way::Scan => tables.decide(&mut request, &mut host),
+        Way::Policy => Policy::new(tables).decide(&mut request, &mut host),
     };
     let say = |word: &str, text: &[u8]| lines.borrow_mut().push(line(word, text));
     // After a twist the process is the command's.
@@ -73,12 +73,11 @@ pub fn ask(case: &Case, directory: &Path, way: Way) -> Vec<String> {
             say("banner", &banner);
         }
         if !case.expand.is_empty() {
-            let text = expand(&case.expand, &mut request);
+            let text = expand(&case.expand, &mut request, &mut host);
             say("expanded", &text);
         }
     }
     say("end", b"0");
-    drop(request);
     lines.into_inner()
 }
 

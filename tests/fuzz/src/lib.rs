@@ -12,8 +12,8 @@ use analysis::check::check;
 use analysis::document::{Document, Documents, content};
 use analysis::format::format;
 use hosts_access::dry::{DryHost, Lookup};
-use hosts_access::expand::expand;
-use hosts_access::{Decision, Diagnostic, Policy, Request, Side, Tables};
+use hosts_access::host::expand;
+use hosts_access::{Decision, Diagnostic, Policy, Request, Tables};
 use system::{ident, services};
 use tempfile::TempDir;
 
@@ -72,9 +72,9 @@ pub fn decisions(data: &[u8]) {
         .with_user(user)
         .with_server("198.51.100.1", "server.example.org", Some(22))
         .commands_succeed(false);
-    let scanned = decided(host.clone(), daemon, |request| tables.decide(request));
-    let compiled = decided(host, daemon, |request| {
-        Policy::new(tables.clone()).decide(request)
+    let scanned = decided(host.clone(), daemon, |request, host| tables.decide(request, host));
+    let compiled = decided(host, daemon, |request, host| {
+        Policy::new(tables.clone()).decide(request, host)
     });
     assert_eq!(scanned, compiled, "one evaluator");
 }
@@ -82,9 +82,9 @@ pub fn decisions(data: &[u8]) {
 fn decided(
     mut host: DryHost,
     daemon: &[u8],
-    decide: impl Fn(&mut Request<'_>) -> Decision,
+    decide: impl Fn(&mut Request, &mut DryHost) -> Decision,
 ) -> (Decision, Vec<Diagnostic>, Vec<Lookup>) {
-    let decision = decide(&mut Request::new(&mut host, daemon).verbose(2));
+    let decision = decide(&mut Request::new(daemon).verbose(2), &mut host);
     (decision, host.log, host.lookups)
 }
 
@@ -114,8 +114,8 @@ pub fn expansions(data: &[u8]) {
     let mut parts = data.split(|byte| *byte == 0xff);
     let [text, address, name, user] = std::array::from_fn(|_| parts.next().unwrap_or_default());
     let mut host = DryHost::new(address).named(name).with_user(user);
-    let mut request = Request::new(&mut host, name);
-    let expanded = expand(text, &mut request);
+    let mut request = Request::new(name);
+    let expanded = expand(text, &mut request, &mut host);
     for byte in &expanded {
         let is_harmless = byte.is_ascii_alphanumeric() || b"!@%-_=+:,./".contains(byte);
         assert!(is_harmless || text.contains(byte), "{byte:#x} comes from nowhere");
@@ -123,7 +123,6 @@ pub fn expansions(data: &[u8]) {
     if !text.contains(&b'%') {
         assert_eq!(expanded, text, "literal text is never changed");
     }
-    request.name(Side::Client);
 }
 
 /// Reads an ident reply. A name has no blanks and no line end, and is not too long.

@@ -73,8 +73,7 @@ fn decide(compiled: &Compiled, witness: &Witness, commands: Option<bool>) -> Dec
     if let Some(succeed) = commands {
         host = host.commands_succeed(succeed);
     }
-    let mut request = Request::new(&mut host, &witness.daemon[..]);
-    compiled.decide(&mut request)
+    compiled.decide(&mut Request::new(&witness.daemon), &mut host)
 }
 
 impl<'t> Confirming<'t> {

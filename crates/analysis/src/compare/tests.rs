@@ -11,8 +11,8 @@ use hosts_access::diagnostic::{Diagnostic, Place};
 use hosts_access::dry::DryHost;
 use hosts_access::effect::{Effect, Outcome as Outcome_};
 use hosts_access::policy::Compiled;
-use hosts_access::request::{Host, Request, Side};
 use hosts_access::string_matches;
+use hosts_access::{Host, Request, Side};
 
 /// Numbers that look random, the same in every run.
 struct Random(u64);
@@ -229,8 +229,7 @@ fn decided(compiled: &Compiled, asked: &Asking<'_>, failing: usize) -> Ends {
             dry = dry.in_netgroup(*group, asked.name);
         }
         let mut host = Succeeds { dry, failing };
-        let mut request = Request::new(&mut host, asked.daemon);
-        let decision = compiled.decide(&mut request);
+        let decision = compiled.decide(&mut Request::new(asked.daemon), &mut host);
         let step = match decision.rule {
             None => Step::plain(decision.verdict),
             Some(rule) => match content(&[&rule.text[..], b"\n"].concat()) {

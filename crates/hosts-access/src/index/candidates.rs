@@ -11,7 +11,7 @@ use super::keys::{
 };
 use super::lists::{Lists, Merged, Positions};
 use crate::address::reduce_mapped;
-use crate::request::{Request, Side};
+use crate::request::{Pending, Request, Side};
 use crate::work;
 
 /// The position that stands under a key whose positions are found by daemon list and user too.
@@ -84,21 +84,25 @@ impl<'i, L: Lists> Candidates<'i, L> {
 
     /// The next position that could match; nothing at the end.
     #[inline]
-    pub(crate) fn next(&mut self, request: &mut Request<'_>) -> Option<u32> {
+    pub(crate) fn next(&mut self, request: &mut Request) -> Result<Option<u32>, Pending> {
         if !self.is_started {
+            // No pattern can be held against a host without it.
+            request.parsed_address(self.side)?;
             self.start(request);
         }
         self.learn(request);
         loop {
-            let position = self.merged.pop()?;
+            let Some(position) = self.merged.pop() else {
+                return Ok(None);
+            };
             if position >= self.next {
                 self.next = position + 1;
-                return Some(position);
+                return Ok(Some(position));
             }
         }
     }
 
-    fn start(&mut self, request: &mut Request<'_>) {
+    fn start(&mut self, request: &Request) {
         self.is_started = true;
         let daemon = reduce_mapped(request.daemon());
         let daemons = &mut self.daemons;
@@ -120,11 +124,10 @@ impl<'i, L: Lists> Candidates<'i, L> {
         for at in 0..self.services {
             self.find_wanting(self.daemons[at]);
         }
-        // A look-up of its own; no pattern can be held against a host without it.
         let shape = self.shape;
-        shape
-            .hosts
-            .each_address_key(request.parsed_address(self.side), |key| self.open(key));
+        if let Some(address) = request.looked_up(self.side) {
+            shape.hosts.each_address_key(address, |key| self.open(key));
+        }
         if let Some(name) = request.looked_up_name(self.side) {
             shape.hosts.each_name_key(name, |key| self.open(key));
         }
@@ -132,7 +135,7 @@ impl<'i, L: Lists> Candidates<'i, L> {
 
     /// Takes in what was found out since.
     #[inline]
-    fn learn(&mut self, request: &Request<'_>) {
+    fn learn(&mut self, request: &Request) {
         let shape = self.shape;
         if !self.name_is_known
             && let Some(name) = request.looked_up_name(self.side)
@@ -166,10 +169,10 @@ impl<'i, L: Lists> Candidates<'i, L> {
         }
     }
 
-    fn learn_server(&mut self, request: &Request<'_>) {
+    fn learn_server(&mut self, request: &Request) {
         let shape = self.shape;
         if !self.server_address_is_known
-            && let Some(address) = request.looked_up_address(Side::Server)
+            && let Some(address) = request.looked_up(Side::Server)
         {
             self.server_address_is_known = true;
             self.merged.remove(&Wants::ServerAddress);

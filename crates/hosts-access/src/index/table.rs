@@ -3,7 +3,7 @@
 use super::builder::RulesBuilder;
 use super::candidates::{Candidates, Shape};
 use super::postings::Postings;
-use crate::request::{Request, Side};
+use crate::request::{Pending, Request, Side};
 use crate::source::{Ending, Lines};
 use crate::syntax::{LineKind, fields, line_kind};
 
@@ -87,12 +87,16 @@ pub(crate) struct RuleCandidates<'i> {
 impl RuleCandidates<'_> {
     /// The number of the next one, and the lines of the table's text from there on.
     #[inline]
-    pub(crate) fn next<'t>(&mut self, text: &'t [u8], request: &mut Request<'_>) -> Option<(u32, Lines<'t>)> {
+    pub(crate) fn next<'t>(
+        &mut self,
+        text: &'t [u8],
+        request: &mut Request,
+    ) -> Result<Option<(u32, Lines<'t>)>, Pending> {
         let position = self.candidates.next(request)?;
-        let rule = self.rules[position as usize - 1];
-        Some((
-            position,
-            Lines::from(text, rule.offset as usize, rule.lines_above),
-        ))
+        Ok(position.map(|position| {
+            let rule = self.rules[position as usize - 1];
+            let lines = Lines::from(text, rule.offset as usize, rule.lines_above);
+            (position, lines)
+        }))
     }
 }

@@ -4,7 +4,7 @@ use super::builder::HostsBuilder;
 use super::candidates::{Candidates, Shape};
 use super::keys::ANY_SERVICE;
 use super::postings::Postings;
-use crate::request::{Request, Side};
+use crate::request::{Pending, Request, Side};
 use crate::syntax::pattern::HostPattern;
 
 /// Tokens by what they could match.
@@ -56,8 +56,8 @@ pub(crate) struct TokenCandidates<'i> {
 
 impl TokenCandidates<'_> {
     /// Where the next one begins.
-    pub(crate) fn next(&mut self, request: &mut Request<'_>) -> Option<usize> {
+    pub(crate) fn next(&mut self, request: &mut Request) -> Result<Option<usize>, Pending> {
         let position = self.candidates.next(request)?;
-        Some(self.offsets[position as usize - 1] as usize)
+        Ok(position.map(|position| self.offsets[position as usize - 1] as usize))
     }
 }

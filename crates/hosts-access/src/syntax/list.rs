@@ -1,5 +1,6 @@
 //! Daemon and client lists: tokens, and `EXCEPT` (hosts_access(5), OPERATORS).
 
+use crate::matching::Match;
 use crate::text::is_separator;
 
 /// The tokens of a list in order, `EXCEPT` among them.
@@ -39,40 +40,59 @@ pub fn is_except(token: &[u8]) -> bool {
 ///
 /// `a b EXCEPT c EXCEPT d` is `(a b) EXCEPT (c EXCEPT d)`. Tokens are tried left to right; the first
 /// one that matches ends its part of the list, and only then are the exceptions tried. An empty part
-/// matches nothing.
+/// matches nothing. What is not known is combined as in Kleene's logic.
+///
+/// # Errors
+/// The first error of a token.
 ///
 /// ```
 /// use hosts_access::syntax::list::list_matches;
-/// let is = |wanted: &'static [u8]| move |t: &[u8]| t == b"ALL" || t == wanted;
-/// assert!(list_matches(b"ALL EXCEPT x y EXCEPT y", is(b"y")));
-/// assert!(!list_matches(b"ALL EXCEPT x y EXCEPT y", is(b"x")));
+/// use hosts_access::Match;
+/// let is = |wanted: &'static [u8]| move |t: &[u8]| Ok::<_, ()>(Match::from(t == b"ALL" || t == wanted));
+/// assert_eq!(list_matches(b"ALL EXCEPT x y EXCEPT y", is(b"y")), Ok(Match::Yes));
+/// assert_eq!(list_matches(b"ALL EXCEPT x y EXCEPT y", is(b"x")), Ok(Match::No));
 /// ```
-pub fn list_matches(list: &[u8], mut matches: impl FnMut(&[u8]) -> bool) -> bool {
+#[inline]
+pub fn list_matches<E>(list: &[u8], mut matches: impl FnMut(&[u8]) -> Result<Match, E>) -> Result<Match, E> {
     let mut tokens = tokens(list);
-    // Each EXCEPT that is reached turns the answer round; a loop, so that no line can exhaust the stack.
-    let mut answer = true;
+    // What the list comes to where the rest of it, its exceptions, comes to *no*, *unknown* or *yes*. A loop, so
+    // that no line can exhaust the stack.
+    let mut answers = [Match::No, Match::Unknown, Match::Yes];
     loop {
-        loop {
-            match tokens.next() {
-                Some(token) if is_except(token) => return !answer,
-                Some(token) if matches(token) => break,
-                Some(_) => {}
-                None => return !answer,
+        let mut part = Match::No;
+        let mut more = false;
+        for token in tokens.by_ref() {
+            if is_except(token) {
+                more = true;
+                break;
+            }
+            part = part.or(matches(token)?);
+            if part == Match::Yes {
+                break;
             }
         }
-        if !tokens.any(is_except) {
-            return answer;
+        match part {
+            Match::No => return Ok(answers[0]),
+            Match::Unknown => answers = [answers[1], answers[1], answers[0]],
+            Match::Yes => answers.reverse(),
         }
-        answer = !answer;
+        if !more && !tokens.any(is_except) {
+            return Ok(answers[0]);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
 
     fn matches(list: &[u8], wanted: &[u8]) -> bool {
-        list_matches(list, |t| t == wanted || t == b"ALL")
+        let matched = list_matches(list, |t| {
+            Ok::<_, Infallible>(Match::from(t == wanted || t == b"ALL"))
+        });
+        matched == Ok(Match::Yes)
     }
 
     #[test]
@@ -97,5 +117,44 @@ mod tests {
     fn a_hundred_thousand_exceptions_are_no_trouble() {
         assert!(matches(&b"ALL EXCEPT ".repeat(99_999), b"x"));
         assert!(!matches(&b"ALL EXCEPT ".repeat(100_000), b"x"));
+    }
+
+    /// Every list of up to five tokens out of `y` (yes), `n` (no), `u` and `v` (each unknown) and `EXCEPT`: what is
+    /// *yes* is so whatever the unknown ones were, and likewise what is *no*. Where each unknown one stands once,
+    /// the reverse holds too.
+    #[test]
+    fn what_is_not_known_leaves_open_what_depends_on_it() {
+        const WORDS: [&str; 5] = ["y", "n", "u", "v", "EXCEPT"];
+        let answer = |list: &str, u, v| {
+            let answer = |token: &[u8]| {
+                Ok::<_, Infallible>(match token {
+                    b"y" => Match::Yes,
+                    b"n" => Match::No,
+                    b"u" => u,
+                    _ => v,
+                })
+            };
+            match list_matches(list.as_bytes(), answer) {
+                Ok(answer) => answer,
+            }
+        };
+        for number in 0..WORDS.len().pow(5) {
+            let words: Vec<_> = (0..5)
+                .map(|at| WORDS[number / WORDS.len().pow(at) % WORDS.len()])
+                .collect();
+            let list = words.join(" ");
+            let open = answer(&list, Match::Unknown, Match::Unknown);
+            let each = [Match::Yes, Match::No].map(|u| [Match::Yes, Match::No].map(|v| answer(&list, u, v)));
+            let each = each.as_flattened();
+            assert!(each.iter().all(|known| *known != Match::Unknown));
+            let all_alike = each.iter().all(|known| *known == each[0]);
+            if open != Match::Unknown {
+                assert!(all_alike && each[0] == open, "{list}");
+            }
+            let is_once = |word| words.iter().filter(|w| **w == word).count() <= 1;
+            if open == Match::Unknown && is_once("u") && is_once("v") {
+                assert!(!all_alike, "{list}");
+            }
+        }
     }
 }

@@ -5,9 +5,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use analysis::document::OptionField;
-use hosts_access::options::{End, Ran, run};
+use hosts_access::options::{End, Options};
 use hosts_access::syntax::option::Keyword;
-use hosts_access::{Request, Side, TableKind, Verdict};
+use hosts_access::{Request, Side, TableKind, Verdict, host};
 
 use super::Wish;
 use crate::dry_run::DryRun;
@@ -44,14 +44,14 @@ pub(super) fn check(kind: TableKind, text: Option<&[u8]>, wish: &Wish, report: &
 /// Runs the options for a request of which every piece is known by the name of the piece.
 fn options(text: &[u8], wish: &Wish, report: &mut Report) -> End {
     let mut host = DryRun::new(report);
-    let mut request = Request::new(&mut host, "daemon_name")
+    let mut request = Request::new("daemon_name")
         .known_address(Side::Client, "client_addr")
         .known_name(Side::Client, "client_hostname")
         .known_address(Side::Server, "server_addr")
         .known_name(Side::Server, "server_hostname")
         .known_user("user_name")
         .verbose(i32::from(wish.list));
-    run(text, &mut request, &mut Ran::default())
+    host::run_options(&mut Options::new(text), &mut request, &mut host)
 }
 
 /// Says where a command begins with the path of a program that is not there.

@@ -104,7 +104,7 @@ pub fn word(verdict: Verdict) -> &'static str {
 /// Explains one request.
 pub fn report(tables: &Tables, asked: &Asked, trace: bool, all_rules: bool) -> Report {
     let mut host = ExplainHost::new(asked);
-    let explanation = explain(tables, &mut Request::new(&mut host, asked.daemon.as_slice()));
+    let explanation = explain(tables, &mut Request::new(&asked.daemon), &mut host);
     let decision = explanation.decision;
     let (lookups, log) = (host.lookups, host.log);
     let deciding = decision.rule.as_ref().and_then(|deciding| {
@@ -132,8 +132,8 @@ pub fn report(tables: &Tables, asked: &Asked, trace: bool, all_rules: bool) -> R
         all_rules: all_rules.then(|| {
             // Asked anew, since a rule further down may need what the decision did not.
             let mut host = ExplainHost::new(asked);
-            let mut request = Request::new(&mut host, asked.daemon.as_slice());
-            matching_rules(tables, &mut request)
+            let mut request = Request::new(&asked.daemon);
+            matching_rules(tables, &mut request, &mut host)
                 .iter()
                 .map(Rule::new)
                 .collect()

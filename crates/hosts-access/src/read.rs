@@ -1,0 +1,444 @@
+//! Reading a table up to the next rule that matches: by scanning its file, or by its index.
+//!
+//! Both only choose which lines are looked at; each line goes to the same [`Matcher`]. Reading may be suspended at
+//! any rule and goes on there.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::decision::{Deciding, TableKind};
+use crate::diagnostic::{Kind, Place};
+use crate::files::HostFile;
+use crate::index::TableIndex;
+use crate::matching::{self, MAX_FILE_DEPTH, Match, Matching, host_matches};
+use crate::policy::Compiled;
+use crate::request::{Pending, Request, Side};
+use crate::skip::Skipper;
+use crate::source::{self, Contents, Ending, Line, Lines, Reader};
+use crate::syntax::pattern::HostPattern;
+use crate::syntax::{LineKind, fields, line_kind};
+use crate::text::strerror;
+use crate::trace::Trace;
+use crate::work;
+
+/// What reading a table came to.
+#[derive(Debug)]
+pub(crate) enum Read {
+    /// Something is needed, or lines wait to be logged.
+    Suspended,
+    /// No rule is left that matches.
+    NoMatch,
+    /// The table cannot be read to its end.
+    Error,
+    /// A rule matches.
+    Rule(Found),
+}
+
+/// A rule that matches.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) rule: Deciding,
+    pub(crate) options: Option<Vec<u8>>,
+}
+
+/// Where reading goes on.
+#[derive(Debug)]
+pub(crate) enum Resume {
+    /// At the start of the table, which has been tried and found changing so often.
+    Start { tries: usize },
+    /// At a rule, by its number among those of the index.
+    Rule { next: u32, again: bool },
+    /// At a line of the file.
+    Line { scanning: Box<Scanning>, tries: usize },
+}
+
+impl Resume {
+    pub(crate) const START: Self = Resume::Start { tries: 0 };
+}
+
+/// A table that is being scanned.
+#[derive(Debug)]
+pub(crate) struct Scanning {
+    reader: Reader,
+    skipper: Skipper,
+    /// Where the next line begins in the piece that was read last, and how many lines are above it.
+    at: usize,
+    lines_above: u32,
+    /// That line has been tried, and needed something.
+    again: bool,
+}
+
+/// Files that patterns name, read when one first needs them and kept until the decision ends.
+#[derive(Debug, Default)]
+pub(crate) struct FilesRead {
+    read: HashMap<(Vec<u8>, Side), Arc<HostFile>>,
+}
+
+/// Where the files that patterns name come from.
+#[derive(Debug)]
+pub(crate) enum Files<'f> {
+    Read(&'f mut FilesRead),
+    Compiled(&'f Compiled),
+}
+
+impl Files<'_> {
+    /// The file's patterns that could match this end; none where it is missing or, with a warning, cannot be read.
+    fn open(&mut self, path: &[u8], side: Side, request: &mut Request) -> Arc<HostFile> {
+        let file = match self {
+            Files::Read(files) => Arc::clone(files.read.entry((path.to_vec(), side)).or_insert_with(|| {
+                Arc::new(match side {
+                    Side::Client => HostFile::read_for(path, request),
+                    Side::Server => HostFile::read(path),
+                })
+            })),
+            Files::Compiled(compiled) => compiled.file(path),
+        };
+        file.warn(path, request);
+        file
+    }
+}
+
+/// Holds one line after the other against a request.
+pub(crate) struct Matcher<'m, T> {
+    files: Files<'m>,
+    trace: &'m mut T,
+    /// The files around the pattern that is tried.
+    open_files: Vec<Vec<u8>>,
+}
+
+/// What one line turned out to be.
+enum Examined<'l> {
+    /// Nothing to act on.
+    Next,
+    /// A rule whose lists match, and its options.
+    Matches(Option<&'l [u8]>),
+    /// The end of what can be read of the table.
+    Error,
+}
+
+/// Which of the tables is read, and from where.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Table<'t> {
+    pub(crate) kind: TableKind,
+    pub(crate) path: &'t Arc<Path>,
+}
+
+impl Table<'_> {
+    fn place(&self, line: u32) -> Place {
+        Place {
+            file: Arc::clone(self.path),
+            line,
+        }
+    }
+
+    fn found(&self, line: &Line<'_>, options: Option<&[u8]>) -> Read {
+        Read::Rule(Found {
+            rule: Deciding {
+                table: self.kind,
+                place: self.place(line.last),
+                first_line: line.first,
+                text: line.text.strip_suffix(b"\n").unwrap_or(line.text).to_vec(),
+            },
+            options: options.map(<[u8]>::to_vec),
+        })
+    }
+
+    /// Logs that the table cannot be opened.
+    fn unreadable(&self, error: &io::Error, request: &mut Request) -> Read {
+        request.set_place(None);
+        let file = self.path.as_os_str().as_encoded_bytes();
+        request.log(
+            Kind::Warning,
+            [b"cannot open ", file, b": ", strerror(error).as_bytes()].concat(),
+        );
+        Read::Error
+    }
+}
+
+impl<'m, T: Trace> Matcher<'m, T> {
+    pub(crate) fn new(files: Files<'m>, trace: &'m mut T) -> Self {
+        Matcher {
+            files,
+            trace,
+            open_files: Vec::new(),
+        }
+    }
+
+    /// Reads a table that is in memory.
+    pub(crate) fn consult(
+        &mut self,
+        table: Table<'_>,
+        contents: &Contents,
+        index: Option<&TableIndex>,
+        resume: &mut Resume,
+        request: &mut Request,
+    ) -> Read {
+        let text = match contents {
+            Contents::Missing => return Read::NoMatch,
+            Contents::Unreadable(error) => return table.unreadable(error, request),
+            // Comments alone, as allow tables often are.
+            Contents::Text(_) if index.is_some_and(TableIndex::is_empty) => return Read::NoMatch,
+            Contents::Text(text) => text,
+        };
+        let (mut next, mut again) = match resume {
+            Resume::Rule { next, again } => (*next, *again),
+            Resume::Start { .. } | Resume::Line { .. } => (0, false),
+        };
+        request.set_place(Some(table.place(0)));
+        let mut candidates = index.map(|index| index.candidates(next));
+        let mut all = Lines::new(text);
+        if index.is_none() {
+            for _ in 0..next {
+                all.next();
+            }
+        }
+        loop {
+            let mut from_here;
+            let lines = match &mut candidates {
+                None => &mut all,
+                Some(candidates) => match candidates.next(text, request) {
+                    Ok(None) => return Read::NoMatch,
+                    Ok(Some((position, lines))) => {
+                        next = position;
+                        from_here = lines;
+                        &mut from_here
+                    }
+                    Err(Pending { .. }) => {
+                        *resume = Resume::Rule { next, again };
+                        return Read::Suspended;
+                    }
+                },
+            };
+            let Some(line) = lines.next() else {
+                return Read::NoMatch;
+            };
+            let examined = self.examine(table, &line, std::mem::take(&mut again), request);
+            *resume = match &examined {
+                Ok(_) => Resume::Rule {
+                    next: next + 1,
+                    again: false,
+                },
+                Err(Pending { .. }) => Resume::Rule { next, again: true },
+            };
+            match examined {
+                Ok(Examined::Next) if request.log_is_full() => return Read::Suspended,
+                Ok(Examined::Next) => next += 1,
+                Ok(Examined::Error) => return Read::Error,
+                Ok(Examined::Matches(options)) => return table.found(&line, options),
+                Err(Pending { .. }) => return Read::Suspended,
+            }
+        }
+    }
+
+    /// Reads a table from its file.
+    pub(crate) fn scan(&mut self, table: Table<'_>, resume: &mut Resume, request: &mut Request) -> Read {
+        let (scanning, tries) = match std::mem::replace(resume, Resume::START) {
+            Resume::Line { scanning, tries } => (Ok(scanning), tries),
+            Resume::Start { tries } => (Scanning::new(table.path).map(Box::new), tries),
+            Resume::Rule { .. } => (Scanning::new(table.path).map(Box::new), 0),
+        };
+        let read = scanning.and_then(|mut scanning| {
+            let read = self.scan_on(table, &mut scanning, request)?;
+            if let Some(Read::Suspended | Read::Rule(Found { options: Some(_), .. })) = read {
+                scanning.reader.suspend();
+                *resume = Resume::Line { scanning, tries };
+            }
+            Ok(read)
+        });
+        let failed = match read {
+            Ok(Some(read)) => return read,
+            Ok(None) => None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Read::NoMatch,
+            Err(error) => Some(error),
+        };
+        match source::pause(tries, failed) {
+            Ok(time) => {
+                *resume = Resume::Start { tries: tries + 1 };
+                request.pause(time);
+                Read::Suspended
+            }
+            Err(error) => table.unreadable(&error, request),
+        }
+    }
+
+    /// Nothing where the file was changed under its hands.
+    fn scan_on(
+        &mut self,
+        table: Table<'_>,
+        scanning: &mut Scanning,
+        request: &mut Request,
+    ) -> io::Result<Option<Read>> {
+        let Scanning {
+            reader,
+            skipper,
+            at,
+            lines_above,
+            again,
+        } = scanning;
+        if !reader.resume(table.path)? {
+            return Ok(None);
+        }
+        request.set_place(Some(table.place(0)));
+        loop {
+            let mut lines = Lines::from(reader.piece(), *at, *lines_above);
+            loop {
+                if T::PASSES_OVER && !*again {
+                    lines.pass(skipper.pass(lines.text(), lines.position().0, request, self));
+                }
+                (*at, *lines_above) = lines.position();
+                let Some(line) = lines.next() else { break };
+                let examined = self.examine(table, &line, std::mem::take(again), request);
+                match examined {
+                    Ok(Examined::Next) if !request.log_is_full() => continue,
+                    Err(Pending { .. }) => {
+                        *again = true;
+                        return Ok(Some(Read::Suspended));
+                    }
+                    Ok(Examined::Next) => {
+                        (*at, *lines_above) = lines.position();
+                        return Ok(Some(Read::Suspended));
+                    }
+                    Ok(Examined::Error | Examined::Matches(_))
+                        if !reader.is_unchanged(table.path, false)? =>
+                    {
+                        return Ok(None);
+                    }
+                    Ok(Examined::Error) => return Ok(Some(Read::Error)),
+                    Ok(Examined::Matches(options)) => {
+                        let found = table.found(&line, options);
+                        (*at, *lines_above) = lines.position();
+                        return Ok(Some(found));
+                    }
+                }
+            }
+            if !reader.read_piece()? {
+                return Ok(reader.is_unchanged(table.path, true)?.then_some(Read::NoMatch));
+            }
+            *at = 0;
+        }
+    }
+
+    /// Looks at one logical line: is it a rule, and do its lists match?
+    #[inline]
+    fn examine<'l>(
+        &mut self,
+        table: Table<'_>,
+        line: &Line<'l>,
+        again: bool,
+        request: &mut Request,
+    ) -> Result<Examined<'l>, Pending> {
+        work::add(1);
+        request.set_line(line.last);
+        request.attempt(again);
+        if line.ending != Ending::Newline {
+            let text = match line.ending {
+                Ending::Nul => "NUL byte in line",
+                _ => "missing newline or line too long",
+            };
+            request.log(Kind::Warning, text);
+            request.log(Kind::Warning, "all the subsequent rules will be ignored");
+            return Ok(Examined::Error);
+        }
+        if line_kind(line.text) != LineKind::Rule {
+            return Ok(Examined::Next);
+        }
+        let Some(fields) = fields(line.text) else {
+            request.log(Kind::Warning, "missing \":\" separator");
+            return Ok(Examined::Next);
+        };
+        if again {
+            self.trace.again();
+            self.open_files.clear();
+        }
+        self.trace.rule(table.kind, table.path, line);
+        let mut matched = matching::daemons_match(fields.daemons, request, self)?;
+        if matched != Match::No {
+            matched = matched.and(matching::clients_match(fields.clients, request, self)?);
+        }
+        self.trace.matched(matched);
+        Ok(match matched {
+            Match::Yes => Examined::Matches(fields.options),
+            Match::Unknown if table.kind == TableKind::Deny => Examined::Error,
+            Match::No | Match::Unknown => Examined::Next,
+        })
+    }
+
+    /// Tries every rule of a table, whatever they decide, as far as `resume` does not say that it was tried.
+    pub(crate) fn try_all(
+        &mut self,
+        table: Table<'_>,
+        text: &[u8],
+        resume: &mut (usize, u32, bool),
+        request: &mut Request,
+    ) -> Result<(), Pending> {
+        request.set_place(Some(table.place(0)));
+        let mut lines = Lines::from(text, resume.0, resume.1);
+        loop {
+            (resume.0, resume.1) = lines.position();
+            let Some(line) = lines.next() else { break };
+            let again = std::mem::replace(&mut resume.2, true);
+            if matches!(self.examine(table, &line, again, request)?, Examined::Error) {
+                break;
+            }
+            resume.2 = false;
+        }
+        request.set_place(None);
+        Ok(())
+    }
+}
+
+impl Scanning {
+    fn new(path: &Path) -> io::Result<Self> {
+        Ok(Scanning {
+            reader: Reader::open(path)?,
+            skipper: Skipper::new(),
+            at: 0,
+            lines_above: 0,
+            again: false,
+        })
+    }
+}
+
+impl<T: Trace> Matching for Matcher<'_, T> {
+    fn file_matches(
+        &mut self,
+        request: &mut Request,
+        side: Side,
+        path: &[u8],
+        depth: usize,
+    ) -> Result<Match, Pending> {
+        if depth >= MAX_FILE_DEPTH || self.open_files.iter().any(|open| open == path) {
+            let problem: &[u8] = if depth >= MAX_FILE_DEPTH {
+                b": nested too deeply"
+            } else {
+                b": names itself"
+            };
+            request.log(Kind::Warning, [b"open ", path, problem].concat());
+            return Ok(Match::No);
+        }
+        self.open_files.push(path.to_vec());
+        let file = self.files.open(path, side, request);
+        let mut words = file.words(side);
+        let mut matched = Match::No;
+        while matched != Match::Yes
+            && let Some(word) = words.next(request)?
+        {
+            matched = matched.or(host_matches(
+                HostPattern::parse(word),
+                side,
+                request,
+                self,
+                depth + 1,
+            )?);
+        }
+        self.open_files.pop();
+        Ok(matched)
+    }
+
+    #[inline]
+    fn tried(&mut self, token: &[u8], matched: Match) {
+        self.trace.token(token, matched);
+    }
+}
