@@ -405,6 +405,37 @@ mod tests {
         );
     }
 
+    /// Sixteen files that each name the next one thirty times: 30 to the 15th ways to the last.
+    #[test]
+    fn files_that_name_files_are_read_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |n: usize| directory.path().join(format!("list{n}"));
+        for n in 0..16 {
+            let next = format!("{}\n", path(n + 1).display()).repeat(30);
+            std::fs::write(path(n), next).unwrap();
+        }
+        let [allow, deny] = ["allow", "deny"].map(|name| directory.path().join(name));
+        std::fs::write(&allow, format!("sshd: {}\n", path(0).display())).unwrap();
+        std::fs::write(&deny, "ALL: ALL\n").unwrap();
+        let tables = Tables::new(allow, deny);
+        let denied = || assert_eq!(decide(&tables).verdict, Verdict::Denied);
+        let steps = crate::work::counter::steps(denied);
+        assert!(steps < 10_000, "{steps}");
+        // All the same, what the last one holds is found, also by a shorter way than the first.
+        std::fs::write(path(15), "192.0.2.1\n").unwrap();
+        assert_eq!(decide(&tables).verdict, Verdict::Granted);
+        let longer = (0..16).rev().map(|n| format!("{}\n", path(n).display()));
+        std::fs::write(path(16), longer.collect::<String>()).unwrap();
+        std::fs::write(path(15), format!("{}\n", path(17).display())).unwrap();
+        std::fs::write(path(17), "192.0.2.1\n").unwrap();
+        std::fs::write(
+            tables.path(TableKind::Allow),
+            format!("sshd: {}\n", path(16).display()),
+        )
+        .unwrap();
+        assert_eq!(decide(&tables).verdict, Verdict::Granted);
+    }
+
     /// Fails the first command and no other.
     struct FirstFails(DryHost, bool);
 

@@ -106,6 +106,9 @@ pub(crate) struct Matcher<'m, T> {
     trace: &'m mut T,
     /// The files around the pattern that is tried.
     open_files: Vec<Vec<u8>>,
+    /// The files tried for a pattern of a rule, and the least depth they were tried at: from there all that they name
+    /// was tried too, so however often files name each other, each is read at most once a depth.
+    tried_files: HashMap<Vec<u8>, usize>,
 }
 
 /// What one line turned out to be.
@@ -163,6 +166,7 @@ impl<'m, T: Trace> Matcher<'m, T> {
             files,
             trace,
             open_files: Vec::new(),
+            tried_files: HashMap::new(),
         }
     }
 
@@ -418,6 +422,13 @@ impl<T: Trace> Matching for Matcher<'_, T> {
             request.log(Kind::Warning, [b"open ", path, problem].concat());
             return Ok(Match::No);
         }
+        if depth == 0 {
+            self.tried_files.clear();
+        }
+        if self.tried_files.get(path).is_some_and(|least| *least <= depth) {
+            return Ok(Match::No);
+        }
+        self.tried_files.insert(path.to_vec(), depth);
         self.open_files.push(path.to_vec());
         let file = self.files.open(path, side, request);
         let mut words = file.words(side);

@@ -187,6 +187,7 @@ impl Guard {
             Err(error) => {
                 match errno(&error) {
                     libc::ESRCH => {}
+                    libc::ENOTSOCK if !has_good_flags(&call) => fail(self, libc::EINVAL),
                     errno @ (libc::EBADF | libc::ENOTSOCK) => fail(self, errno),
                     libc::EMFILE | libc::ENFILE => {
                         self.complain(&call, &error);
@@ -200,7 +201,7 @@ impl Guard {
                 return;
             }
         };
-        if call.flags & !(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) != 0 {
+        if !has_good_flags(&call) {
             return fail(self, libc::EINVAL);
         }
         let cookie = match accept::cookie(fd.as_fd()) {
@@ -293,4 +294,9 @@ impl Guard {
         let line = format!("error: cannot accept for process {}: {reason}{hint}", call.thread);
         self.rules.log.line(syslog::ERR, line.as_bytes());
     }
+}
+
+/// Are its flags ones that the kernel knows?
+fn has_good_flags(call: &Call) -> bool {
+    call.flags & !(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) == 0
 }

@@ -281,7 +281,7 @@ fn guard(
     let room = descriptors.saturating_sub(SPARE).max(descriptors / 4).min(ROOM) as usize;
     // It guards as well without.
     let label = label::make(options, process).ok();
-    let until_gone = watcher.until_gone().map_err(say("cannot reach the watcher"))?;
+    let until_gone = watcher.until_gone();
     let mut guard = Guard::new(notifications, Arc::clone(&rules), watcher, room)
         .map_err(say("cannot start the guard"))?;
     let watched = Arc::clone(&rules);

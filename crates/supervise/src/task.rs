@@ -80,7 +80,12 @@ impl Task {
     /// such a thing is not taken, once somebody has tried; and what comes all the same is closed elsewhere.
     pub(crate) fn descriptor(&self, fd: i32) -> io::Result<OwnedFd> {
         if IS_WARY.load(Relaxed) && !self.is_socket(fd)? {
-            return Err(io::Error::from_raw_os_error(libc::ENOTSOCK));
+            let errno = if self.is_path(fd) {
+                libc::EBADF
+            } else {
+                libc::ENOTSOCK
+            };
+            return Err(io::Error::from_raw_os_error(errno));
         }
         let taken = self.take(fd)?;
         match option::<libc::c_int>(taken.as_fd(), libc::SOL_SOCKET, libc::SO_TYPE) {
@@ -109,6 +114,17 @@ impl Task {
             },
             _ => Ok(start == SOCKET),
         }
+    }
+
+    /// Is it a place in a file system, opened with `O_PATH`, which counts as no descriptor?
+    fn is_path(&self, fd: i32) -> bool {
+        let flags = || {
+            let path = CString::new(format!("fdinfo/{fd}")).ok()?;
+            let text = io::read_to_string(self.open_file(&path, libc::O_RDONLY).ok()?).ok()?;
+            let flags = text.lines().find_map(|line| line.strip_prefix("flags:"))?;
+            i32::from_str_radix(flags.trim(), 8).ok()
+        };
+        flags().is_some_and(|flags| flags & libc::O_PATH != 0)
     }
 
     /// A duplicate of one of its descriptors, whatever that is.

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use system::syslog;
@@ -27,7 +28,7 @@ const FILTER: u32 = 0;
 
 /// The guard's end: it tells what is to be done in its place.
 #[derive(Debug)]
-pub(crate) struct Watcher(UnixStream);
+pub(crate) struct Watcher(Arc<UnixStream>);
 
 impl Watcher {
     /// # Errors
@@ -36,7 +37,7 @@ impl Watcher {
         send_descriptor(&socket, FILTER, notifications)?;
         // Should it not listen, the guard must not wait for it.
         socket.set_nonblocking(true)?;
-        Ok(Watcher(socket))
+        Ok(Watcher(Arc::new(socket)))
     }
 
     /// A process of the program, which must be running.
@@ -47,12 +48,10 @@ impl Watcher {
     }
 
     /// Waits for the end of the watcher.
-    pub(crate) fn until_gone(&self) -> io::Result<impl FnOnce() + Send + use<>> {
-        let socket = self.0.try_clone()?;
-        Ok(move || {
-            // It never says anything.
-            while wait_for(&[(socket.as_fd(), libc::POLLIN)], None) == [0] {}
-        })
+    pub(crate) fn until_gone(&self) -> impl FnOnce() + Send + use<> {
+        let socket = Arc::clone(&self.0);
+        // It never says anything.
+        move || while wait_for(&[(socket.as_fd(), libc::POLLIN)], None) == [0] {}
     }
 }
 

@@ -1,6 +1,8 @@
 //! Host names and addresses as they are written in rules and on command lines, held against the name service.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
 
 use hosts_access::address::dotted_quad;
 use system::names;
@@ -28,13 +30,22 @@ pub(crate) fn find(host: &[u8], report: &mut Report) -> (Vec<u8>, Vec<SocketAddr
     }
     if numeric {
         for address in &found.addresses {
-            if netdb::name_of(address).is_none() {
+            if !has_name(address) {
                 let number = netdb::numeric(address);
                 report.warn([&number[..], b": this address has no name"].concat());
             }
         }
     }
     (official, found.addresses)
+}
+
+/// Does the address have a name? Looked up once, as tables hold the same addresses for many daemons.
+fn has_name(address: &SocketAddr) -> bool {
+    static ASKED: Mutex<BTreeMap<SocketAddr, bool>> = Mutex::new(BTreeMap::new());
+    let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+    *asked
+        .entry(*address)
+        .or_insert_with(|| netdb::name_of(address).is_some())
 }
 
 /// The name by which the tables know an address. Says why where it is not to be believed.

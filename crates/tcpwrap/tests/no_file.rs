@@ -111,3 +111,32 @@ fn what_is_meant_to_be_no_file_is_read() {
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(told.contains("11.0.0.0/8"), "{output:?}");
 }
+
+/// Sixteen lists that each name the next one thirty times: there are 30 to the 15th ways to the last.
+#[test]
+fn nor_does_one_read_lists_for_each_way_to_them() {
+    let scene = scene();
+    let path = |n: usize| scene.path().join(format!("list{n}"));
+    for n in 0..15 {
+        let next = format!("{}\n", path(n + 1).display()).repeat(30);
+        std::fs::write(path(n), next).unwrap();
+    }
+    std::fs::write(path(15), "10.0.0.1\n").unwrap();
+    let rule = format!("sshd: {}\n", path(0).display());
+    std::fs::write(scene.path().join("old/hosts.allow"), rule).unwrap();
+    for (arguments, said) in [
+        ("explain --rules old sshd 10.0.0.1", "granted"),
+        ("explain --rules old sshd 10.0.0.2", "denied"),
+        ("check --host old/hosts.allow", ""),
+        ("diff old old --new-deny /dev/null", "10.0.0.1"),
+    ] {
+        let words: Vec<&str> = arguments.split(' ').collect();
+        let output = tcpwrap(&words, scene.path());
+        assert!(
+            output.status.code().is_some_and(|code| code < 2),
+            "{arguments}: {output:?}"
+        );
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(told.contains(said), "{arguments}: {output:?}");
+    }
+}

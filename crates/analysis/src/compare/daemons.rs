@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::Incomparable;
 use super::family::Family;
-use super::hosts::{FileTexts, Hosts, Shared};
+use super::hosts::{FileTexts, Hosts, Shared, Within};
 use super::ranges::{Map, Ranges};
 use super::rules::{Box_, Lists, joined, list_holds};
 use super::spelling::{Together, Ways};
@@ -106,7 +106,7 @@ pub(super) fn asked<'t>(
             let key = format!("{pattern:?}").into_bytes();
             *host_numbers.entry(key).or_insert_with(|| {
                 let mut one = Hosts::default();
-                one.add(pattern, &mut shared, files, &mut Vec::new());
+                one.add(pattern, &mut shared, files, &mut Within::default());
                 one.finish();
                 hosts.push(one);
                 hosts.len() as u32 - 1

@@ -98,14 +98,22 @@ impl<'t> Shared<'t> {
     }
 }
 
+/// The files around a pattern, outermost first, and the least depth at which each was added: from there, all it names
+/// is added too.
+#[derive(Default)]
+pub(super) struct Within<'t> {
+    open: Vec<&'t [u8]>,
+    least: HashMap<&'t [u8], usize>,
+}
+
 impl Hosts {
-    /// Adds a pattern. `files` holds the files that patterns name; `within` those this one stands in.
+    /// Adds a pattern. `files` holds the files that patterns name.
     pub(super) fn add<'t>(
         &mut self,
         pattern: HostPattern<'t>,
         shared: &mut Shared<'t>,
         files: &'t FileTexts,
-        within: &mut Vec<&'t [u8]>,
+        within: &mut Within<'t>,
     ) {
         match pattern {
             HostPattern::Netgroup(group) => {
@@ -117,13 +125,16 @@ impl Hosts {
                 self.groups.push(number as u32);
             }
             HostPattern::File(path) => {
-                let is_read = within.len() < MAX_FILE_DEPTH && !within.contains(&path);
+                let depth = within.open.len();
+                let least = within.least.get(path).copied().unwrap_or(MAX_FILE_DEPTH);
+                let is_read = depth < least && !within.open.contains(&path);
                 if let Some(text) = files.get(path).filter(|_| is_read) {
-                    within.push(path);
+                    within.least.insert(path, depth);
+                    within.open.push(path);
                     for (_, word) in words(text) {
                         self.add(HostPattern::parse(word), shared, files, within);
                     }
-                    within.pop();
+                    within.open.pop();
                 }
             }
             HostPattern::Known => {

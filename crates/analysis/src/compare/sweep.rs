@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::Incomparable;
 use super::daemons::{MOST_GROUPS, MOST_WAYS, all_ways};
 use super::family::{Family, MAPPED};
-use super::hosts::{FileTexts, Hosts, Shared};
+use super::hosts::{FileTexts, Hosts, Shared, Within};
 use super::outcome::Outcomes;
 use super::ranges::{HOLE, Map, Ranges, difference, intersection, normal};
 use super::rules::{Box_, Lists, Rule, joined};
@@ -227,7 +227,7 @@ impl<'t> Compiler<'_, 't> {
                 union.with_user.entry(tag).or_default()
             }
         };
-        hosts.add(host, &mut self.shared, self.files, &mut Vec::new());
+        hosts.add(host, &mut self.shared, self.files, &mut Within::default());
     }
 
     fn blocks(&mut self, rules: impl Iterator<Item = Rule>, outcomes: Option<&Outcomes>) -> Vec<Block> {

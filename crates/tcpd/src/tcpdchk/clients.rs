@@ -1,5 +1,6 @@
 //! Client lists: hosts that exist, under their official names, and users that can be users.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -56,11 +57,19 @@ fn check_user(user: &[u8], report: &mut Report) {
 
 /// Looks at a host pattern. How many addresses the host has, where it names one.
 pub(super) fn check_host(pattern: HostPattern<'_>, report: &mut Report) -> usize {
-    host(pattern, &mut Vec::new(), report)
+    host(pattern, &mut Files::default(), report)
 }
 
-/// `open` are the files being read, outermost first.
-fn host(pattern: HostPattern<'_>, open: &mut Vec<Vec<u8>>, report: &mut Report) -> usize {
+/// The files that a pattern names, by itself or through others.
+#[derive(Default)]
+struct Files {
+    /// Those being read, outermost first.
+    open: Vec<Vec<u8>>,
+    /// Those read, and how deep they were. From where one is deeper, what it names may be too deep.
+    deepest: HashMap<Vec<u8>, usize>,
+}
+
+fn host(pattern: HostPattern<'_>, files: &mut Files, report: &mut Report) -> usize {
     match pattern {
         HostPattern::Known | HostPattern::Local => {}
         HostPattern::Netgroup(group) => {
@@ -68,23 +77,28 @@ fn host(pattern: HostPattern<'_>, open: &mut Vec<Vec<u8>>, report: &mut Report) 
                 report.warn([b"@", group, b": the netgroup is unknown or empty"].concat());
             }
         }
-        HostPattern::File(path) => file(path, open, report),
+        HostPattern::File(path) => file(path, files, report),
         HostPattern::Net { net, mask } => network(net, mask, report),
         HostPattern::Text { pattern, tries_name } => return text(pattern, tries_name, report),
     }
     1
 }
 
-fn file(path: &[u8], open: &mut Vec<Vec<u8>>, report: &mut Report) {
+fn file(path: &[u8], files: &mut Files, report: &mut Report) {
     let shown: Arc<Path> = Arc::from(Path::new(OsStr::from_bytes(path)));
-    if open.len() >= MAX_FILE_DEPTH || open.iter().any(|outer| outer == path) {
-        let problem: &[u8] = if open.len() >= MAX_FILE_DEPTH {
+    let depth = files.open.len();
+    if depth >= MAX_FILE_DEPTH || files.open.iter().any(|outer| outer == path) {
+        let problem: &[u8] = if depth >= MAX_FILE_DEPTH {
             b": nested too deeply: it matches nothing here"
         } else {
             b": names itself: it matches nothing here"
         };
         return report.warn([path, problem].concat());
     }
+    if files.deepest.get(path).is_some_and(|deepest| depth <= *deepest) {
+        return;
+    }
+    files.deepest.insert(path.to_vec(), depth);
     let text = match read(&shown) {
         Ok(text) => text,
         Err(error) => {
@@ -93,7 +107,7 @@ fn file(path: &[u8], open: &mut Vec<Vec<u8>>, report: &mut Report) {
         }
     };
     let outside = report.place().cloned();
-    open.push(path.to_vec());
+    files.open.push(path.to_vec());
     for (line, number) in text.split(|byte| *byte == b'\n').zip(1..) {
         report.at(Some(Place {
             file: Arc::clone(&shown),
@@ -107,10 +121,10 @@ fn file(path: &[u8], open: &mut Vec<Vec<u8>>, report: &mut Report) {
             if tokens(word).count() > 1 {
                 report.warn([word, b": read as one pattern, with its commas"].concat());
             }
-            host(HostPattern::parse(word), open, report);
+            host(HostPattern::parse(word), files, report);
         }
     }
-    open.pop();
+    files.open.pop();
     report.at(outside);
 }
 

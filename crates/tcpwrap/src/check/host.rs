@@ -78,7 +78,7 @@ struct Host {
     all: Option<Place>,
     hosts: HashMap<Vec<u8>, Place>,
     addresses: HashMap<Vec<u8>, Place>,
-    files: HashMap<Vec<u8>, bool>,
+    files: HashMap<Vec<u8>, usize>,
     netgroups: HashMap<Vec<u8>, bool>,
     commands: HashMap<Vec<u8>, Option<(&'static Code, String)>>,
 }
@@ -286,8 +286,12 @@ impl Host {
             );
             return;
         }
-        // Each file is judged once, but cycles are looked for on every way into it.
-        let is_first = self.files.insert(path.to_vec(), true).is_none();
+        // Each file is judged once; from where it is deeper than before, what it names may be too deep.
+        let deepest = self.files.get(path).copied();
+        if deepest.is_some_and(|deepest| open.len() <= deepest) {
+            return;
+        }
+        self.files.insert(path.to_vec(), open.len());
         let file = Path::new(OsStr::from_bytes(path));
         if let Some(what) = source::endless(file) {
             let message = format!("{shown} is {what}, from which nothing is read: it matches nothing");
@@ -317,7 +321,7 @@ impl Host {
                 return;
             }
         };
-        if is_first {
+        if deepest.is_none() {
             if let Some(who) = changeable(file) {
                 self.report(
                     &codes::WRITABLE_TABLE,
@@ -326,8 +330,6 @@ impl Host {
                 );
             }
             self.found.extend(words(place.table, file, &text));
-        } else if open.is_empty() {
-            return;
         }
         open.push(path.to_vec());
         for word in text
