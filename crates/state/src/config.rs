@@ -33,8 +33,8 @@ pub struct Geo {
 /// What holds for names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dns {
-    /// How long a name server may take to answer, each time it is asked.
-    pub timeout: Duration,
+    /// How long a name server may take to answer, each time it is asked; as resolv.conf(5) has it otherwise.
+    pub timeout: Option<Duration>,
     /// How long a process keeps an answer.
     pub keep: Duration,
 }
@@ -42,7 +42,7 @@ pub struct Dns {
 impl Default for Dns {
     fn default() -> Self {
         Dns {
-            timeout: Duration::from_secs(5),
+            timeout: None,
             keep: Duration::from_secs(60),
         }
     }
@@ -270,7 +270,7 @@ impl<'t> Reader<'t> {
 
     fn dns(&mut self, dns: &mut Dns, key: &str, value: &Value<'_>) -> Result<(), String> {
         match key {
-            "timeout" => dns.timeout = duration(value)?,
+            "timeout" => dns.timeout = Some(duration(value)?),
             "keep" => dns.keep = duration(value)?,
             _ => return Err("unknown key; there are timeout, keep".into()),
         }
@@ -389,7 +389,10 @@ mod tests {
         assert_eq!(geo.country, Some("/srv/c.mmdb".into()));
         assert!(geo.missing_is_no);
         let dns = config.dns.unwrap();
-        assert_eq!((dns.timeout.as_secs(), dns.keep.as_secs()), (2, 300));
+        assert_eq!(
+            (dns.timeout, dns.keep.as_secs()),
+            (Some(Duration::from_secs(2)), 300)
+        );
         let bans = config.bans.unwrap();
         assert_eq!((bans.file, bans.never.len()), ("/srv/bans".into(), 2));
         assert_eq!(config.limits.unwrap().slots, 65536);

@@ -9,15 +9,22 @@
 //! No answer waits for a lock that another user can hold, or for the disk to write. What daemons read is read, never
 //! mapped; the one exception is the memory of [`limits`], which only the process's own user can shrink.
 
+mod all;
 pub mod bans;
+pub mod clock;
 pub mod config;
+pub mod counts;
 pub mod geo;
+pub mod interfaces;
 pub mod limits;
+pub mod names;
 pub mod network;
 pub mod stamp;
 
 use std::fmt;
 use std::io;
+
+pub use all::State;
 
 /// Why a question has no answer, as an administrator should read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
