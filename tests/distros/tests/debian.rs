@@ -149,3 +149,40 @@ fn lintian_finds_no_error() {
         .expect("lintian runs");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
 }
+
+/// The packages that a clone of this repository in some directory makes, by name.
+fn made_in(directory: &Path) -> Vec<(String, Vec<u8>)> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    run(Command::new("git")
+        .args(["clone", "--quiet"])
+        .arg(here)
+        .arg(directory));
+    run(Command::new("cargo")
+        .args(["xtask", "deb"])
+        .current_dir(directory)
+        .env_remove("CARGO_TARGET_DIR"));
+    let made = std::fs::read_dir(directory.join("target/packages/deb")).expect("packages");
+    let archives = made.flatten().map(|entry| entry.path());
+    let mut archives: Vec<_> = archives
+        .filter(|path| path.extension().is_some_and(|ending| ending == "deb"))
+        .map(|path| {
+            let name = path.file_name().expect("a file").to_string_lossy().into_owned();
+            (name, std::fs::read(path).expect("an archive"))
+        })
+        .collect();
+    archives.sort();
+    archives
+}
+
+#[test]
+#[ignore = "builds everything twice: cargo xtask test -p distros-tests --run-ignored all"]
+fn a_second_build_elsewhere_gives_the_same_bytes() {
+    let [first, second] = [(), ()].map(|()| tempfile::tempdir().expect("a directory"));
+    let first = made_in(&first.path().join("one"));
+    let second = made_in(&second.path().join("a-longer-name/two"));
+    assert_eq!(first.len(), 5);
+    for (one, two) in first.iter().zip(&second) {
+        assert_eq!(one.0, two.0);
+        assert!(one.1 == two.1, "{} differs", one.0);
+    }
+}
