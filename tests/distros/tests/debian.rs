@@ -62,16 +62,24 @@ fn lifecycle(root: &Path, archives: &Path) {
 #[test]
 fn packages_come_and_go_on_this_release() {
     alone_for(600, |_| {
-        run(Command::new("sh").args([
-            "-c",
-            "mkdir -p /mnt/root /mnt/system/upper /mnt/system/work &&
-             mount -t overlay -o lowerdir=/,upperdir=/mnt/system/upper,workdir=/mnt/system/work overlay /mnt/root",
-        ]));
+        layer(Path::new("/"));
         lifecycle(
             Path::new("/mnt/root"),
             &target().with_file_name("debian/.archives"),
         );
     });
+}
+
+/// Mounts a root directory at `/mnt/root` in such a way that it stays as it is.
+fn layer(root: &Path) {
+    let lower = root.display();
+    run(Command::new("sh").args([
+        "-c",
+        &format!(
+            "mkdir -p /mnt/root /mnt/system/upper /mnt/system/work &&
+             mount -t overlay -o lowerdir={lower},upperdir=/mnt/system/upper,workdir=/mnt/system/work overlay /mnt/root"
+        ),
+    ]));
 }
 
 /// A fresh system of a release, made once and kept under `target/distros`.
@@ -81,8 +89,14 @@ fn fresh(release: &str, mirror: &str) -> PathBuf {
     if !done.exists() {
         let _ = std::fs::remove_dir_all(&root);
         let include = "openssh-server,vsftpd,stunnel4,rpcbind,tcpd,libwrap0,python3-minimal,gcc,libc6-dev";
-        run(Command::new("debootstrap")
-            .args(["--variant=minbase", "--components=main,universe"])
+        // What it mounts goes with it, also when it is ended in the middle.
+        run(Command::new("unshare")
+            .args([
+                "--mount",
+                "debootstrap",
+                "--variant=minbase",
+                "--components=main,universe",
+            ])
             .arg(format!("--include={include}"))
             .arg(release)
             .arg(&root)
@@ -97,20 +111,10 @@ fn fresh(release: &str, mirror: &str) -> PathBuf {
     root
 }
 
-/// The same under a layer, so that the fresh system stays one.
-fn on_fresh(release: &'static str, mirror: &'static str) {
-    let root = fresh(release, mirror);
-    alone_for(1200, |_| {
-        let root = root.display();
-        run(Command::new("sh").args([
-            "-c",
-            &format!(
-                "mkdir -p /mnt/root /mnt/system/upper /mnt/system/work &&
-                 mount -t overlay -o lowerdir={root},upperdir=/mnt/system/upper,workdir=/mnt/system/work overlay /mnt/root"
-            ),
-        ]));
-        lifecycle(Path::new("/mnt/root"), Path::new("/mnt/root/archives"));
-    });
+/// The same on a fresh system, which stays one.
+fn on_fresh(root: &Path) {
+    layer(root);
+    lifecycle(Path::new("/mnt/root"), Path::new("/mnt/root/archives"));
 }
 
 const DEBIAN: &str = "http://deb.debian.org/debian";
@@ -118,19 +122,22 @@ const DEBIAN: &str = "http://deb.debian.org/debian";
 #[test]
 #[ignore = "minutes, and a mirror: cargo xtask test -p distros-tests --run-ignored all"]
 fn packages_come_and_go_on_debian_12() {
-    on_fresh("bookworm", DEBIAN);
+    let root = fresh("bookworm", DEBIAN);
+    alone_for(1200, |_| on_fresh(&root));
 }
 
 #[test]
 #[ignore = "minutes, and a mirror: cargo xtask test -p distros-tests --run-ignored all"]
 fn packages_come_and_go_on_debian_13() {
-    on_fresh("trixie", DEBIAN);
+    let root = fresh("trixie", DEBIAN);
+    alone_for(1200, |_| on_fresh(&root));
 }
 
 #[test]
 #[ignore = "minutes, and a mirror: cargo xtask test -p distros-tests --run-ignored all"]
 fn packages_come_and_go_on_ubuntu_24_04() {
-    on_fresh("noble", "http://archive.ubuntu.com/ubuntu");
+    let root = fresh("noble", "http://archive.ubuntu.com/ubuntu");
+    alone_for(1200, |_| on_fresh(&root));
 }
 
 #[test]
