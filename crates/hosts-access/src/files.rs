@@ -66,13 +66,21 @@ impl HostFile {
 
     /// Makes the file ready for many decisions.
     pub(crate) fn indexed(mut self) -> Self {
-        self.index = u32::try_from(self.text().len()).ok().map(|_| {
+        self.index = u32::try_from(self.text().len()).ok().and_then(|_| {
             // `as`: offsets fit, since the length does.
             TokenIndex::new(
                 words(self.text()).map(|(offset, word)| (offset as u32, HostPattern::parse(word))),
             )
         });
         self
+    }
+
+    /// Is there too little memory for it?
+    pub(crate) fn is_short(&self) -> bool {
+        match &self.contents {
+            Contents::Unreadable(error) => error.kind() == io::ErrorKind::OutOfMemory,
+            Contents::Missing | Contents::Text(_) => false,
+        }
     }
 
     /// Must it be read again?
@@ -192,6 +200,8 @@ fn sift(sieve: &Sieve, piece: &[u8], text: &mut Vec<u8>) {
             break;
         };
         let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+        // What is left out would match nothing, and a deny table grant; the edge of the process makes this a denial.
+        text.try_reserve(length).expect("memory for a list of patterns");
         text.extend_from_slice(&rest[..length]);
         at += length;
     }

@@ -33,6 +33,7 @@ pub mod options;
 pub mod policy;
 mod read;
 pub mod request;
+mod room;
 mod sieve;
 mod skip;
 pub mod source;

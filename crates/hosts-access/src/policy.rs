@@ -5,6 +5,7 @@
 //! does the child of a process that forked while another of its threads did, since nothing here waits for it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, TryLockError};
 
@@ -61,11 +62,12 @@ impl Policy {
         &self.tables
     }
 
-    /// Begins a decision by the tables as they are now. It keeps to them, whatever becomes of the files.
+    /// Begins a decision by the tables as they are now. It keeps to them, whatever becomes of the files. Tables for
+    /// which there is too little memory are scanned.
     pub fn evaluate(&self) -> Evaluation<'static> {
         match self.try_current() {
-            Some(compiled) => compiled.into(),
-            None => self.tables.evaluate(),
+            Some(compiled) if !compiled.is_short => compiled.into(),
+            _ => self.tables.evaluate(),
         }
     }
 
@@ -112,6 +114,8 @@ pub struct Compiled {
     allow: Arc<Table>,
     deny: Arc<Table>,
     files: BTreeMap<Vec<u8>, Arc<HostFile>>,
+    /// There is too little memory for all of it: nothing can be decided by this.
+    is_short: bool,
 }
 
 /// One table, compiled.
@@ -149,11 +153,13 @@ impl Compiled {
             );
             files.insert(path, file);
         }
+        let is_short = allow.is_short() || deny.is_short() || files.values().any(|file| file.is_short());
         Compiled {
             tables: tables.clone(),
             allow,
             deny,
             files,
+            is_short,
         }
     }
 
@@ -237,11 +243,24 @@ impl Table {
             Contents::Text(text) => (TableIndex::new(text), named_files(text)),
             Contents::Missing | Contents::Unreadable(_) => (None, BTreeSet::new()),
         };
+        let contents = match (contents, &index) {
+            // Where there is no memory for an index, the text takes too much as well.
+            (Contents::Text(_), None) => Contents::Unreadable(io::ErrorKind::OutOfMemory.into()),
+            (contents, _) => contents,
+        };
         Table {
             contents,
             seen,
             index,
             files,
+        }
+    }
+
+    /// Is there too little memory for it?
+    fn is_short(&self) -> bool {
+        match &self.contents {
+            Contents::Unreadable(error) => error.kind() == io::ErrorKind::OutOfMemory,
+            Contents::Missing | Contents::Text(_) => false,
         }
     }
 

@@ -7,6 +7,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::room::for_exactly;
+
 /// What tells one state of a file from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FileId {
@@ -169,7 +171,8 @@ fn until_steady<R>(mut attempt: impl FnMut() -> io::Result<Option<R>>) -> io::Re
 pub fn read(path: &Path) -> (Contents, Seen) {
     contents(until_steady(|| {
         let mut reader = Reader::open(path)?;
-        let mut text = Vec::with_capacity(usize::try_from(reader.id.size).unwrap_or(0) + 1);
+        let size = usize::try_from(reader.id.size).unwrap_or(usize::MAX);
+        let mut text = for_exactly(size.saturating_add(1)).ok_or(io::ErrorKind::OutOfMemory)?;
         if let Some(file) = &mut reader.file {
             file.read_to_end(&mut text)?;
         }
@@ -293,7 +296,12 @@ impl Reader {
         loop {
             if self.buffer.len() == self.filled {
                 // At the start, and for a line that is longer than the buffer.
-                self.buffer.resize((self.buffer.len() * 2).max(size), 0);
+                let length = (self.buffer.len() * 2).max(size);
+                let more = length - self.buffer.len();
+                self.buffer
+                    .try_reserve_exact(more)
+                    .map_err(|_| io::ErrorKind::OutOfMemory)?;
+                self.buffer.resize(length, 0);
             }
             let is_read = self.is_read();
             let count = loop {
@@ -419,7 +427,20 @@ impl<'t> Lines<'t> {
         self.joined.clear();
         loop {
             let rest = &self.text[self.at..];
-            let Some(end) = memchr::memchr(b'\n', rest) else {
+            let end = memchr::memchr(b'\n', rest);
+            let length = end.map_or(rest.len(), |end| end + 1);
+            if self.joined.try_reserve(length).is_err() {
+                // As a line that does not end.
+                self.at = self.text.len();
+                return Some(Line::new(
+                    &self.joined,
+                    first,
+                    first,
+                    offset,
+                    Ending::Unterminated,
+                ));
+            }
+            let Some(end) = end else {
                 self.joined.extend_from_slice(rest);
                 self.at = self.text.len();
                 if self.joined.is_empty() {

@@ -10,6 +10,7 @@ use super::keys::{
 use super::lists::Entry;
 use super::postings::{bucket, bucket_bits};
 use crate::meaning::{Meaning, Strings};
+use crate::room::{Room, copy, filled};
 use crate::syntax::list::{is_except, tokens};
 use crate::syntax::pattern::{ClientPattern, DaemonPattern, HostPattern, Service, StringPattern};
 
@@ -31,14 +32,15 @@ pub(crate) struct HostsBuilder {
 }
 
 impl HostsBuilder {
-    /// Adds a pattern, and what of its daemon list and user there is to know.
+    /// Adds a pattern, and what of its daemon list and user there is to know. Nothing where there is no memory for it;
+    /// so it is with all here.
     pub(crate) fn add(
         &mut self,
         pattern: HostPattern<'_>,
         daemons: &[u64],
         user: Option<u32>,
         position: u32,
-    ) {
+    ) -> Option<()> {
         let meaning = Meaning::of(pattern);
         let user = match meaning {
             // Trying it does more than to match, and comes first.
@@ -53,47 +55,50 @@ impl HostsBuilder {
         };
         match self.shape.add(&meaning) {
             Found::Nowhere => {}
-            Found::Under(key) => self.entries.push(Entry {
+            Found::Under(key) => self.entries.put(Entry {
                 key,
                 position,
                 user: user.unwrap_or(ANY_USER),
-            }),
+            })?,
             Found::Anywhere if user.is_none() && self.last_any == position => {}
             Found::Anywhere => {
                 if user.is_none() {
                     self.last_any = position;
                 }
-                self.add_refined(ANY, daemons, user.unwrap_or(ANY_USER), position);
+                self.add_refined(ANY, daemons, user.unwrap_or(ANY_USER), position)?;
             }
         }
         if meaning.wants_name() && self.last_wanting != position {
             self.last_wanting = position;
-            self.add_refined(WANTS_NAME, daemons, ANY_USER, position);
+            self.add_refined(WANTS_NAME, daemons, ANY_USER, position)?;
         }
+        Some(())
     }
 
     /// Adds a position under a key that is always split.
-    fn add_refined(&mut self, key: u64, daemons: &[u64], user: u32, position: u32) {
+    fn add_refined(&mut self, key: u64, daemons: &[u64], user: u32, position: u32) -> Option<()> {
         for daemon in daemons {
-            self.push(refined(key, *daemon, user), position);
+            self.push(refined(key, *daemon, user), position)?;
             if user != ANY_USER {
-                self.push(refined(key, *daemon, WANTS_USER), position);
+                self.push(refined(key, *daemon, WANTS_USER), position)?;
             }
         }
+        Some(())
     }
 
-    fn push(&mut self, key: u64, position: u32) {
-        self.refined.push(Entry {
+    fn push(&mut self, key: u64, position: u32) -> Option<()> {
+        self.refined.put(Entry {
             key,
             position,
             user: ANY_USER,
-        });
+        })
     }
 
     /// All entries.
-    pub(super) fn finish(mut self) -> (Vec<Entry>, HostShape) {
+    pub(super) fn finish(mut self) -> Option<(Vec<Entry>, HostShape)> {
+        self.entries.try_reserve(self.refined.len()).ok()?;
         self.entries.append(&mut self.refined);
-        (self.entries, self.shape)
+        Some((self.entries, self.shape))
     }
 }
 
@@ -114,8 +119,8 @@ pub(super) struct RulesBuilder {
     hosts: HostsBuilder,
     shape: Shape,
     lists: Vec<DaemonList>,
-    list_of: HashMap<Box<[u8]>, u32>,
-    last_text: Box<[u8]>,
+    list_of: HashMap<Vec<u8>, u32>,
+    last_text: Vec<u8>,
     last: u32,
     /// The daemon list of each rule.
     rules: Vec<u32>,
@@ -126,20 +131,19 @@ const NO_LIST: u32 = u32::MAX;
 
 impl RulesBuilder {
     /// Makes room beforehand.
-    pub(super) fn reserve(&mut self, rules: usize) {
-        self.hosts.entries.reserve(rules);
-        self.rules.reserve(rules);
+    pub(super) fn reserve(&mut self, rules: usize) -> Option<()> {
+        self.hosts.entries.try_reserve(rules).ok()?;
+        self.rules.try_reserve(rules).ok()
     }
 
     /// Adds the next rule by its lists; nothing, where the line must be looked at in any case.
-    pub(super) fn add(&mut self, lists: Option<(&[u8], &[u8])>) {
+    pub(super) fn add(&mut self, lists: Option<(&[u8], &[u8])>) -> Option<()> {
         let Some((daemons, clients)) = lists else {
-            self.rules.push(NO_LIST);
-            self.hosts.push(ALWAYS, self.rules.len() as u32);
-            return;
+            self.rules.put(NO_LIST)?;
+            return self.hosts.push(ALWAYS, self.rules.len() as u32);
         };
-        let list = self.list(daemons);
-        self.rules.push(list);
+        let list = self.list(daemons)?;
+        self.rules.put(list)?;
         // `as`: the table has less than 2³² bytes.
         let position = self.rules.len() as u32;
         let list = &self.lists[list as usize];
@@ -148,7 +152,7 @@ impl RulesBuilder {
             (&list.wants_name, WANTS_SERVER_NAME),
             (&list.always, ANY),
         ] {
-            self.hosts.add_refined(key, services, ANY_USER, position);
+            self.hosts.add_refined(key, services, ANY_USER, position)?;
         }
         for token in tokens(clients).take_while(|t| !is_except(t)) {
             let client = ClientPattern::parse(token);
@@ -156,30 +160,34 @@ impl RulesBuilder {
                 .user
                 .and_then(|user| user_key(Strings::of(StringPattern::parse(user))));
             self.shape.has_users |= user.is_some();
-            self.hosts.add(client.host, &list.keys, user, position);
+            self.hosts.add(client.host, &list.keys, user, position)?;
         }
+        Some(())
     }
 
-    fn list(&mut self, daemons: &[u8]) -> u32 {
+    fn list(&mut self, daemons: &[u8]) -> Option<u32> {
         // Neighbouring rules nearly always share their daemon list.
         if *self.last_text == *daemons && !self.lists.is_empty() {
-            return self.last;
+            return Some(self.last);
         }
-        self.last_text = daemons.into();
+        self.last_text.clear();
+        self.last_text.try_reserve(daemons.len()).ok()?;
+        self.last_text.extend_from_slice(daemons);
         self.last = match self.list_of.get(daemons) {
             Some(list) => *list,
             None => {
-                let list = self.new_list(daemons);
-                self.lists.push(list);
+                let list = self.new_list(daemons)?;
+                self.lists.put(list)?;
                 let at = self.lists.len() as u32 - 1;
-                self.list_of.insert(daemons.into(), at);
+                self.list_of.try_reserve(1).ok()?;
+                self.list_of.insert(copy(daemons)?, at);
                 at
             }
         };
-        self.last
+        Some(self.last)
     }
 
-    fn new_list(&mut self, daemons: &[u8]) -> DaemonList {
+    fn new_list(&mut self, daemons: &[u8]) -> Option<DaemonList> {
         let mut list = DaemonList::default();
         let mut is_excepted = false;
         for token in tokens(daemons) {
@@ -199,9 +207,9 @@ impl RulesBuilder {
                 },
             };
             match pattern.host {
-                Some(host) => self.add_server(&mut list, service, &Meaning::of(host), is_excepted),
+                Some(host) => self.add_server(&mut list, service, &Meaning::of(host), is_excepted)?,
                 None if is_excepted => {}
-                None => list.keys.push(service),
+                None => list.keys.put(service)?,
             }
         }
         if list.keys.len() > MOST_DAEMONS {
@@ -217,16 +225,22 @@ impl RulesBuilder {
             keys.dedup();
             keys.shrink_to_fit();
         }
-        list
+        Some(list)
     }
 
-    fn add_server(&mut self, list: &mut DaemonList, service: u64, server: &Meaning<'_>, is_excepted: bool) {
+    fn add_server(
+        &mut self,
+        list: &mut DaemonList,
+        service: u64,
+        server: &Meaning<'_>,
+        is_excepted: bool,
+    ) -> Option<()> {
         self.shape.has_servers = true;
         if !is_excepted {
             match self.shape.servers.add(server) {
                 Found::Nowhere => {}
-                Found::Under(key) => list.keys.push(key_of_server(service, key)),
-                Found::Anywhere => list.keys.push(service),
+                Found::Under(key) => list.keys.put(key_of_server(service, key))?,
+                Found::Anywhere => list.keys.put(service)?,
             }
         }
         match server {
@@ -236,29 +250,34 @@ impl RulesBuilder {
             | Meaning::Text { .. }
             | Meaning::Known
             | Meaning::Local => {
-                list.wants_address.push(service);
+                list.wants_address.put(service)?;
             }
-            Meaning::Netgroup(_) | Meaning::File(_) => list.always.push(service),
+            Meaning::Netgroup(_) | Meaning::File(_) => list.always.put(service)?,
         }
         if server.wants_name() {
-            list.wants_name.push(service);
+            list.wants_name.put(service)?;
         }
+        Some(())
     }
 
     /// All entries, long lists split, and the shape.
-    pub(super) fn finish(mut self) -> (Vec<Entry>, Shape) {
-        let long = long_lists(&self.hosts.entries);
+    pub(super) fn finish(mut self) -> Option<(Vec<Entry>, Shape)> {
+        let long = long_lists(&self.hosts.entries)?;
         if !long.is_empty() {
-            self.split(&long);
+            self.split(&long)?;
         }
-        let (entries, hosts) = self.hosts.finish();
+        let (entries, hosts) = self.hosts.finish()?;
         self.shape.hosts = hosts;
-        (entries, self.shape)
+        Some((entries, self.shape))
     }
 
     /// Puts the entries under these keys under refined ones.
-    fn split(&mut self, long: &HashSet<u64>) {
+    fn split(&mut self, long: &HashSet<u64>) -> Option<()> {
         let refined_entries = &mut self.hosts.refined;
+        let mut has_room = refined_entries.try_reserve(long.len()).is_ok();
+        if !has_room {
+            return None;
+        }
         refined_entries.extend(long.iter().map(|key| Entry {
             key: *key,
             position: SPLIT,
@@ -271,6 +290,10 @@ impl RulesBuilder {
                 for daemon in &self.lists[list as usize].keys {
                     let users = [entry.user, WANTS_USER];
                     let users = &users[..1 + usize::from(entry.user != ANY_USER)];
+                    has_room &= refined_entries.try_reserve(users.len()).is_ok();
+                    if !has_room {
+                        return false;
+                    }
                     refined_entries.extend(users.iter().map(|user| Entry {
                         key: refined(entry.key, *daemon, *user),
                         ..*entry
@@ -279,22 +302,27 @@ impl RulesBuilder {
             }
             is_kept
         });
+        has_room.then_some(())
     }
 }
 
 /// The keys that more than a few positions stand under.
-fn long_lists(entries: &[Entry]) -> HashSet<u64> {
+fn long_lists(entries: &[Entry]) -> Option<HashSet<u64>> {
     let bits = bucket_bits(entries.len());
-    let mut counts = vec![0u32; 1 << bits];
+    let mut counts = filled(1 << bits, 0u32)?;
     for entry in entries {
         counts[bucket(entry.key, bits)] += 1;
     }
     let mut by_key: HashMap<u64, u32> = HashMap::new();
     for entry in entries {
         if counts[bucket(entry.key, bits)] > LONGEST_LIST {
+            by_key.try_reserve(1).ok()?;
             *by_key.entry(entry.key).or_default() += 1;
         }
     }
     by_key.retain(|_, count| *count > LONGEST_LIST);
-    by_key.into_keys().collect()
+    let mut long = HashSet::new();
+    long.try_reserve(by_key.len()).ok()?;
+    long.extend(by_key.into_keys());
+    Some(long)
 }

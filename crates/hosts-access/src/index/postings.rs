@@ -2,6 +2,7 @@
 //! directory, one or two cache misses a look-up.
 
 use super::lists::{Entry, Lists, Positions};
+use crate::room::{copy, filled};
 
 /// Positions under each key.
 #[derive(Debug, Default)]
@@ -25,11 +26,11 @@ pub(crate) struct Posting {
 }
 
 impl Postings {
-    /// From entries in ascending order of position.
-    pub(crate) fn new(entries: &[Entry]) -> Self {
+    /// From entries in ascending order of position; nothing where there is no memory for them.
+    pub(crate) fn new(entries: &[Entry]) -> Option<Self> {
         let bits = bucket_bits(entries.len());
-        let mut present = vec![0; 1 << bits];
-        let mut directory = vec![0u32; (1 << bits) + 1];
+        let mut present = filled(1 << bits, 0)?;
+        let mut directory = filled((1 << bits) + 1, 0u32)?;
         for Entry { key, .. } in entries {
             let bucket = bucket(*key, bits);
             present[bucket] |= eighth(*key, bits);
@@ -38,8 +39,8 @@ impl Postings {
         for at in 1..directory.len() {
             directory[at] += directory[at - 1];
         }
-        let mut next = directory.clone();
-        let mut placed = vec![Posting { key: 0, position: 0 }; entries.len()];
+        let mut next = copy(&directory)?;
+        let mut placed = filled(entries.len(), Posting { key: 0, position: 0 })?;
         for Entry { key, position, .. } in entries {
             let at = &mut next[bucket(*key, bits)];
             // `as`: the low half is what is kept.
@@ -52,11 +53,11 @@ impl Postings {
         for bounds in directory.windows(2) {
             placed[bounds[0] as usize..bounds[1] as usize].sort_unstable();
         }
-        Postings {
+        Some(Postings {
             present,
             directory,
             entries: placed,
-        }
+        })
     }
 
     /// The positions under `key`, ascending; sometimes those of another key too.
@@ -158,7 +159,7 @@ mod tests {
                 user: 0,
             })
             .collect();
-        let postings = Postings::new(&entries);
+        let postings = Postings::new(&entries).unwrap();
         for value in 0..700u32 {
             let wanted: Vec<_> = (0..10_000).filter(|p| p % 700 == value).collect();
             let found: Vec<_> = postings
@@ -168,7 +169,7 @@ mod tests {
                 .collect();
             assert_eq!(found, wanted);
         }
-        assert_eq!(Postings::new(&[]).get(key(1, 3)), []);
+        assert_eq!(Postings::new(&[]).unwrap().get(key(1, 3)), []);
         assert_eq!(Postings::default().get(key(1, 3)), []);
     }
 }

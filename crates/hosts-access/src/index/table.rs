@@ -4,6 +4,7 @@ use super::builder::RulesBuilder;
 use super::candidates::{Candidates, Shape};
 use super::postings::Postings;
 use crate::request::{Pending, Request, Side};
+use crate::room::{Room, for_exactly};
 use crate::source::{Ending, Lines};
 use crate::syntax::{LineKind, fields, line_kind};
 
@@ -25,13 +26,13 @@ pub(crate) struct TableIndex {
 }
 
 impl TableIndex {
-    /// Indexes a table; nothing where it is too large for 32-bit offsets.
+    /// Indexes a table; nothing where it is too large for 32-bit offsets, or for the memory there is.
     pub(crate) fn new(text: &[u8]) -> Option<Self> {
         u32::try_from(text.len()).ok().filter(|n| *n < u32::MAX)?;
         let count = memchr::memchr_iter(b'\n', text).count();
-        let mut rules = Vec::with_capacity(count);
+        let mut rules = for_exactly(count)?;
         let mut build = RulesBuilder::default();
-        build.reserve(count);
+        build.reserve(count)?;
         let mut lines = Lines::new(text);
         loop {
             let (offset, lines_above) = lines.position();
@@ -40,21 +41,21 @@ impl TableIndex {
                 continue;
             }
             // `as`: checked above.
-            rules.push(RuleAt {
+            rules.put(RuleAt {
                 offset: offset as u32,
                 lines_above,
-            });
+            })?;
             let fields = fields(line.text).filter(|_| line.ending == Ending::Newline);
-            build.add(fields.map(|f| (f.daemons, f.clients)));
+            build.add(fields.map(|f| (f.daemons, f.clients)))?;
             if line.ending != Ending::Newline {
                 break;
             }
         }
-        let (entries, shape) = build.finish();
+        let (entries, shape) = build.finish()?;
         Some(TableIndex {
             rules,
             shape,
-            postings: Postings::new(&entries),
+            postings: Postings::new(&entries)?,
         })
     }
 

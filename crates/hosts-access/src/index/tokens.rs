@@ -5,6 +5,7 @@ use super::candidates::{Candidates, Shape};
 use super::keys::ANY_SERVICE;
 use super::postings::Postings;
 use crate::request::{Pending, Request, Side};
+use crate::room::Room;
 use crate::syntax::pattern::HostPattern;
 
 /// Tokens by what they could match.
@@ -17,25 +18,25 @@ pub(crate) struct TokenIndex {
 }
 
 impl TokenIndex {
-    /// Of tokens and where they begin.
-    pub(crate) fn new<'t>(tokens: impl Iterator<Item = (u32, HostPattern<'t>)>) -> Self {
+    /// Of tokens and where they begin; nothing where there is no memory for them.
+    pub(crate) fn new<'t>(tokens: impl Iterator<Item = (u32, HostPattern<'t>)>) -> Option<Self> {
         let mut offsets = Vec::new();
         let mut hosts = HostsBuilder::default();
         for (offset, token) in tokens {
-            offsets.push(offset);
+            offsets.put(offset)?;
             // `as`: there are no more of them than offsets.
-            hosts.add(token, &[ANY_SERVICE], None, offsets.len() as u32);
+            hosts.add(token, &[ANY_SERVICE], None, offsets.len() as u32)?;
         }
         offsets.shrink_to_fit();
-        let (entries, hosts) = hosts.finish();
-        TokenIndex {
+        let (entries, hosts) = hosts.finish()?;
+        Some(TokenIndex {
             offsets,
             shape: Shape {
                 hosts,
                 ..Shape::default()
             },
-            postings: Postings::new(&entries),
-        }
+            postings: Postings::new(&entries)?,
+        })
     }
 
     /// The tokens that could match one end of the connection.

@@ -1,0 +1,38 @@
+//! Memory that may be refused. The engine is loaded into other people's daemons, which may live under a limit: what
+//! grows with a table asks first, and does without where there is no more.
+
+/// Growth that may be refused.
+pub(crate) trait Room<T> {
+    /// Adds an item; nothing where there is no memory for it.
+    fn put(&mut self, item: T) -> Option<()>;
+}
+
+impl<T> Room<T> for Vec<T> {
+    #[inline]
+    fn put(&mut self, item: T) -> Option<()> {
+        self.try_reserve(1).ok()?;
+        self.push(item);
+        Some(())
+    }
+}
+
+/// An empty vector with room for so many.
+pub(crate) fn for_exactly<T>(count: usize) -> Option<Vec<T>> {
+    let mut vector = Vec::new();
+    vector.try_reserve_exact(count).ok()?;
+    Some(vector)
+}
+
+/// So many times the same.
+pub(crate) fn filled<T: Clone>(count: usize, value: T) -> Option<Vec<T>> {
+    let mut vector = for_exactly(count)?;
+    vector.resize(count, value);
+    Some(vector)
+}
+
+/// A copy.
+pub(crate) fn copy<T: Copy>(of: &[T]) -> Option<Vec<T>> {
+    let mut vector = for_exactly(of.len())?;
+    vector.extend_from_slice(of);
+    Some(vector)
+}
