@@ -2,6 +2,8 @@
 
 use crate::diagnostic::Place;
 use crate::effect::Effect;
+use crate::expand::client_info;
+use crate::request::{Pending, Request, Side};
 
 /// May the client talk to the service?
 ///
@@ -78,6 +80,34 @@ pub enum Reason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Severity(pub u32);
 
+impl Severity {
+    /// `info`: what a granted request is logged at, unless a rule or the program says otherwise.
+    pub const INFO: Severity = Severity(6);
+    /// `warning`: the same for a refused one.
+    pub const WARNING: Severity = Severity(4);
+}
+
+/// What a door does when all is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Then<'d> {
+    /// The client gets the service.
+    Serve,
+    /// It does not.
+    Refuse,
+    /// This shell command gets the connection, in the service's place.
+    Twist(&'d [u8]),
+}
+
+/// The line that is logged of a decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// The level, and the facility where a rule names one.
+    pub severity: Severity,
+    /// The text. Not escaped: whoever writes it out escapes control characters.
+    pub text: Vec<u8>,
+}
+
 /// A finished decision: the verdict, what led to it, and what was or is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
@@ -92,4 +122,52 @@ pub struct Decision {
     pub effects: Vec<Effect>,
     /// Set by a `severity` option: the log level for this request, whatever the verdict.
     pub severity: Option<Severity>,
+}
+
+impl Decision {
+    /// What to do now. The one place that knows: every door does this.
+    pub fn then(&self) -> Then<'_> {
+        match (self.verdict, self.effects.last()) {
+            (Verdict::Granted, _) => Then::Serve,
+            (Verdict::Delegated, Some(Effect::Twist(command))) => Then::Twist(command),
+            (Verdict::Denied | Verdict::Delegated, _) => Then::Refuse,
+        }
+    }
+
+    /// The line to log of it, and at which severity where the program logs what it grants and what it refuses at
+    /// `usual`.
+    ///
+    /// # Errors
+    /// The client's address is wanted and not known yet.
+    pub fn log_line(&self, request: &mut Request, usual: [Severity; 2]) -> Result<LogLine, Pending> {
+        let client = client_info(request)?;
+        let [granted, refused] = usual;
+        let (severity, parts) = match self.then() {
+            Then::Twist(command) => (refused, [b"twist ", &client[..], b" to ", command, b""]),
+            Then::Serve => (
+                granted,
+                [
+                    b"connect from ",
+                    &client[..],
+                    b" (",
+                    request.address(Side::Client)?,
+                    b")",
+                ],
+            ),
+            Then::Refuse => (
+                refused,
+                [
+                    b"refused connect from ",
+                    &client[..],
+                    b" (",
+                    request.address(Side::Client)?,
+                    b")",
+                ],
+            ),
+        };
+        Ok(LogLine {
+            severity: self.severity.unwrap_or(severity),
+            text: parts.concat(),
+        })
+    }
 }

@@ -12,9 +12,8 @@ use std::sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed},
 };
 
-use hosts_access::expand::client_info;
 use hosts_access::host::ask;
-use hosts_access::{Decision, Effect, Policy, Severity, TableKind, Tables, Verdict};
+use hosts_access::{Decision, LogLine, Policy, Request, Severity, TableKind, Tables, Then};
 use system::commands;
 
 use crate::entry::guard;
@@ -50,13 +49,8 @@ pub unsafe extern "C" fn hosts_access(request: *mut RequestInfo) -> c_int {
             Some(policy) => policy.decide(&mut asked, &mut host),
             None => tables(paths).decide(&mut asked, &mut host),
         };
-        // Only a twist's log line has it.
-        let client = match decision.verdict {
-            Verdict::Delegated => ask(&mut asked, &mut host, client_info),
-            Verdict::Granted | Verdict::Denied => Vec::new(),
-        };
         // SAFETY: as the caller promises.
-        unsafe { conclude(request, &decision, &client) }
+        unsafe { conclude(request, &decision, &mut asked, &mut host) }
     })
 }
 
@@ -138,17 +132,26 @@ fn policy(paths: [&[u8]; 2]) -> Option<&'static Policy> {
 ///
 /// # Safety
 /// As [`hosts_access`].
-pub unsafe fn conclude(request: *mut RequestInfo, decision: &Decision, client: &[u8]) -> c_int {
+pub unsafe fn conclude(
+    request: *mut RequestInfo,
+    decision: &Decision,
+    asked: &mut Request,
+    host: &mut StructHost,
+) -> c_int {
     if let Some(Severity(severity)) = decision.severity {
         allow_severity.store(severity as c_int, Relaxed);
         deny_severity.store(severity as c_int, Relaxed);
     }
-    match (decision.verdict, decision.effects.last()) {
-        (Verdict::Granted, _) => 1,
-        (Verdict::Delegated, Some(Effect::Twist(command))) => {
+    match decision.then() {
+        Then::Serve => 1,
+        Then::Refuse => 0,
+        Then::Twist(command) => {
+            let usual = [&allow_severity, &deny_severity]
+                .map(|severity| Severity(severity.load(Relaxed).unsigned_abs()));
+            let line = ask(asked, host, |asked| decision.log_line(asked, usual));
             let at = decision.rule.as_ref().map(|rule| &rule.place);
             // SAFETY: as the caller promises.
-            log::in_context(at, || unsafe { twist(request, command, client) });
+            log::in_context(at, || unsafe { twist(request, command, &line) });
             // Only a dry run comes here: then the table gives the answer.
             c_int::from(
                 decision
@@ -157,7 +160,6 @@ pub unsafe fn conclude(request: *mut RequestInfo, decision: &Decision, client: &
                     .is_some_and(|rule| rule.table == TableKind::Allow),
             )
         }
-        _ => 0,
     }
 }
 
@@ -165,16 +167,14 @@ pub unsafe fn conclude(request: *mut RequestInfo, decision: &Decision, client: &
 ///
 /// # Safety
 /// As [`hosts_access`].
-unsafe fn twist(request: *mut RequestInfo, command: &[u8], client: &[u8]) {
+unsafe fn twist(request: *mut RequestInfo, command: &[u8], line: &LogLine) {
     if dry_run.load(Relaxed) != 0 {
         dry_run.store(0, Relaxed);
         return;
     }
     // SAFETY: as the caller promises.
     let fd = unsafe { (*request).fd };
-    let severity = deny_severity.load(Relaxed);
-    let line = [b"twist ", client, b" to ", command].concat();
-    log::write(Severity(severity.unsigned_abs()), &line);
+    log::write(line.severity, &line.text);
     // SAFETY: the program keeps the connection open.
     let error = match unsafe { crate::socket::borrowed(fd) } {
         Some(connection) => commands::twist(command, connection),

@@ -4,8 +4,7 @@ use std::ffi::{c_char, c_int};
 use std::io;
 
 use hosts_access::decide::reason;
-use hosts_access::expand::client_info;
-use hosts_access::host::{ask, expand, run_options};
+use hosts_access::host::{expand, run_options};
 use hosts_access::options::{End, Options};
 use hosts_access::{Decision, Effect, Severity, Verdict};
 use system::connection;
@@ -33,7 +32,6 @@ pub unsafe extern "C" fn wrap_process_options(text: *const c_char, request: *mut
         let mut options = Options::new(text);
         let end = run_options(&mut options, &mut asked, &mut host);
         let ran = options.ran;
-        let client = ask(&mut asked, &mut host, client_info);
         let is_twist = matches!(ran.effects.last(), Some(Effect::Twist(_)));
         let (verdict, answer) = match end {
             End::Through => (Verdict::Granted, 0),
@@ -49,7 +47,7 @@ pub unsafe extern "C" fn wrap_process_options(text: *const c_char, request: *mut
             severity: ran.severity,
         };
         // SAFETY: as the caller promises.
-        unsafe { conclude(request, &decision, &client) };
+        unsafe { conclude(request, &decision, &mut asked, &mut host) };
         answer
     })
 }

@@ -1,9 +1,9 @@
 //! May this connection be handed to the program? The rules' answer, at once where nothing has to be waited
 //! for, else from a thread that may wait.
 //!
-//! Both ways ask the same engine. [`at_once`] asks it with a host that knows addresses, and names found
-//! lately, and notes when the rules want more; then its answer is thrown away, and [`with_lookups`] asks
-//! again. What an option wants done to the server's own process cannot be done and denies.
+//! Both drive the same [`Evaluation`]. [`begin`] takes it as far as it goes without waiting: addresses are known, and
+//! names found lately; [`Undecided::finish`] goes on from there. What an option wants done to the server's own
+//! process cannot be done and denies.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -12,20 +12,19 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use hosts_access::expand::client_info;
-use hosts_access::host::ask;
+use hosts_access::host::{self, ask};
 use hosts_access::policy::{Compiled, Policy};
 use hosts_access::source::FileId;
 use hosts_access::{
-    Decision, Diagnostic, Effect, Host, Outcome, Place, Reason, Request, Side, TableKind, Tables, UNKNOWN,
-    Verdict,
+    Decision, Effect, Evaluation, Host, LookUpTimes, Need, Outcome, Reason, Record, Request, Severity, Side,
+    Step, TableKind, Tables, Then, Verdict,
 };
 use system::endpoints::{Endpoint, Endpoints};
 use system::host::SocketHost;
-use system::{commands, connection, syslog};
+use system::{commands, connection, ident, syslog};
 
 use crate::accept::set_nonblocking;
-use crate::log::{Log, Record};
+use crate::log::Log;
 use crate::names::Names;
 use crate::rules;
 
@@ -40,6 +39,8 @@ pub(crate) struct Rules {
     pub daemon: Vec<u8>,
     pub names: Names,
     pub log: Log,
+    /// The user this process decides as.
+    uid: u32,
 }
 
 /// What `policy` was last seen with.
@@ -69,19 +70,8 @@ impl Rules {
             daemon,
             names: Names::default(),
             log,
-        }
-    }
-
-    fn decide(&self, request: &mut Request, host: &mut dyn Host) -> Decision {
-        match self.current() {
-            Some(rules) => rules.decide(request, host),
-            None => Decision {
-                verdict: Verdict::Denied,
-                reason: Reason::TableError,
-                rule: None,
-                effects: Vec::new(),
-                severity: None,
-            },
+            // SAFETY: takes nothing and cannot fail.
+            uid: unsafe { libc::geteuid() },
         }
     }
 
@@ -168,13 +158,6 @@ pub(crate) enum Answer {
     Twisted(libc::pid_t),
 }
 
-/// How long was spent finding out who the client is.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Times {
-    pub name: Option<Duration>,
-    pub user: Option<Duration>,
-}
-
 fn endpoints(question: &Question<'_>) -> Endpoints {
     Endpoints {
         client: Endpoint::Internet(question.client),
@@ -183,119 +166,201 @@ fn endpoints(question: &Question<'_>) -> Endpoints {
     }
 }
 
-fn is_about_the_process(effect: &Effect) -> Option<&'static str> {
-    match effect {
-        Effect::Nice(_) => Some("nice"),
-        Effect::Umask(_) => Some("umask"),
-        Effect::Setenv { .. } => Some("setenv"),
-        Effect::User { .. } => Some("user"),
-        Effect::Group(_) => Some("group"),
-        _ => None,
-    }
+/// A decision that is not made yet.
+#[derive(Debug)]
+pub(crate) struct Undecided {
+    evaluation: Evaluation<'static>,
+    request: Request,
+    times: LookUpTimes,
+    ident_timeout: Duration,
+    /// What it waits for.
+    pub(crate) wants: Wants,
 }
 
-/// Decides, and logs the decision, unless something has to be waited for.
-pub(crate) fn at_once(rules: &Rules, question: Question<'_>) -> Result<Answer, Wants> {
+/// Begins to decide. The answer, logged, unless something has to be waited for.
+pub(crate) fn begin(rules: &Rules, question: Question<'_>) -> Result<Answer, Box<Undecided>> {
     if let Some(answer) = source_routed(rules, &question) {
         return Ok(answer);
     }
-    let no_log = |_, _: &[u8]| {};
-    let mut host = Hasty {
-        host: SocketHost::with_endpoints(question.connection, endpoints(&question), &no_log),
-        rules,
-        client: question.client,
-        wants: None,
-        diagnostics: Vec::new(),
+    let host = SocketHost::with_endpoints(question.connection, endpoints(&question), &|_, _| {});
+    let request = host.request(&rules.daemon).process(question.process.to_string());
+    let Some(current) = rules.current() else {
+        let decision = Decision {
+            verdict: Verdict::Denied,
+            reason: Reason::TableError,
+            rule: None,
+            effects: Vec::new(),
+            severity: None,
+        };
+        return Ok(conclude(
+            rules,
+            &question,
+            decision,
+            request,
+            LookUpTimes::default(),
+        ));
     };
-    let mut request = request(&host.host, rules, &question);
-    let decision = rules.decide(&mut request, &mut host);
-    let client = ask(&mut request, &mut host, client_info);
-    let name = request.looked_up_name(Side::Client).map(<[u8]>::to_vec);
-    if let Some(wants) = host.wants {
-        return Err(wants);
+    let mut undecided = Undecided {
+        evaluation: current.into(),
+        request,
+        times: LookUpTimes::default(),
+        ident_timeout: ident::TIMEOUT,
+        wants: Wants::More,
+    };
+    match undecided.go_on(rules, &question, false) {
+        Some(decision) => Ok(undecided.conclude(rules, &question, decision)),
+        None => Err(Box::new(undecided)),
     }
-    for diagnostic in &host.diagnostics {
-        rules.log.diagnostic(diagnostic);
-    }
-    Ok(finish(
-        rules,
-        &question,
-        &decision,
-        &client,
-        name,
-        Times::default(),
-        None,
-    ))
 }
 
-/// Decides, and logs the decision, however long that takes.
-pub(crate) fn with_lookups(rules: &Rules, question: Question<'_>) -> Answer {
-    let log = |severity, line: &[u8]| rules.log.line(severity, line);
-    let mut host = Patient {
-        host: SocketHost::with_endpoints(question.connection, endpoints(&question), &log),
-        rules,
-        client: question.client,
-        times: Times::default(),
-    };
-    let mut request = request(&host.host, rules, &question);
-    let decision = rules.decide(&mut request, &mut host);
-    let client = ask(&mut request, &mut host, client_info);
-    let name = request.looked_up_name(Side::Client).map(<[u8]>::to_vec);
-    let user = request.looked_up_user().map(<[u8]>::to_vec);
-    let times = host.times;
-    finish(rules, &question, &decision, &client, name, times, user)
-}
+impl Undecided {
+    /// Goes on, now that more may be known. The answer, logged, unless something has to be waited for still.
+    pub(crate) fn retry(
+        mut self: Box<Self>,
+        rules: &Rules,
+        question: Question<'_>,
+    ) -> Result<Answer, Box<Self>> {
+        match self.go_on(rules, &question, false) {
+            Some(decision) => Ok(self.conclude(rules, &question, decision)),
+            None => Err(self),
+        }
+    }
 
-fn request(host: &SocketHost<'_>, rules: &Rules, question: &Question<'_>) -> Request {
-    host.request(&rules.daemon).process(question.process.to_string())
+    /// Decides, and logs the decision, however long that takes.
+    pub(crate) fn finish(mut self, rules: &Rules, question: Question<'_>) -> Answer {
+        match self.go_on(rules, &question, true) {
+            Some(decision) => self.conclude(rules, &question, decision),
+            None => Answer::Refused,
+        }
+    }
+
+    fn conclude(self, rules: &Rules, question: &Question<'_>, decision: Decision) -> Answer {
+        conclude(rules, question, decision, self.request, self.times)
+    }
+
+    /// Steps to the decision. Nothing, where that would take waiting and it may not wait.
+    fn go_on(&mut self, rules: &Rules, question: &Question<'_>, may_wait: bool) -> Option<Decision> {
+        let log = |severity, line: &[u8]| rules.log.line(severity, line);
+        let mut host = SocketHost::with_endpoints(question.connection, endpoints(question), &log)
+            .ident_timeout(self.ident_timeout);
+        loop {
+            match self.evaluation.step(&mut self.request) {
+                Step::Log(diagnostic) => rules.log.diagnostic(&diagnostic),
+                Step::Done(decision) => return Some(decision),
+                Step::Need(need) => {
+                    if !self.answer(&need, rules, question, &mut host, may_wait) {
+                        return None;
+                    }
+                }
+                Step::Do(effect) => {
+                    let outcome = match (rules::is_about_the_process(&effect), &effect) {
+                        (Some(option), _) => Outcome::Refused(rules::cannot_act(option)),
+                        (None, Effect::IdentTimeout(seconds)) => {
+                            self.ident_timeout = Duration::from_secs((*seconds).into());
+                            host.perform(&effect, self.request.place())
+                        }
+                        (None, Effect::Keepalive | Effect::Linger(_)) => {
+                            host.perform(&effect, self.request.place())
+                        }
+                        (None, _) if may_wait => host.perform(&effect, self.request.place()),
+                        (None, _) => {
+                            self.wants = Wants::More;
+                            return None;
+                        }
+                    };
+                    self.evaluation.done(outcome);
+                }
+            }
+        }
+    }
+
+    /// Answers what is needed. False, where that would take waiting and it may not wait.
+    fn answer(
+        &mut self,
+        need: &Need,
+        rules: &Rules,
+        question: &Question<'_>,
+        host: &mut SocketHost<'_>,
+        may_wait: bool,
+    ) -> bool {
+        let ip = question.client.ip();
+        match need {
+            Need::Address(_) | Need::Port(_) => {}
+            Need::Name(Side::Client) => {
+                if let Some(name) = rules.names.recent(&ip) {
+                    self.request.set_name(Side::Client, &name);
+                    return true;
+                }
+                self.wants = Wants::Name;
+                if !may_wait {
+                    return false;
+                }
+            }
+            Need::Name(Side::Server)
+            | Need::User
+            | Need::Netgroup { .. }
+            | Need::Banner { .. }
+            | Need::Pause(_) => {
+                self.wants = Wants::More;
+                if !may_wait {
+                    return false;
+                }
+            }
+        }
+        let start = Instant::now();
+        host::answer(need, &mut self.request, host);
+        match need {
+            Need::Name(Side::Client) => {
+                self.times.name = Some(start.elapsed());
+                let name = self.request.looked_up_name(Side::Client).unwrap_or_default();
+                rules.names.remember(ip, name);
+            }
+            Need::User => self.times.user = Some(start.elapsed()),
+            Need::Address(_)
+            | Need::Port(_)
+            | Need::Name(Side::Server)
+            | Need::Netgroup { .. }
+            | Need::Banner { .. }
+            | Need::Pause(_) => {}
+        }
+        true
+    }
 }
 
 /// Logs the decision, and gives the connection to the command of a `twist`.
-fn finish(
+fn conclude(
     rules: &Rules,
     question: &Question<'_>,
-    decision: &Decision,
-    client: &[u8],
-    name: Option<Vec<u8>>,
-    times: Times,
-    user: Option<Vec<u8>>,
+    decision: Decision,
+    mut request: Request,
+    look_ups: LookUpTimes,
 ) -> Answer {
-    let mut record = Record {
-        daemon: &rules.daemon,
-        process: question.process,
-        client,
-        name: name.as_deref(),
-        user: user.as_deref(),
-        ends: (question.client, question.server),
-        verdict: decision.verdict,
-        command: None,
-        rule: decision.rule.as_ref(),
-        reason: decision.reason,
-        times,
-        severity: decision.severity,
+    let usual = [Severity::INFO, Severity::WARNING];
+    let mut host = SocketHost::with_endpoints(question.connection, endpoints(question), &|_, _| {});
+    let line = ask(&mut request, &mut host, |request| {
+        decision.log_line(request, usual)
+    });
+    let record = Record {
+        client: Some(question.client),
+        server: Some(question.server),
+        look_ups,
+        ..Record::new(decision, line, &request, (question.process, rules.uid))
     };
-    match (decision.verdict, decision.effects.last()) {
-        (Verdict::Granted, _) => {
-            rules.log.decision(&record);
-            Answer::Granted
-        }
-        (Verdict::Delegated, Some(Effect::Twist(command))) => {
-            record.command = Some(command);
-            rules.log.decision(&record);
+    rules.log.decision(&record);
+    match record.decision.then() {
+        Then::Serve => Answer::Granted,
+        Then::Refuse => Answer::Refused,
+        Then::Twist(command) => {
             set_nonblocking(question.connection, false);
             match commands::twist_in_child(command, question.connection) {
                 Ok(process) => Answer::Twisted(process),
                 Err(error) => {
-                    let reason = hosts_access::decide::reason(&error);
+                    let reason = hosts_access::strerror(&error);
                     let line = format!("warning: twist_option: /bin/sh: {reason}");
                     rules.log.line(syslog::ERR, line.as_bytes());
                     Answer::Refused
                 }
             }
-        }
-        _ => {
-            rules.log.decision(&record);
-            Answer::Refused
         }
     }
 }
@@ -318,142 +383,6 @@ fn source_routed(rules: &Rules, question: &Question<'_>) -> Option<Answer> {
     ];
     rules.log.line(syslog::WARNING, &line.concat());
     Some(Answer::Refused)
-}
-
-/// The host as far as it can answer without waiting.
-struct Hasty<'r, 'c> {
-    host: SocketHost<'c>,
-    rules: &'r Rules,
-    client: SocketAddr,
-    /// What had to be waited for, first; from then on nothing answered here counts, and nothing is done.
-    wants: Option<Wants>,
-    diagnostics: Vec<Diagnostic>,
-}
-
-impl Hasty<'_, '_> {
-    fn wants(&mut self, what: Wants) {
-        self.wants.get_or_insert(what);
-    }
-}
-
-impl Host for Hasty<'_, '_> {
-    fn address(&mut self, side: Side, at: Option<&Place>) -> Vec<u8> {
-        self.host.address(side, at)
-    }
-
-    fn name(&mut self, side: Side, _address: &[u8], _at: Option<&Place>) -> Vec<u8> {
-        let known = match side {
-            Side::Client => self.rules.names.recent(&self.client.ip()),
-            Side::Server => None,
-        };
-        match known {
-            Some(name) => name,
-            None => {
-                self.wants(match side {
-                    Side::Client => Wants::Name,
-                    Side::Server => Wants::More,
-                });
-                UNKNOWN.to_vec()
-            }
-        }
-    }
-
-    fn port(&mut self, side: Side) -> Option<u16> {
-        self.host.port(side)
-    }
-
-    fn user(&mut self, _at: Option<&Place>) -> Vec<u8> {
-        self.wants(Wants::More);
-        UNKNOWN.to_vec()
-    }
-
-    fn netgroup(&mut self, _group: &[u8], _host: &[u8]) -> bool {
-        self.wants(Wants::More);
-        false
-    }
-
-    fn banner(&mut self, _directory: &[u8], _daemon: &[u8], _at: Option<&Place>) -> Option<Vec<u8>> {
-        self.wants(Wants::More);
-        None
-    }
-
-    fn perform(&mut self, effect: &Effect, at: Option<&Place>) -> Outcome {
-        if let Some(option) = is_about_the_process(effect) {
-            return Outcome::Refused(rules::cannot_act(option));
-        }
-        match effect {
-            Effect::Keepalive | Effect::Linger(_) | Effect::IdentTimeout(_) if self.wants.is_none() => {
-                self.host.perform(effect, at)
-            }
-            _ => {
-                self.wants(Wants::More);
-                Outcome::Done
-            }
-        }
-    }
-
-    fn log(&mut self, diagnostic: &Diagnostic) {
-        self.diagnostics.push(diagnostic.clone());
-    }
-}
-
-/// The host, waiting for whatever takes time.
-struct Patient<'r, 'c> {
-    host: SocketHost<'c>,
-    rules: &'r Rules,
-    client: SocketAddr,
-    times: Times,
-}
-
-impl Host for Patient<'_, '_> {
-    fn address(&mut self, side: Side, at: Option<&Place>) -> Vec<u8> {
-        self.host.address(side, at)
-    }
-
-    fn name(&mut self, side: Side, address: &[u8], at: Option<&Place>) -> Vec<u8> {
-        if side == Side::Server {
-            return self.host.name(side, address, at);
-        }
-        let ip = self.client.ip();
-        if let Some(name) = self.rules.names.recent(&ip) {
-            return name;
-        }
-        let start = Instant::now();
-        let name = self.host.name(side, address, at);
-        self.times.name = Some(start.elapsed());
-        self.rules.names.remember(ip, &name);
-        name
-    }
-
-    fn port(&mut self, side: Side) -> Option<u16> {
-        self.host.port(side)
-    }
-
-    fn user(&mut self, at: Option<&Place>) -> Vec<u8> {
-        let start = Instant::now();
-        let user = self.host.user(at);
-        self.times.user = Some(start.elapsed());
-        user
-    }
-
-    fn netgroup(&mut self, group: &[u8], host: &[u8]) -> bool {
-        self.host.netgroup(group, host)
-    }
-
-    fn banner(&mut self, directory: &[u8], daemon: &[u8], at: Option<&Place>) -> Option<Vec<u8>> {
-        self.host.banner(directory, daemon, at)
-    }
-
-    fn perform(&mut self, effect: &Effect, at: Option<&Place>) -> Outcome {
-        match is_about_the_process(effect) {
-            Some(option) => Outcome::Refused(rules::cannot_act(option)),
-            None => self.host.perform(effect, at),
-        }
-    }
-
-    fn log(&mut self, diagnostic: &Diagnostic) {
-        self.rules.log.diagnostic(diagnostic);
-    }
 }
 
 /// Borrows what a question is about.

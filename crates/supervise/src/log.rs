@@ -11,13 +11,11 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hosts_access::decision::Deciding;
-use hosts_access::{Diagnostic, Kind, Reason, Severity, Verdict};
+use hosts_access::{Diagnostic, Kind, Reason, Record, Severity, Then, Verdict};
 use serde::Serialize;
 use system::syslog;
 
 use crate::call::is_writable;
-use crate::decide::Times;
 
 /// How many lines may wait.
 const QUEUE: usize = 8192;
@@ -40,40 +38,25 @@ pub enum Format {
     Json,
 }
 
-/// A decision, as it is logged.
-#[derive(Debug)]
-pub(crate) struct Record<'d> {
-    pub daemon: &'d [u8],
-    pub process: u32,
-    /// The client in tcpd's form, `user@host` or what of it is known.
-    pub client: &'d [u8],
-    pub name: Option<&'d [u8]>,
-    pub user: Option<&'d [u8]>,
-    pub ends: (SocketAddr, SocketAddr),
-    pub verdict: Verdict,
-    /// The command that has the connection.
-    pub command: Option<&'d [u8]>,
-    pub rule: Option<&'d Deciding>,
-    pub reason: Reason,
-    pub times: Times,
-    pub severity: Option<Severity>,
-}
-
 /// A decision as a JSON object. Bytes that are no UTF-8 become the replacement character.
 #[derive(Serialize)]
-struct Object<'d> {
+struct Object {
     time: String,
     event: &'static str,
     daemon: String,
     pid: u32,
-    client_address: String,
-    client_port: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_port: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_user: Option<String>,
-    server_address: String,
-    server_port: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server_address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server_port: Option<u16>,
     verdict: &'static str,
     reason: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,7 +71,7 @@ struct Object<'d> {
     name_lookup_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_lookup_ms: Option<f64>,
-    message: &'d str,
+    message: String,
 }
 
 #[derive(Serialize)]
@@ -216,51 +199,48 @@ impl Log {
     }
 
     /// Logs a decision.
-    pub(crate) fn decision(&self, record: &Record<'_>) {
-        let (client, server) = record.ends;
-        let address = system::netdb::numeric(&client);
-        let (severity, line) = match (record.verdict, record.command) {
-            (Verdict::Granted, _) => (
-                syslog::INFO,
-                [b"connect from ", record.client, b" (", &address, b")"].concat(),
-            ),
-            (_, Some(command)) => (
-                syslog::WARNING,
-                [b"twist ", record.client, b" to ", command].concat(),
-            ),
-            _ => (
-                syslog::WARNING,
-                [b"refused connect from ", record.client, b" (", &address, b")"].concat(),
-            ),
-        };
+    pub(crate) fn decision(&self, record: &Record) {
+        let (severity, line) = (record.line.severity, &record.line.text);
         match self.format {
-            Format::Syslog => self.send(Entry::Syslog(record.severity.unwrap_or(severity), line)),
-            Format::Text => self.send(Entry::Text(SystemTime::now(), record.process, line)),
-            Format::Json => self.send(json(&Object {
-                time: rfc3339(SystemTime::now()),
-                event: "connection",
-                daemon: lossy(record.daemon),
-                pid: record.process,
-                client_address: lossy(&address),
-                client_port: client.port(),
-                client_name: record.name.map(lossy),
-                client_user: record.user.map(lossy),
-                server_address: lossy(&system::netdb::numeric(&server)),
-                server_port: server.port(),
-                verdict: match record.verdict {
-                    Verdict::Granted => "granted",
-                    Verdict::Denied => "denied",
-                    Verdict::Delegated => "twisted",
-                },
-                reason: reason(record.reason),
-                file: record.rule.map(|rule| rule.place.file.display().to_string()),
-                line: record.rule.map(|rule| rule.place.line),
-                rule: record.rule.map(|rule| lossy(&rule.text)),
-                command: record.command.map(lossy),
-                name_lookup_ms: record.times.name.map(milliseconds),
-                user_lookup_ms: record.times.user.map(milliseconds),
-                message: &lossy(&line),
-            })),
+            Format::Syslog => self.send(Entry::Syslog(severity, line.clone())),
+            Format::Text => self.send(Entry::Text(record.time, record.process, line.clone())),
+            Format::Json => self.send(json(&Object::of(record))),
+        }
+    }
+}
+
+impl Object {
+    fn of(record: &Record) -> Self {
+        let decision = &record.decision;
+        let rule = decision.rule.as_ref();
+        let address = |end: Option<SocketAddr>| end.map(|end| lossy(&system::netdb::numeric(&end)));
+        Object {
+            time: rfc3339(record.time),
+            event: "connection",
+            daemon: lossy(&record.daemon),
+            pid: record.process,
+            client_address: address(record.client),
+            client_port: record.client.map(|end| end.port()),
+            client_name: record.name.as_deref().map(lossy),
+            client_user: record.user.as_deref().map(lossy),
+            server_address: address(record.server),
+            server_port: record.server.map(|end| end.port()),
+            verdict: match decision.verdict {
+                Verdict::Granted => "granted",
+                Verdict::Denied => "denied",
+                Verdict::Delegated => "twisted",
+            },
+            reason: reason(decision.reason),
+            file: rule.map(|rule| rule.place.file.display().to_string()),
+            line: rule.map(|rule| rule.place.line),
+            rule: rule.map(|rule| lossy(&rule.text)),
+            command: match decision.then() {
+                Then::Twist(command) => Some(lossy(command)),
+                Then::Serve | Then::Refuse => None,
+            },
+            name_lookup_ms: record.look_ups.name.map(milliseconds),
+            user_lookup_ms: record.look_ups.user.map(milliseconds),
+            message: lossy(&record.line.text),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::accept::Accepted;
 use crate::bell::Bell;
-use crate::decide::{self, Answer, Rules, Wants};
+use crate::decide::{self, Answer, Rules, Undecided, Wants};
 use crate::pool::Pool;
 use crate::room::Permit;
 
@@ -26,6 +26,8 @@ pub(crate) struct Job {
     /// The process that accepted it.
     pub process: u32,
     pub wants: Wants,
+    /// The decision, until it is made.
+    pub undecided: Option<Box<Undecided>>,
 }
 
 impl Job {
@@ -97,8 +99,9 @@ impl Lookups {
             self.running += 1;
             let (rules, done, bell) = (Arc::clone(&self.rules), self.done.clone(), self.bell.clone());
             self.pool.add(move || {
+                let mut job = job;
                 let answer =
-                    catch_unwind(AssertUnwindSafe(|| answer(&rules, &job))).unwrap_or(Answer::Refused);
+                    catch_unwind(AssertUnwindSafe(|| answer(&rules, &mut job))).unwrap_or(Answer::Refused);
                 // Nobody hears of it when the guard ends.
                 let _ = done.send((job, answer));
                 bell.ring();
@@ -127,14 +130,18 @@ impl Lookups {
         for mut job in std::mem::take(&mut self.waiting) {
             if job.name_of() == Some(address)
                 && let Some(ends) = job.connection.ends
+                && let Some(undecided) = job.undecided.take()
             {
                 let question = decide::question(&job.connection.fd, ends, job.process);
-                match decide::at_once(&self.rules, question) {
+                match undecided.retry(&self.rules, question) {
                     Ok(answer) => {
                         finished.push((job, answer));
                         continue;
                     }
-                    Err(wants) => job.wants = wants,
+                    Err(undecided) => {
+                        job.wants = undecided.wants;
+                        job.undecided = Some(undecided);
+                    }
                 }
             }
             self.waiting.push_back(job);
@@ -142,9 +149,11 @@ impl Lookups {
     }
 }
 
-fn answer(rules: &Rules, job: &Job) -> Answer {
-    match job.connection.ends {
-        Some(ends) => decide::with_lookups(rules, decide::question(&job.connection.fd, ends, job.process)),
-        None => Answer::Refused,
+fn answer(rules: &Rules, job: &mut Job) -> Answer {
+    match (job.undecided.take(), job.connection.ends) {
+        (Some(undecided), Some(ends)) => {
+            undecided.finish(rules, decide::question(&job.connection.fd, ends, job.process))
+        }
+        (Some(_) | None, _) => Answer::Refused,
     }
 }

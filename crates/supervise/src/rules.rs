@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use hosts_access::source::{self, Contents, Lines};
 use hosts_access::syntax::list::{is_except, tokens};
-use hosts_access::syntax::option::{Keyword, keyword_and_value, option_fields};
+use hosts_access::syntax::option::{ActsOn, Keyword, keyword_and_value, option_fields};
 use hosts_access::syntax::pattern::{DaemonPattern, Service, StringPattern};
 use hosts_access::syntax::{LineKind, fields, line_kind};
-use hosts_access::{Diagnostic, Kind, Place, TableKind, Tables};
+use hosts_access::{Diagnostic, Effect, Kind, Place, TableKind, Tables};
 
 /// Is there nothing by this name? What is there and cannot be read is another matter, and the engine's.
 pub(crate) fn is_gone(path: &Path) -> bool {
@@ -23,6 +23,12 @@ pub(crate) fn is_gone(path: &Path) -> bool {
 /// What is said of such an option.
 pub(crate) fn cannot_act(option: &str) -> Vec<u8> {
     format!("option \"{option}\" cannot act on a program that is running").into_bytes()
+}
+
+/// The option of an effect that is about the process that becomes the service.
+pub(crate) fn is_about_the_process(effect: &Effect) -> Option<&'static str> {
+    let option = effect.option();
+    (option.acts_on() == ActsOn::Process).then(|| option.as_str())
 }
 
 /// The rules that may match this daemon and hold such an option.
@@ -54,10 +60,7 @@ fn unfit_in(path: &Path, daemon: &[u8]) -> Vec<Diagnostic> {
         }
         for field in option_fields(options) {
             if let Some(keyword) = Keyword::parse(keyword_and_value(&field).0)
-                && matches!(
-                    keyword,
-                    Keyword::Setenv | Keyword::Umask | Keyword::Nice | Keyword::User | Keyword::Group
-                )
+                && keyword.acts_on() == ActsOn::Process
             {
                 let place = Place {
                     file: Arc::clone(&path),
@@ -75,7 +78,7 @@ fn unfit_in(path: &Path, daemon: &[u8]) -> Vec<Diagnostic> {
 fn may_match(pattern: &DaemonPattern<'_>, daemon: &[u8]) -> bool {
     match pattern.service {
         Service::Name(StringPattern::Exact(name)) => name.eq_ignore_ascii_case(daemon),
-        _ => true,
+        Service::Name(_) | Service::Port(_) => true,
     }
 }
 

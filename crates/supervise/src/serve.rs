@@ -192,11 +192,11 @@ impl Guard {
                 }
                 continue;
             }
-            match decide::at_once(&self.rules, decide::question(&connection.fd, ends, process)) {
+            match decide::begin(&self.rules, decide::question(&connection.fd, ends, process)) {
                 Ok(Answer::Granted) => return Taken::Connection(connection),
                 Ok(answer) => self.turned_away(answer),
                 Err(_) if !self.room.is_open_to_client(ends.0.ip()) => self.too_many_of(ends.0.ip()),
-                Err(wants) => {
+                Err(undecided) => {
                     self.remember_place(cookie, &connection);
                     self.queue(cookie).undecided += 1;
                     let permit = self.room.take(cookie, Some(ends.0.ip()));
@@ -205,7 +205,8 @@ impl Guard {
                         connection,
                         permit,
                         process,
-                        wants,
+                        wants: undecided.wants,
+                        undecided: Some(undecided),
                     });
                 }
             }

@@ -12,8 +12,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use hosts_access::decide::reason;
-use hosts_access::expand::client_info;
-use hosts_access::{Decision, Effect, Severity, Side, Tables, Verdict};
+use hosts_access::host::ask;
+use hosts_access::{Severity, Tables, Then};
 use system::host::SocketHost;
 use system::{commands, connection, endpoints, privileges, syslog};
 
@@ -65,14 +65,14 @@ pub fn main(mut arguments: Vec<Vec<u8>>) -> i32 {
     }
     let mut request = host.request(&service.name);
     let decision = Tables::default().decide(&mut request, &mut host);
-    let (name, address) = hosts_access::host::ask(&mut request, &mut host, |request| {
-        Ok((client_info(request)?, request.address(Side::Client)?.to_vec()))
+    let usual = [Severity::INFO, Severity::WARNING];
+    let line = ask(&mut request, &mut host, |request| {
+        decision.log_line(request, usual)
     });
-    let whom = [&name[..], b" (", &address, b")"].concat();
+    syslog::write(line.severity, &line.text);
 
-    match (decision.verdict, decision.effects.last()) {
-        (Verdict::Granted, _) => {
-            say(&decision, syslog::INFO, &[b"connect from ", &whom[..]]);
+    match decision.then() {
+        Then::Serve => {
             if let Some(own_name) = arguments.first_mut() {
                 own_name.clone_from(&service.name);
             }
@@ -91,14 +91,13 @@ pub fn main(mut arguments: Vec<Vec<u8>>) -> i32 {
             ];
             syslog::write(syslog::ERR, &line.concat());
         }
-        (Verdict::Delegated, Some(Effect::Twist(command))) => {
-            say(&decision, syslog::WARNING, &[b"twist ", &name, b" to ", command]);
+        Then::Twist(command) => {
             // A waiting datagram is the command's to read.
             let error = commands::twist(command, client);
             let line = format!("warning: twist_option: /bin/sh: {}", reason(&error));
             syslog::write(syslog::ERR, line.as_bytes());
         }
-        _ => say(&decision, syslog::WARNING, &[b"refused connect from ", &whom[..]]),
+        Then::Refuse => {}
     }
     if host.endpoints().datagram {
         endpoints::drain(client);
@@ -114,11 +113,6 @@ fn is_this_program(program: &[u8]) -> bool {
     };
     let this = file(Path::new("/proc/self/exe"));
     this.is_some() && this == file(Path::new(OsStr::from_bytes(program)))
-}
-
-/// Logs a line about the decision at the severity its rule set, or else at `severity`.
-fn say(decision: &Decision, severity: Severity, line: &[&[u8]]) {
-    syslog::write(decision.severity.unwrap_or(severity), &line.concat());
 }
 
 #[cfg(test)]

@@ -51,58 +51,167 @@ pub enum Takes {
     Value,
 }
 
-/// What is known of each option: its keyword, whether it takes a value, whether the value is
-/// % expanded, and whether it must be the last of its rule.
-const OPTIONS: [(Keyword, &str, Takes, bool, bool); 15] = [
-    (Keyword::Allow, "allow", Takes::Nothing, false, true),
-    (Keyword::Deny, "deny", Takes::Nothing, false, true),
-    (Keyword::Severity, "severity", Takes::Value, false, false),
-    (Keyword::Spawn, "spawn", Takes::Value, true, false),
-    (Keyword::Aclexec, "aclexec", Takes::Value, true, false),
-    (Keyword::Twist, "twist", Takes::Value, true, true),
-    (Keyword::Banners, "banners", Takes::Value, false, false),
-    (Keyword::Keepalive, "keepalive", Takes::Nothing, false, false),
-    (Keyword::Linger, "linger", Takes::Value, false, false),
-    (Keyword::Rfc931, "rfc931", Takes::Optional, false, false),
-    (Keyword::Nice, "nice", Takes::Optional, false, false),
-    (Keyword::Umask, "umask", Takes::Value, false, false),
-    (Keyword::Setenv, "setenv", Takes::Value, true, false),
-    (Keyword::User, "user", Takes::Value, false, false),
-    (Keyword::Group, "group", Takes::Value, false, false),
-];
+/// What an option acts on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ActsOn {
+    /// The verdict alone.
+    Verdict,
+    /// How the request is logged.
+    Log,
+    /// Nothing of the request's: a shell command runs.
+    Command,
+    /// The connection.
+    Connection,
+    /// What is known of the request.
+    Request,
+    /// The process that decides, and so the service that it becomes.
+    Process,
+}
+
+/// What an option that runs as it should does to the verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Decides {
+    /// It leaves it to the table.
+    Nothing,
+    /// Granted.
+    Granting,
+    /// Denied.
+    Denying,
+    /// The status of a command says whether the rule holds.
+    ByStatus,
+    /// A command takes the service's place.
+    TakingOver,
+}
+
+/// What is known of an option. Parser, runner, lints, dry runs, comparing and manual pages follow this.
+#[derive(Debug, Clone, Copy)]
+struct Facts {
+    keyword: Keyword,
+    word: &'static str,
+    takes: Takes,
+    /// The shape of the value, as the manual writes it.
+    value: &'static str,
+    /// The value is % expanded.
+    is_expanded: bool,
+    must_be_last: bool,
+    acts_on: ActsOn,
+    decides: Decides,
+    help: &'static str,
+}
+
+/// Every option, in the order of the enum.
+#[rustfmt::skip]
+const OPTIONS: [Facts; 15] = {
+    use ActsOn::*;
+    const fn row(
+        (keyword, word, takes, value): (Keyword, &'static str, Takes, &'static str),
+        (is_expanded, must_be_last, acts_on, decides): (bool, bool, ActsOn, Decides),
+        help: &'static str,
+    ) -> Facts {
+        Facts { keyword, word, takes, value, is_expanded, must_be_last, acts_on, decides, help }
+    }
+    const EXPANDED: bool = true;
+    const LITERAL: bool = false;
+    const LAST: bool = true;
+    const ANYWHERE: bool = false;
+    [
+        row((Keyword::Allow, "allow", Takes::Nothing, ""), (LITERAL, LAST, Verdict, Decides::Granting),
+            "grants, whichever table the rule stands in"),
+        row((Keyword::Deny, "deny", Takes::Nothing, ""), (LITERAL, LAST, Verdict, Decides::Denying),
+            "refuses, whichever table the rule stands in"),
+        row((Keyword::Severity, "severity", Takes::Value, "[facility.]level"), (LITERAL, ANYWHERE, Log, Decides::Nothing),
+            "logs the request at this level"),
+        row((Keyword::Spawn, "spawn", Takes::Value, "command"), (EXPANDED, ANYWHERE, Command, Decides::Nothing),
+            "runs a shell command and waits for it"),
+        row((Keyword::Aclexec, "aclexec", Takes::Value, "command"), (EXPANDED, ANYWHERE, Command, Decides::ByStatus),
+            "runs a shell command, and the rule holds only if that succeeds"),
+        row((Keyword::Twist, "twist", Takes::Value, "command"), (EXPANDED, LAST, Command, Decides::TakingOver),
+            "runs a shell command in the place of the service"),
+        row((Keyword::Banners, "banners", Takes::Value, "directory"), (LITERAL, ANYWHERE, Connection, Decides::Nothing),
+            "sends the file there that is named like the daemon"),
+        row((Keyword::Keepalive, "keepalive", Takes::Nothing, ""), (LITERAL, ANYWHERE, Connection, Decides::Nothing),
+            "has the kernel ask now and then whether the client is still there"),
+        row((Keyword::Linger, "linger", Takes::Value, "seconds"), (LITERAL, ANYWHERE, Connection, Decides::Nothing),
+            "how long the kernel goes on sending after the connection is closed"),
+        row((Keyword::Rfc931, "rfc931", Takes::Optional, "[timeout]"), (LITERAL, ANYWHERE, Request, Decides::Nothing),
+            "looks up the user at the client's end"),
+        row((Keyword::Nice, "nice", Takes::Optional, "[number]"), (LITERAL, ANYWHERE, Process, Decides::Nothing),
+            "changes the nice value"),
+        row((Keyword::Umask, "umask", Takes::Value, "octal"), (LITERAL, ANYWHERE, Process, Decides::Nothing),
+            "sets the umask"),
+        row((Keyword::Setenv, "setenv", Takes::Value, "name value"), (EXPANDED, ANYWHERE, Process, Decides::Nothing),
+            "sets an environment variable"),
+        row((Keyword::User, "user", Takes::Value, "user[.group]"), (LITERAL, ANYWHERE, Process, Decides::Nothing),
+            "becomes this user"),
+        row((Keyword::Group, "group", Takes::Value, "group"), (LITERAL, ANYWHERE, Process, Decides::Nothing),
+            "becomes this group"),
+    ]
+};
 
 impl Keyword {
+    /// Every option.
+    pub const ALL: [Keyword; OPTIONS.len()] = {
+        let mut all = [Keyword::Allow; OPTIONS.len()];
+        let mut at = 0;
+        while at < OPTIONS.len() {
+            all[at] = OPTIONS[at].keyword;
+            assert!(all[at] as usize == at);
+            at += 1;
+        }
+        all
+    };
+
     /// The keyword a word is, ASCII case apart.
     pub fn parse(word: &[u8]) -> Option<Self> {
         OPTIONS
             .iter()
-            .find(|o| o.1.as_bytes().eq_ignore_ascii_case(word))
-            .map(|o| o.0)
+            .find(|option| option.word.as_bytes().eq_ignore_ascii_case(word))
+            .map(|option| option.keyword)
     }
 
-    fn entry(self) -> &'static (Keyword, &'static str, Takes, bool, bool) {
-        // The table is in the order of the enum; a test holds it so.
+    fn facts(self) -> &'static Facts {
+        // In the order of the enum, as `ALL` makes sure when it is compiled.
         &OPTIONS[self as usize]
     }
 
     /// The keyword as the manual writes it.
     pub fn as_str(self) -> &'static str {
-        self.entry().1
+        self.facts().word
     }
 
     /// Whether it takes a value.
     pub fn takes(self) -> Takes {
-        self.entry().2
+        self.facts().takes
+    }
+
+    /// The shape of its value, as the manual writes it.
+    pub fn value(self) -> &'static str {
+        self.facts().value
     }
 
     /// Whether its value is % expanded.
     pub fn is_expanded(self) -> bool {
-        self.entry().3
+        self.facts().is_expanded
     }
 
     /// Whether it must be the last option of its rule.
     pub fn must_be_last(self) -> bool {
-        self.entry().4
+        self.facts().must_be_last
+    }
+
+    /// What it acts on.
+    pub fn acts_on(self) -> ActsOn {
+        self.facts().acts_on
+    }
+
+    /// What it does to the verdict.
+    pub fn decides(self) -> Decides {
+        self.facts().decides
+    }
+
+    /// What it does, in a few words.
+    pub fn help(self) -> &'static str {
+        self.facts().help
     }
 }
 
@@ -279,13 +388,6 @@ pub fn user_and_group(value: &[u8]) -> (&[u8], Option<&[u8]>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_table_is_in_the_order_of_the_enum() {
-        for (at, option) in OPTIONS.iter().enumerate() {
-            assert_eq!(option.0 as usize, at);
-        }
-    }
 
     #[test]
     fn fields_split_at_bare_colons() {
