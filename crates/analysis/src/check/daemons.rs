@@ -76,8 +76,8 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("talk", &["in.talkd"]),
     ("ldap", &["slapd"]),
     ("ldaps", &["slapd"]),
-    ("nfs", &["rpc.mountd", "rpcbind"]),
-    ("nfsd", &["rpc.mountd", "rpcbind"]),
+    ("nfs", &["mountd", "statd", "rpcbind"]),
+    ("nfsd", &["mountd", "statd", "rpcbind"]),
     ("smb", &["smbd"]),
     ("samba", &["smbd", "nmbd"]),
     ("imap", &["imapd", "dovecot"]),
@@ -252,12 +252,17 @@ fn exact(cx: &mut Context<'_, '_>, name: &[u8], span: &std::ops::Range<usize>) {
     }
 }
 
+/// The processes that are meant where something is called by this name, the usual one first.
+pub fn daemons_called(alias: &[u8]) -> &'static [&'static str] {
+    let found = ALIASES
+        .iter()
+        .find(|(name, _)| alias.eq_ignore_ascii_case(name.as_bytes()));
+    found.map_or(&[], |(_, processes)| processes)
+}
+
 /// The process that an alias stands for.
 fn process(alias: &[u8]) -> Option<&'static str> {
-    ALIASES
-        .iter()
-        .find(|(name, _)| name.as_bytes() == alias)
-        .map(|(_, processes)| processes[0])
+    daemons_called(alias).first().copied()
 }
 
 /// `70000`, `22/tcp`, `6000-6010`, but no address and no name that begins with a digit.

@@ -37,6 +37,7 @@ use std::ops::Range;
 use std::thread::ScopedJoinHandle;
 
 pub use code::{Code, Example, Level};
+pub use daemons::daemons_called;
 pub use finding::{Edit, Finding, Fix, Related, Span, apply};
 pub use words::words;
 

@@ -313,6 +313,30 @@ pub fn of(program: &[u8]) -> Option<&'static Known> {
         .find(|known| known.programs.iter().any(|program| program.as_bytes() == name))
 }
 
+/// Other names of the same program, as distributions and versions have them.
+pub fn also_called(name: &[u8]) -> &'static [&'static str] {
+    const ALSO: &[(&str, &[&str])] = &[
+        ("httpd", &["apache2"]),
+        ("http", &["apache2", "nginx"]),
+        ("https", &["apache2", "nginx"]),
+        ("apache", &["apache2", "httpd"]),
+        ("apache2", &["httpd"]),
+        ("mysqld", &["mariadbd"]),
+        ("mysql", &["mariadbd"]),
+        ("mariadb", &["mariadbd"]),
+        ("portmap", &["rpcbind"]),
+        ("exim", &["exim4"]),
+        ("stunnel", &["stunnel4"]),
+        ("tftpd", &["in.tftpd"]),
+        ("postgresql", &["postgres"]),
+        ("redis", &["redis-server"]),
+    ];
+    let found = ALSO
+        .iter()
+        .find(|(known, _)| name.eq_ignore_ascii_case(known.as_bytes()));
+    found.map_or(&[], |(_, names)| names)
+}
+
 /// Does it run programs that are written in a language of its own?
 pub fn is_interpreter(program: &[u8]) -> bool {
     const BEGINNINGS: [&[u8]; 9] = [

@@ -114,6 +114,9 @@ pub(super) fn stunnel(setup: &Setup<'_>) -> Vec<Found> {
             Err(problem) => found.extend(Found::all(Switch::Unknown(problem))),
         }
     }
+    if found.is_empty() {
+        return Found::all(Switch::Off("no service is configured for it".to_owned()));
+    }
     found
 }
 

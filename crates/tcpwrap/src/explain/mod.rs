@@ -3,16 +3,20 @@
 //! Nothing is carried out: commands are shown, not run. Names are looked up as a daemon would, unless
 //! told otherwise.
 
+mod enforced;
 mod host;
 mod meaning;
 mod report;
 mod requests;
 mod text;
 
+use std::collections::HashMap;
 use std::process::ExitCode;
 
 use hosts_access::Verdict;
+use obey::Machine;
 
+use self::enforced::Enforced;
 use self::report::Report;
 use crate::output;
 use crate::rules::{Rules, readable};
@@ -61,9 +65,25 @@ pub fn run(args: &Args) -> ExitCode {
         Err(problem) => return output::fail(&problem),
     };
     let busy = output::busy("looking up");
+    // Other tables than this machine's are somebody else's to enforce.
+    let machine = (!args.rules.are_named())
+        .then(|| Machine::of_this_host(None).ok())
+        .flatten();
+    let mut enforced: HashMap<&[u8], Enforced> = HashMap::new();
+    let mut enforced = |daemon| {
+        let machine = machine.as_ref()?;
+        let found = enforced
+            .entry(daemon)
+            .or_insert_with(|| Enforced::of(machine, daemon));
+        Some(found.clone())
+    };
     let reports: Vec<Report> = requests
         .iter()
-        .map(|request| report::report(&tables, request, args.trace, args.all_rules))
+        .map(|request| {
+            let mut report = report::report(&tables, request, args.trace, args.all_rules);
+            report.enforced = enforced(&request.daemon);
+            report
+        })
         .collect();
     drop(busy);
     let printed = if args.json {

@@ -7,6 +7,7 @@ use analysis::explain::{ListKind, RuleTrace, TokenTrace, explain, matching_rules
 use hosts_access::{Decision, Effect, Reason, Request, TableKind, Tables, Verdict};
 use serde::Serialize;
 
+use super::enforced::Enforced;
 use super::host::{ExplainHost, Lookup};
 use super::meaning::meaning;
 use super::requests::Asked;
@@ -37,6 +38,8 @@ pub struct Report {
     pub lookups: Vec<Lookup>,
     /// What would be logged on the way.
     pub log: Vec<String>,
+    /// What makes that come true; nothing where the tables are not those of this machine.
+    pub enforced: Option<Enforced>,
     /// Every rule that was tried (`--trace`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<Vec<Rule>>,
@@ -128,6 +131,7 @@ pub fn report(tables: &Tables, asked: &Asked, trace: bool, all_rules: bool) -> R
         severity: decision.severity.map(|s| s.0),
         lookups,
         log,
+        enforced: None,
         trace: trace.then(|| explanation.rules.iter().map(Rule::new).collect()),
         all_rules: all_rules.then(|| {
             // Asked anew, since a rule further down may need what the decision did not.

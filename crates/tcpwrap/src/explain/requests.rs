@@ -49,7 +49,7 @@ pub struct Requests {
 pub enum NameSource {
     /// By the name service, when a rule needs it.
     NameService,
-    /// It is this: given, or what its address was looked up by.
+    /// It is this.
     Given(Vec<u8>),
 }
 
@@ -196,11 +196,11 @@ impl Requests {
                 format!("{shown}: no address found; give an address, and its name with --name")
             }
         })?;
-        let name = resolved.canonical.unwrap_or_else(|| bare.to_vec());
+        // A daemon sees the address alone, and has to find a name for it.
         Ok(resolved
             .addresses
             .iter()
-            .map(|a| (netdb::numeric(a), NameSource::Given(name.clone())))
+            .map(|address| (netdb::numeric(address), NameSource::NameService))
             .collect())
     }
 }

@@ -119,6 +119,18 @@ fn one(report: &Report, out: &mut String) {
     for line in &report.log {
         let _ = writeln!(out, "  {NOTE}log{NOTE:#}       {}", escape(line.as_bytes()));
     }
+    if let Some(enforced) = &report.enforced {
+        let (style, label) = match enforced.is {
+            "yes" => (GOOD, "enforced by"),
+            "no" => (BAD, "NOT enforced:"),
+            _ => (NOTE, "perhaps enforced:"),
+        };
+        let _ = writeln!(
+            out,
+            "\n  {style}{label}{style:#} {}",
+            escape(enforced.by.as_bytes())
+        );
+    }
     if let Some(rules) = &report.all_rules {
         let _ = writeln!(
             out,

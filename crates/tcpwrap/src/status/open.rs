@@ -1,0 +1,562 @@
+//! To whom the tables open a service, in words. What is said is computed for all requests there can be, by holding the
+//! tables against tables that let everybody in, and against tables that let nobody in.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use analysis::compare::{Addresses, Clients, Comparison, Outcome, Port, Service, Strings, compare};
+use analysis::document::{Document, Documents};
+use hosts_access::Verdict;
+
+use crate::output::utf8;
+
+/// So many things are named.
+const MOST_SHOWN: usize = 4;
+/// A line of a table is no longer than this.
+const LONGEST_LINE: usize = 1000;
+
+/// What the tables say, for every daemon that was asked about.
+#[derive(Debug)]
+pub struct Opened {
+    /// Every request that may be let in.
+    open: Vec<(Vec<Service>, Clients, bool)>,
+    /// Every request that is not.
+    closed: Vec<(Vec<Service>, Clients, bool)>,
+    /// Services that are too much to follow.
+    left_out: Vec<Service>,
+    /// The ports that rules name.
+    ports: Vec<u16>,
+}
+
+/// To whom one service is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// In words: `everyone`, `nobody`, `10.0.0.0/8 and names under .example.com`.
+    pub text: String,
+    /// How far.
+    pub extent: Extent,
+    /// A command decides for some of them.
+    pub is_commanded: bool,
+    open: Vec<Ranges>,
+    closed: Vec<Ranges>,
+}
+
+/// How far a service is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// To everyone.
+    Everyone,
+    /// To some.
+    Some,
+    /// To nobody.
+    Nobody,
+}
+
+impl Opened {
+    /// What these tables say about these daemons.
+    ///
+    /// # Errors
+    /// Where they are too much to follow.
+    pub fn new(tables: Documents<'_>, daemons: &[Vec<u8>]) -> Result<Self, String> {
+        // A rule that matches nobody, so that each of these is told apart from the others.
+        let names = nobody_for(daemons);
+        let text = |document: Option<&Document>| document.map_or(&[][..], |document| &document.text);
+        let own = Document::new("hosts.allow", [&names[..], text(tables.allow)].concat());
+        let names = Document::new("hosts.allow", names);
+        let nobody = Document::new("hosts.deny", &b"ALL: ALL\n"[..]);
+        let own = Documents {
+            allow: Some(&own),
+            deny: tables.deny,
+        };
+        let held = |deny| {
+            let other = Documents {
+                allow: Some(&names),
+                deny,
+            };
+            compare(other, own).map_err(|problem| problem.to_string())
+        };
+        let (opens, closes) = (held(Some(&nobody))?, held(None)?);
+        let all = |comparison: &Comparison, is_open| -> Vec<_> {
+            let differences = comparison.differences.iter().filter(|d| may_be_let_in(&d.new) == is_open);
+            differences
+                .map(|d| (d.services.clone(), d.clients.clone(), is_commanded(&d.new)))
+                .collect()
+        };
+        let left_out = opens.left_out.iter().chain(&closes.left_out);
+        let (open, closed) = (all(&opens, true), all(&closes, false));
+        let services = open.iter().chain(&closed).flat_map(|(services, ..)| services);
+        let ports = services.flat_map(|service| service.ports.iter().flatten());
+        let ports = ports.filter_map(|port| match port {
+            Port::Exactly(port) => Some(*port),
+            Port::Other => None,
+        });
+        Ok(Opened {
+            ports: ports.collect(),
+            left_out: left_out.flat_map(|left| left.services.clone()).collect(),
+            open,
+            closed,
+        })
+    }
+
+    /// To whom this daemon is open, at this port and address. Nothing where that is too much to follow, or its name
+    /// could not be written in a rule.
+    pub fn to(&self, daemon: &[u8], address: SocketAddr) -> Option<Open> {
+        let is_it = |service: &Service| self.is_asked(service, daemon, address);
+        if !is_plain(daemon) || self.left_out.iter().any(is_it) {
+            return None;
+        }
+        let of = |all: &[(Vec<Service>, Clients, bool)]| -> Vec<(Clients, bool)> {
+            let all = all.iter().filter(|(services, ..)| services.iter().any(is_it));
+            all.map(|(_, clients, commanded)| (clients.clone(), *commanded)).collect()
+        };
+        let (open, closed) = (of(&self.open), of(&self.closed));
+        let is_commanded = open.iter().any(|(_, commanded)| *commanded);
+        let bare = |all: Vec<(Clients, bool)>| -> Vec<Clients> { all.into_iter().map(|(clients, _)| clients).collect() };
+        let (open, closed) = (bare(open), bare(closed));
+        let extent = match (open.iter().any(has_address), closed.iter().any(has_address)) {
+            (_, false) => Extent::Everyone,
+            (false, true) => Extent::Nobody,
+            (true, true) => Extent::Some,
+        };
+        let text = match extent {
+            Extent::Everyone => "everyone".to_owned(),
+            Extent::Nobody => "nobody".to_owned(),
+            Extent::Some => {
+                let (these, others) = (described(&open, &closed), described(&closed, &open));
+                match (these, others) {
+                    (Some(these), Some(others)) if these.len() <= others.len() + 16 => these,
+                    (_, Some(others)) => format!("everyone but {others}"),
+                    (Some(these), None) => these,
+                    (None, None) => "some, by name".to_owned(),
+                }
+            }
+        };
+        Some(Open {
+            text,
+            extent,
+            is_commanded,
+            open: open.iter().map(Ranges::of).collect(),
+            closed: closed.iter().map(Ranges::of).collect(),
+        })
+    }
+
+    /// Is this what they ask for?
+    fn is_asked(&self, service: &Service, daemon: &[u8], address: SocketAddr) -> bool {
+        let is_named =
+            |strings: &Strings| matches!(strings, Strings::Exactly(text) if text.eq_ignore_ascii_case(daemon));
+        let port = match self.ports.contains(&address.port()) {
+            true => Port::Exactly(address.port()),
+            false => Port::Other,
+        };
+        let at = address.ip().to_canonical();
+        let own = Ranges::block(at, if at.is_ipv4() { 32 } else { 128 });
+        service.daemons.as_ref().is_none_or(|all| all.iter().any(is_named))
+            && service.ports.as_ref().is_none_or(|all| all.contains(&port))
+            && service.addresses.as_ref().is_none_or(|addresses| {
+                at.is_unspecified() || Ranges::of_addresses(addresses).meets(&own)
+            })
+    }
+}
+
+impl Open {
+    /// How far it is open to one network.
+    pub fn within(&self, network: (IpAddr, u8)) -> Extent {
+        let network = Ranges::block(network.0, network.1);
+        let meets = |all: &[Ranges]| all.iter().any(|ranges| ranges.meets(&network));
+        match (meets(&self.open), meets(&self.closed)) {
+            (true, false) => Extent::Everyone,
+            (false, _) => Extent::Nobody,
+            (true, true) => Extent::Some,
+        }
+    }
+}
+
+fn may_be_let_in(outcome: &Outcome) -> bool {
+    outcome.steps.iter().any(|step| step.verdict == Verdict::Granted)
+}
+
+fn is_commanded(outcome: &Outcome) -> bool {
+    outcome.steps.iter().any(|step| step.may_fail)
+}
+
+/// Connections have addresses that are known.
+fn has_address(clients: &Clients) -> bool {
+    !clients.addresses.parts.is_empty()
+}
+
+/// Rules for these daemons that match nobody.
+fn nobody_for(daemons: &[Vec<u8>]) -> Vec<u8> {
+    const NOBODY: &[u8] = b": ALL EXCEPT ALL\n";
+    let mut names: Vec<&[u8]> = daemons.iter().map(Vec::as_slice).filter(|name| is_plain(name)).collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut text = Vec::new();
+    let mut line = Vec::new();
+    for name in names {
+        if line.len() + name.len() > LONGEST_LINE {
+            text.extend_from_slice(&line);
+            text.extend_from_slice(NOBODY);
+            line.clear();
+        }
+        line.extend_from_slice(name);
+        line.push(b' ');
+    }
+    if !line.is_empty() {
+        text.extend_from_slice(&line);
+        text.extend_from_slice(NOBODY);
+    }
+    text
+}
+
+/// Can a rule name the daemon?
+pub fn is_plain(daemon: &[u8]) -> bool {
+    use hosts_access::syntax::pattern::{DaemonPattern, Service, StringPattern};
+    const LONGEST: usize = 200;
+    !daemon.is_empty()
+        && daemon.len() <= LONGEST
+        && daemon.iter().all(|b| b.is_ascii_graphic() && !b",:\\#@/[]{}".contains(b))
+        && !daemon.eq_ignore_ascii_case(b"EXCEPT")
+        && matches!(DaemonPattern::parse(daemon).service, Service::Name(StringPattern::Exact(_)))
+}
+
+/// Addresses of both families as ranges that do not touch, in order. IPv4 addresses are those below 2^32 of the first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Ranges([Vec<(u128, u128)>; 2]);
+
+/// The highest address of each family.
+const HIGHEST: [u128; 2] = [u32::MAX as u128, u128::MAX];
+
+impl Ranges {
+    fn block(address: IpAddr, length: u8) -> Self {
+        let (family, first, bits) = match address {
+            IpAddr::V4(v4) => (0, u128::from(v4.to_bits()), 32),
+            IpAddr::V6(v6) => (1, v6.to_bits(), 128),
+        };
+        let free = u128::MAX.checked_shr(128 - (bits - u32::from(length))).unwrap_or(0);
+        let mut ranges = Ranges::default();
+        ranges.0[family].push((first & !free, first | free));
+        ranges
+    }
+
+    fn of(clients: &Clients) -> Self {
+        Ranges::of_addresses(&clients.addresses)
+    }
+
+    fn of_addresses(addresses: &Addresses) -> Self {
+        let mut ranges = Ranges::default();
+        for block in addresses.parts.iter().flat_map(|part| &part.blocks) {
+            let one = Ranges::block(block.address, block.length);
+            (0..2).for_each(|family: usize| ranges.0[family].extend(&one.0[family]));
+        }
+        ranges.normal()
+    }
+
+    fn union<'r>(all: impl Iterator<Item = &'r Ranges>) -> Self {
+        let mut union = Ranges::default();
+        for ranges in all {
+            (0..2).for_each(|family: usize| union.0[family].extend(&ranges.0[family]));
+        }
+        union.normal()
+    }
+
+    fn normal(mut self) -> Self {
+        for family in &mut self.0 {
+            family.sort_unstable();
+            let mut joined: Vec<(u128, u128)> = Vec::new();
+            for (low, high) in family.drain(..) {
+                match joined.last_mut() {
+                    Some((_, end)) if low <= end.saturating_add(1) => *end = high.max(*end),
+                    _ => joined.push((low, high)),
+                }
+            }
+            *family = joined;
+        }
+        self
+    }
+
+    /// What is left without these.
+    fn without(&self, other: &Ranges) -> Self {
+        let mut left = Ranges::default();
+        for family in 0..2 {
+            for (low, high) in &self.0[family] {
+                let mut from = Some(*low);
+                for (other_low, other_high) in &other.0[family] {
+                    let Some(start) = from else { break };
+                    if *other_high < start || other_low > high {
+                        continue;
+                    }
+                    if *other_low > start {
+                        left.0[family].push((start, other_low - 1));
+                    }
+                    from = other_high.checked_add(1).filter(|next| next <= high);
+                }
+                left.0[family].extend(from.map(|start| (start, *high)));
+            }
+        }
+        left
+    }
+
+    fn all() -> Self {
+        Ranges(HIGHEST.map(|highest| vec![(0, highest)]))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.iter().all(Vec::is_empty)
+    }
+
+    fn meets(&self, other: &Ranges) -> bool {
+        (0..2).any(|family: usize| {
+            let met = |(low, high): &(u128, u128)| other.0[family].iter().any(|(l, h)| l <= high && low <= h);
+            self.0[family].iter().any(met)
+        })
+    }
+
+    /// As networks, the fewest there are. A whole family is one word.
+    fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        for family in 0..2 {
+            if self.0[family] == [(0, HIGHEST[family])] {
+                words.push(["every IPv4 address", "every IPv6 address"][family].to_owned());
+                continue;
+            }
+            let bits = [32u32, 128][family];
+            for &(low, high) in &self.0[family] {
+                let mut next = Some(low);
+                while let Some(start) = next.filter(|start| *start <= high) {
+                    // The largest block that begins here and does not go too far.
+                    let fits = |free: u32| {
+                        let mask = u128::MAX.checked_shr(128 - free).unwrap_or(0);
+                        start & mask == 0 && start | mask <= high
+                    };
+                    let free = (0..=bits).rev().find(|free| fits(*free)).unwrap_or(0);
+                    let address = match family {
+                        // `as`: it is below 2^32.
+                        0 => IpAddr::from(Ipv4Addr::from_bits(start as u32)),
+                        _ => IpAddr::from(Ipv6Addr::from_bits(start)),
+                    };
+                    words.push(match free {
+                        0 => address.to_string(),
+                        _ => format!("{address}/{}", bits - free),
+                    });
+                    next = (start | u128::MAX.checked_shr(128 - free).unwrap_or(0)).checked_add(1);
+                }
+            }
+        }
+        words
+    }
+}
+
+/// Clients in words, those apart that are said by their address alone, by their name alone, and otherwise. `others` is
+/// everybody else. Nothing where words do not do.
+fn described(these: &[Clients], others: &[Clients]) -> Option<String> {
+    let mut words = Vec::new();
+    // Addresses from which nobody else comes.
+    let elsewhere: Vec<Ranges> = others.iter().map(Ranges::of).collect();
+    let plain = Ranges::all().without(&Ranges::union(elsewhere.iter()));
+    let mut blocks = plain.words();
+    let more = blocks.len().saturating_sub(MOST_SHOWN);
+    if more > 1 {
+        blocks.truncate(MOST_SHOWN);
+        blocks.push(format!("{more} more networks"));
+    }
+    words.extend(blocks);
+    // Names that nobody else has.
+    let has_name = |clients: &Clients, name: &Strings| clients.names.as_ref().is_none_or(|names| names.contains(name));
+    let is_own = |name: &&Strings| !others.iter().any(|clients| has_name(clients, name));
+    let mut names: Vec<&Strings> = these.iter().flat_map(|clients| clients.names.iter().flatten()).filter(is_own).collect();
+    names.sort_unstable();
+    names.dedup();
+    let is_rest = |name: &&Strings| matches!(name, Strings::Other);
+    if names.iter().any(|name| is_rest(&name)) {
+        return None;
+    }
+    let groups = |clients: &Clients| clients.netgroups.clone();
+    let is_own_group = |group: &(Vec<u8>, bool)| {
+        let opposite = (group.0.clone(), !group.1);
+        group.1 && others.iter().all(|clients| clients.netgroups.contains(&opposite))
+    };
+    let mut own_groups: Vec<(Vec<u8>, bool)> = these.iter().flat_map(groups).filter(is_own_group).collect();
+    own_groups.sort_unstable();
+    own_groups.dedup();
+    words.extend(names.iter().map(|name| name_words(name)));
+    words.extend(own_groups.iter().map(|(group, _)| format!("the netgroup @{}", utf8(group))));
+    // The rest, each set by all that it takes.
+    for clients in these {
+        let addresses = Ranges::of(clients).without(&plain);
+        let is_told = addresses.is_empty()
+            || clients.names.as_ref().is_some_and(|all| all.iter().all(|name| names.contains(&name)))
+            || clients.netgroups.iter().any(|group| own_groups.contains(group));
+        if !is_told {
+            words.push(set_words(clients, &addresses, &names)?);
+        }
+    }
+    words.dedup();
+    let more = words.len().saturating_sub(2 * MOST_SHOWN);
+    if more > 1 {
+        words.truncate(2 * MOST_SHOWN);
+        words.push(format!("{more} more"));
+    }
+    match &words[..] {
+        [] => None,
+        [one] => Some(one.clone()),
+        [first @ .., last] => Some(format!("{} and {last}", first.join(", "))),
+    }
+}
+
+/// A set that takes more than an address or a name to be one of.
+fn set_words(clients: &Clients, addresses: &Ranges, told: &[&Strings]) -> Option<String> {
+    let mut blocks = addresses.words();
+    if blocks.len() > MOST_SHOWN {
+        blocks.truncate(MOST_SHOWN);
+        blocks.push("other networks".to_owned());
+    }
+    let mut text = blocks.join(", ");
+    if clients.addresses.parts.iter().any(|part| !part.spelled.is_empty()) {
+        let patterns = clients.addresses.parts.iter().flat_map(|part| &part.spelled);
+        let patterns: Vec<String> = patterns.filter(|(_, holds)| *holds).map(|(text, _)| utf8(text)).collect();
+        text = match patterns.is_empty() {
+            true => return None,
+            false => format!("addresses like {}", patterns.join(", ")),
+        };
+    }
+    if let Some(users) = &clients.users {
+        let users: Vec<String> = users.iter().filter_map(exactly).collect();
+        text = match users.is_empty() {
+            true => return None,
+            false => format!("{} at {text}", users.join(", ")),
+        };
+    }
+    if let Some(names) = &clients.names {
+        let names: Vec<&Strings> = names.iter().filter(|name| !told.contains(name)).collect();
+        // All names that others do not have besides: no word is needed.
+        if !names.iter().any(|name| matches!(name, Strings::Other)) && !names.is_empty() {
+            let names: Vec<String> = names.into_iter().map(name_words).collect();
+            text = format!("{text} ({})", names.join(", "));
+        }
+    }
+    Some(text)
+}
+
+fn exactly(strings: &Strings) -> Option<String> {
+    match strings {
+        Strings::Exactly(text) if text != b"unknown" => Some(utf8(text)),
+        Strings::Matching(patterns) => Some(patterns.iter().map(|text| utf8(text)).collect::<Vec<_>>().join(" and ")),
+        _ => None,
+    }
+}
+
+/// Clients by their name.
+fn name_words(name: &Strings) -> String {
+    match name {
+        Strings::Exactly(text) if text == hosts_access::UNKNOWN => "clients without a name".to_owned(),
+        Strings::Exactly(text) if text == hosts_access::PARANOID => {
+            "clients whose name and address disagree".to_owned()
+        }
+        Strings::Exactly(text) => utf8(text),
+        Strings::Matching(patterns) => {
+            let patterns: Vec<String> = patterns.iter().map(|text| utf8(text)).collect();
+            match &patterns[..] {
+                [one] if one.starts_with('.') => format!("names under {one}"),
+                all => format!("names like {}", all.join(" and ")),
+            }
+        }
+        Strings::OtherDotted => "other names with a dot".to_owned(),
+        Strings::OtherLocal => "names without a dot".to_owned(),
+        Strings::Other => "other names".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(allow: &str, deny: &str, daemon: &str) -> Open {
+        let [allow, deny] = [allow, deny].map(|text| Document::new("hosts", text.as_bytes()));
+        let tables = Documents {
+            allow: Some(&allow),
+            deny: Some(&deny),
+        };
+        let opened = Opened::new(tables, &[daemon.as_bytes().to_vec(), b"other".to_vec()]).unwrap();
+        opened.to(daemon.as_bytes(), "0.0.0.0:22".parse().unwrap()).unwrap()
+    }
+
+    fn text(allow: &str, deny: &str) -> String {
+        open(allow, deny, "sshd").text
+    }
+
+    #[test]
+    fn in_words() {
+        let all = "ALL: ALL
+";
+        assert_eq!(text("", ""), "everyone");
+        assert_eq!(text("", all), "nobody");
+        assert_eq!(text("sshd: ALL
+", all), "everyone");
+        assert_eq!(text("other: ALL
+", all), "nobody");
+        assert_eq!(text("sshd: 10.
+", all), "10.0.0.0/8");
+        assert_eq!(text("sshd: 10. .example.com
+", all), "10.0.0.0/8 and names under .example.com");
+        assert_eq!(text("sshd: 10. host.example.com
+", all), "10.0.0.0/8 and host.example.com");
+        assert_eq!(text("", "sshd: 192.0.2.1
+"), "everyone but 192.0.2.1");
+        assert_eq!(text("sshd: ALL EXCEPT PARANOID
+", all), "everyone but clients whose name and address disagree");
+        assert_eq!(text("", "sshd: .example.com
+"), "everyone but names under .example.com");
+        assert_eq!(text("sshd: LOCAL
+", all), "names without a dot");
+        assert_eq!(text("sshd: [2001:db8::]/32 192.0.2.0/24
+", all), "192.0.2.0/24 and 2001:db8::/32");
+        assert_eq!(text("sshd: 0.0.0.0/0.0.0.0
+", all), "every IPv4 address");
+        assert_eq!(text("sshd: bob@192.0.2.1 10.
+", all), "10.0.0.0/8 and bob at 192.0.2.1");
+        // Who gets a command's answer has not reached the service.
+        assert_eq!(text("", "ALL: ALL: twist /bin/echo no
+"), "nobody");
+        assert_eq!(text("22: 10.
+", all), "10.0.0.0/8");
+        assert_eq!(text("80: 10.
+", all), "nobody");
+    }
+
+    #[test]
+    fn many_words_are_cut_short() {
+        let many: String = (1..100).map(|n| format!("sshd: 10.{n}.7.
+")).collect();
+        let text = text(&many, "ALL: ALL
+");
+        assert_eq!(text, "10.1.7.0/24, 10.2.7.0/24, 10.3.7.0/24, 10.4.7.0/24 and 95 more networks");
+    }
+
+    #[test]
+    fn a_command_that_decides_is_told() {
+        let open = open("sshd: 10.: aclexec /bin/true
+", "ALL: ALL
+", "sshd");
+        assert!(open.is_commanded);
+        assert_eq!(open.text, "10.0.0.0/8");
+    }
+
+    #[test]
+    fn networks() {
+        let open = open("sshd: 10. 192.0.2.0/25
+", "ALL: ALL
+", "sshd");
+        let within = |network: &str, length| open.within((network.parse().unwrap(), length));
+        assert_eq!(within("10.1.0.0", 16), Extent::Everyone);
+        assert_eq!(within("192.0.2.0", 24), Extent::Some);
+        assert_eq!(within("198.51.100.0", 24), Extent::Nobody);
+        assert_eq!(within("2001:db8::", 64), Extent::Nobody);
+    }
+
+    #[test]
+    fn names_that_no_rule_can_hold() {
+        assert!(is_plain(b"sshd") && is_plain(b"in.ftpd") && is_plain(b"systemd-resolve"));
+        for name in [&b""[..], b"a b", b"a:b", b"ALL", b"22", b".x", b"a*", b"@x", b"a\x1b", b"EXCEPT", b"known"] {
+            assert!(!is_plain(name), "{name:?}");
+        }
+    }
+}
