@@ -82,7 +82,11 @@ impl Elf {
                 }
             }
         }
-        for symbol in file.dynamic_symbols().chain(file.symbols()) {
+        // A library's own functions are of interest only where others can call them.
+        let own = file
+            .symbols()
+            .filter(|_| found.loader.is_some() || found.needed.is_empty());
+        for symbol in file.dynamic_symbols().chain(own) {
             let Ok(name) = symbol.name_bytes() else { continue };
             found.loads_later |= symbol.is_undefined() && name == b"dlopen";
             let Some(asking) = ASKING.into_iter().find(|asking| asking.as_bytes() == name) else {
@@ -97,11 +101,6 @@ impl Elf {
             }
         }
         Some(found)
-    }
-
-    /// Does it need no library?
-    pub fn is_static(&self) -> bool {
-        self.needed.is_empty()
     }
 }
 
@@ -189,7 +188,6 @@ mod tests {
         );
         assert!(elf.loader.is_some());
         assert!(elf.calls.is_empty() && elf.contains.is_empty());
-        assert!(!elf.is_static());
     }
 
     #[test]

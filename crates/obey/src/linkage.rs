@@ -35,7 +35,7 @@ pub enum How {
     Missing,
     /// Libwrap's functions are part of the program.
     Contained,
-    /// It needs no library and names both tables: libwrap, or something like it, is probably part of it.
+    /// It names both tables, though it needs no libwrap: that, or something like it, is probably part of it.
     NamesTables,
     /// It loads libraries later, and names this one.
     LoadsLater,
@@ -88,12 +88,12 @@ impl Linker {
             version,
             calls: Vec::new(),
         };
-        if elf.is_static() && elf.loader.is_none() {
-            let texts = elf::holds(program, [b"/etc/hosts.allow", b"/etc/hosts.deny"]).ok()?;
-            return (texts == [true; 2]).then(|| is_likely(How::NamesTables, elf.version.clone()));
+        let texts: [&[u8]; 3] = [b"/etc/hosts.allow", b"/etc/hosts.deny", b"libwrap.so"];
+        match elf::holds(program, texts).ok()? {
+            [_, _, true] if elf.loads_later => Some(is_likely(How::LoadsLater, None)),
+            [true, true, _] => Some(is_likely(How::NamesTables, elf.version.clone())),
+            _ => None,
         }
-        let names_it = elf.loads_later && elf::holds(program, [b"libwrap.so"]).ok()? == [true];
-        names_it.then(|| is_likely(How::LoadsLater, None))
     }
 
     fn needed(&self, program: &Path, elf: &Rc<Elf>, library_path: &[PathBuf]) -> Option<Linkage> {

@@ -12,7 +12,7 @@ use system::services::{Guard, Service, Starter, base_name};
 use crate::known::{self, Switch};
 use crate::linkage::How;
 use crate::machine::{By, Machine};
-use crate::process::{Holders, Process, all, in_root};
+use crate::process::{self, Holders, Process, all, in_root};
 use crate::run;
 use crate::socket::{Protocol, Socket, listening, service_port};
 
@@ -80,6 +80,17 @@ impl Obeys {
     }
 }
 
+/// What was found.
+#[derive(Debug, Clone, Default)]
+pub struct Listeners {
+    /// Everything that waits for clients, by port.
+    pub all: Vec<Listener>,
+    /// The guards of `tcpwrap run`.
+    pub guards: Vec<run::Guard>,
+    /// How many processes there are whose sockets this user may not see.
+    pub hidden: usize,
+}
+
 /// What is looked at once for all listeners.
 struct Survey<'m> {
     machine: &'m Machine,
@@ -92,7 +103,7 @@ struct Survey<'m> {
 ///
 /// # Errors
 /// Where `/proc/net` cannot be read.
-pub fn listeners(machine: &Machine, every_network: bool) -> io::Result<Vec<Listener>> {
+pub fn listeners(machine: &Machine, every_network: bool) -> io::Result<Listeners> {
     let ids = all();
     let own = Process::namespace(std::process::id(), "net");
     let mut networks: BTreeMap<Option<u64>, PathBuf> = BTreeMap::new();
@@ -122,11 +133,11 @@ pub fn listeners(machine: &Machine, every_network: bool) -> io::Result<Vec<Liste
         guards: Vec::new(),
     };
     survey.find_guards(&ids);
-    let mut found: Vec<Listener> = sockets
+    let mut all: Vec<Listener> = sockets
         .into_iter()
         .map(|(network, socket)| survey.listener(network, socket))
         .collect();
-    found.sort_by_key(|listener| {
+    all.sort_by_key(|listener| {
         let socket = &listener.socket;
         (
             socket.address.port(),
@@ -135,7 +146,11 @@ pub fn listeners(machine: &Machine, every_network: bool) -> io::Result<Vec<Liste
             listener.network,
         )
     });
-    Ok(found)
+    Ok(Listeners {
+        all,
+        hidden: survey.holders.hidden.len(),
+        guards: survey.guards,
+    })
 }
 
 impl Survey<'_> {
@@ -186,8 +201,8 @@ impl Survey<'_> {
             process,
         };
         let Some(process) = listener.process.clone() else {
-            if listener.socket.inode == 0 || self.holders.hidden.is_empty() {
-                // The kernel's own, such as the NFS server's.
+            // Whose it is would be seen, were it not the kernel's own, such as the NFS server's.
+            if self.holders.hidden.is_empty() && process::sees_all() {
                 listener.obeys = Obeys::Nothing;
             }
             return listener;

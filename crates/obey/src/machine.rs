@@ -50,12 +50,21 @@ pub enum Answer {
     Unknown,
 }
 
+/// A program that may ask under other names than its own.
+#[derive(Debug)]
+struct Candidate {
+    program: PathBuf,
+    arguments: Vec<Vec<u8>>,
+    asks: Vec<Asks>,
+}
+
 /// What is known of this machine.
 #[derive(Debug)]
 pub struct Machine {
     pub(crate) services: Services,
     pub(crate) linker: Linker,
     processes: OnceCell<Vec<Process>>,
+    candidates: OnceCell<Vec<Candidate>>,
     attached: OnceCell<Vec<Attached>>,
 }
 
@@ -76,6 +85,7 @@ impl Machine {
             services,
             linker,
             processes: OnceCell::new(),
+            candidates: OnceCell::new(),
             attached: OnceCell::new(),
         })
     }
@@ -150,33 +160,56 @@ impl Machine {
 
     /// A daemon that no super server starts.
     fn by_its_own(&self, name: &[u8]) -> Answer {
-        let running = self.processes().iter().filter_map(|process| {
-            let program = process.program.as_deref()?;
-            let own = base_name(program.as_os_str().as_bytes());
-            let is_it = own.eq_ignore_ascii_case(name) || known::of(own).is_some();
-            is_it.then_some((program, &process.arguments[..]))
-        });
-        let installed = known::installed().map(|(_, path)| path).collect::<Vec<_>>();
-        let installed = installed.iter().map(|path| (path.as_path(), &[][..]));
-        // Who asks under this name, whatever the program is called.
+        let is_it = |asks: &Asks| asks.name.eq_ignore_ascii_case(name);
+        let asking = self
+            .candidates()
+            .iter()
+            .filter(|candidate| candidate.asks.iter().any(is_it));
         let mut uncertain = None;
-        for (program, arguments) in running.chain(installed) {
-            for asks in known::asks(program, arguments) {
-                if !asks.name.eq_ignore_ascii_case(name) {
-                    continue;
-                }
-                match self.program(name, program, arguments) {
-                    found @ Answer::Obeyed(_) => return found,
-                    found => uncertain = uncertain.or(Some(found)),
-                }
+        for Candidate {
+            program, arguments, ..
+        } in asking
+        {
+            match self.program(name, program, arguments) {
+                found @ Answer::Obeyed(_) => return found,
+                found => uncertain = uncertain.or(Some(found)),
             }
         }
-        let found = program(name).or_else(|| program(&[b"in.", name].concat()));
-        match (uncertain, found) {
+        let installed = || program(name).or_else(|| program(&[b"in.", name].concat()));
+        match (uncertain, installed()) {
             (Some(found), _) => found,
             (None, Some(program)) => self.program(name, &program, &[]),
-            (None, None) => Answer::Unknown,
+            (None, None) => self.running(name).unwrap_or(Answer::Unknown),
         }
+    }
+
+    /// A program that runs, wherever it is installed.
+    fn running(&self, name: &[u8]) -> Option<Answer> {
+        self.processes().iter().find_map(|process| {
+            let program = process.program.as_deref()?;
+            let own = base_name(program.as_os_str().as_bytes());
+            own.eq_ignore_ascii_case(name)
+                .then(|| self.program(name, program, &process.arguments))
+        })
+    }
+
+    /// The programs of the table, those that run first.
+    fn candidates(&self) -> &[Candidate] {
+        self.candidates.get_or_init(|| {
+            let running = self.processes().iter().filter_map(|process| {
+                let program = process.program.clone()?;
+                known::of(program.as_os_str().as_bytes())?;
+                Some((program, process.arguments.clone()))
+            });
+            let installed = known::installed().map(|(_, program)| (program, Vec::new()));
+            let all = running.chain(installed);
+            all.map(|(program, arguments)| Candidate {
+                asks: known::asks(&program, &arguments),
+                program,
+                arguments,
+            })
+            .collect()
+        })
     }
 
     /// Does this program ask under this name?
@@ -228,6 +261,11 @@ impl Machine {
             let linkage = self.linker.linkage(helper, library_path).filter(can_ask)?;
             Some(By::Helper(program.to_path_buf(), helper.to_path_buf(), linkage))
         })
+    }
+
+    /// What is uncertain about a program that has libwrap, whatever its configuration says.
+    pub fn uncertainty(&self, program: &Path) -> Option<String> {
+        uncertain(&self.by(program, &[])?)
     }
 
     /// Who guards what a super server starts. Debian's inetd may ask by itself.

@@ -198,6 +198,13 @@ pub fn lineage(process: &Process) -> impl Iterator<Item = u32> {
     std::iter::successors(Some(process.id), parent).take(LONGEST)
 }
 
+/// Are all processes of this host to be seen here, and not those of a PID namespace alone?
+pub fn sees_all() -> bool {
+    // The number of the first namespace is fixed.
+    const FIRST: u64 = 0xeffffffc;
+    Process::namespace(std::process::id(), "pid") == Some(FIRST)
+}
+
 /// Who holds which sockets.
 #[derive(Debug, Clone, Default)]
 pub struct Holders {

@@ -18,7 +18,9 @@ mod output;
 mod pair;
 mod rules;
 mod run;
+mod scan;
 mod session;
+mod status;
 mod test;
 mod text_diff;
 mod unban;
@@ -50,6 +52,8 @@ enum Command {
     Explain(explain::Args),
     Fmt(fmt::Args),
     Run(run::Args),
+    Scan(scan::Args),
+    Status(status::Args),
     Test(test::Args),
     Unban(unban::Args),
 }
@@ -69,6 +73,8 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Fmt(args) => fmt::run(&args),
         Command::Run(args) => run::run(args),
+        Command::Scan(args) => scan::run(&args),
+        Command::Status(args) => status::run(&args),
         Command::Test(args) => test::run(&args),
     }
 }

@@ -79,12 +79,19 @@ pub fn print(text: &str) -> Result<(), ExitCode> {
 /// # Errors
 /// A message, where that fails.
 pub fn write(text: &str) -> Result<(), String> {
+    follow(text).map(|_| ())
+}
+
+/// Writes data as [`write`] does, and tells whether somebody still reads.
+///
+/// # Errors
+/// A message, where that fails.
+pub fn follow(text: &str) -> Result<bool, String> {
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(format!("cannot write the output: {error}"))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(format!("cannot write the output: {error}")),
     }
 }
 

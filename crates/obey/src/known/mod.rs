@@ -303,6 +303,10 @@ const NEVER_ASKS: &[(&str, &str)] = &[
     ("slapschema", "slapd's tools serve nobody"),
     ("slaptest", "slapd's tools serve nobody"),
     ("agentxtrap", "a client of snmpd"),
+    ("tcpwrap", "it asks for the programs that it guards"),
+    ("tcpdmatch", "it asks in order to tell"),
+    ("tcpdchk", "it asks in order to tell"),
+    ("try-from", "it asks in order to tell"),
 ];
 
 /// What is known of a program, by its file name.
@@ -380,7 +384,9 @@ pub fn asks(program: &Path, arguments: &[Vec<u8>]) -> Vec<Asks> {
         switch: Switch::On,
     };
     let Some(known) = of(file) else {
-        return vec![on(own)];
+        // An RPC service is known without the `rpc.` of its program, or with it.
+        let bare = own.strip_prefix(b"rpc.").map(<[u8]>::to_vec);
+        return bare.into_iter().chain([own]).map(on).collect();
     };
     let name = known.name.map_or(own, |name| name.as_bytes().to_vec());
     let Some(read) = known.switch else {

@@ -27,6 +27,9 @@ pub struct Opened {
     ports: Vec<u16>,
 }
 
+/// See [`Opened::key`].
+pub type Key = (Vec<u8>, Option<u16>, Option<IpAddr>);
+
 /// To whom one service is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Open {
@@ -59,8 +62,8 @@ impl Opened {
     pub fn new(tables: Documents<'_>, daemons: &[Vec<u8>]) -> Result<Self, String> {
         // A rule that matches nobody, so that each of these is told apart from the others.
         let names = nobody_for(daemons);
-        let text = |document: Option<&Document>| document.map_or(&[][..], |document| &document.text);
-        let own = Document::new("hosts.allow", [&names[..], text(tables.allow)].concat());
+        let text = tables.allow.map_or(&[][..], |document| &document.text);
+        let own = Document::new("hosts.allow", [&names[..], text].concat());
         let names = Document::new("hosts.allow", names);
         let nobody = Document::new("hosts.deny", &b"ALL: ALL\n"[..]);
         let own = Documents {
@@ -76,7 +79,10 @@ impl Opened {
         };
         let (opens, closes) = (held(Some(&nobody))?, held(None)?);
         let all = |comparison: &Comparison, is_open| -> Vec<_> {
-            let differences = comparison.differences.iter().filter(|d| may_be_let_in(&d.new) == is_open);
+            let differences = comparison
+                .differences
+                .iter()
+                .filter(|d| may_be_let_in(&d.new) == is_open);
             differences
                 .map(|d| (d.services.clone(), d.clients.clone(), is_commanded(&d.new)))
                 .collect()
@@ -97,6 +103,20 @@ impl Opened {
         })
     }
 
+    /// What the answer depends on: the daemon, and its port and address as far as rules ask for them.
+    pub fn key(&self, daemon: &[u8], address: SocketAddr) -> Key {
+        let mut services = self
+            .open
+            .iter()
+            .chain(&self.closed)
+            .flat_map(|(services, ..)| services);
+        let port = Some(address.port()).filter(|port| self.ports.contains(port));
+        let ip = services
+            .any(|service| service.addresses.is_some())
+            .then(|| address.ip());
+        (daemon.to_ascii_lowercase(), port, ip)
+    }
+
     /// To whom this daemon is open, at this port and address. Nothing where that is too much to follow, or its name
     /// could not be written in a rule.
     pub fn to(&self, daemon: &[u8], address: SocketAddr) -> Option<Open> {
@@ -106,11 +126,14 @@ impl Opened {
         }
         let of = |all: &[(Vec<Service>, Clients, bool)]| -> Vec<(Clients, bool)> {
             let all = all.iter().filter(|(services, ..)| services.iter().any(is_it));
-            all.map(|(_, clients, commanded)| (clients.clone(), *commanded)).collect()
+            all.map(|(_, clients, commanded)| (clients.clone(), *commanded))
+                .collect()
         };
         let (open, closed) = (of(&self.open), of(&self.closed));
         let is_commanded = open.iter().any(|(_, commanded)| *commanded);
-        let bare = |all: Vec<(Clients, bool)>| -> Vec<Clients> { all.into_iter().map(|(clients, _)| clients).collect() };
+        let bare = |all: Vec<(Clients, bool)>| -> Vec<Clients> {
+            all.into_iter().map(|(clients, _)| clients).collect()
+        };
         let (open, closed) = (bare(open), bare(closed));
         let extent = match (open.iter().any(has_address), closed.iter().any(has_address)) {
             (_, false) => Extent::Everyone,
@@ -141,19 +164,22 @@ impl Opened {
 
     /// Is this what they ask for?
     fn is_asked(&self, service: &Service, daemon: &[u8], address: SocketAddr) -> bool {
-        let is_named =
-            |strings: &Strings| matches!(strings, Strings::Exactly(text) if text.eq_ignore_ascii_case(daemon));
+        let is_named = |strings: &Strings| matches!(strings, Strings::Exactly(text) if text.eq_ignore_ascii_case(daemon));
         let port = match self.ports.contains(&address.port()) {
             true => Port::Exactly(address.port()),
             false => Port::Other,
         };
         let at = address.ip().to_canonical();
         let own = Ranges::block(at, if at.is_ipv4() { 32 } else { 128 });
-        service.daemons.as_ref().is_none_or(|all| all.iter().any(is_named))
+        service
+            .daemons
+            .as_ref()
+            .is_none_or(|all| all.iter().any(is_named))
             && service.ports.as_ref().is_none_or(|all| all.contains(&port))
-            && service.addresses.as_ref().is_none_or(|addresses| {
-                at.is_unspecified() || Ranges::of_addresses(addresses).meets(&own)
-            })
+            && service
+                .addresses
+                .as_ref()
+                .is_none_or(|addresses| at.is_unspecified() || Ranges::of_addresses(addresses).meets(&own))
     }
 }
 
@@ -180,13 +206,17 @@ fn is_commanded(outcome: &Outcome) -> bool {
 
 /// Connections have addresses that are known.
 fn has_address(clients: &Clients) -> bool {
-    !clients.addresses.parts.is_empty()
+    !Ranges::of(clients).is_empty()
 }
 
 /// Rules for these daemons that match nobody.
 fn nobody_for(daemons: &[Vec<u8>]) -> Vec<u8> {
     const NOBODY: &[u8] = b": ALL EXCEPT ALL\n";
-    let mut names: Vec<&[u8]> = daemons.iter().map(Vec::as_slice).filter(|name| is_plain(name)).collect();
+    let mut names: Vec<&[u8]> = daemons
+        .iter()
+        .map(Vec::as_slice)
+        .filter(|name| is_plain(name))
+        .collect();
     names.sort_unstable();
     names.dedup();
     let mut text = Vec::new();
@@ -213,9 +243,14 @@ pub fn is_plain(daemon: &[u8]) -> bool {
     const LONGEST: usize = 200;
     !daemon.is_empty()
         && daemon.len() <= LONGEST
-        && daemon.iter().all(|b| b.is_ascii_graphic() && !b",:\\#@/[]{}".contains(b))
+        && daemon
+            .iter()
+            .all(|b| b.is_ascii_graphic() && !b",:\\#@/[]{}".contains(b))
         && !daemon.eq_ignore_ascii_case(b"EXCEPT")
-        && matches!(DaemonPattern::parse(daemon).service, Service::Name(StringPattern::Exact(_)))
+        && matches!(
+            DaemonPattern::parse(daemon).service,
+            Service::Name(StringPattern::Exact(_))
+        )
 }
 
 /// Addresses of both families as ranges that do not touch, in order. IPv4 addresses are those below 2^32 of the first.
@@ -231,14 +266,17 @@ impl Ranges {
             IpAddr::V4(v4) => (0, u128::from(v4.to_bits()), 32),
             IpAddr::V6(v6) => (1, v6.to_bits(), 128),
         };
-        let free = u128::MAX.checked_shr(128 - (bits - u32::from(length))).unwrap_or(0);
+        let free = u128::MAX
+            .checked_shr(128 - (bits - u32::from(length)))
+            .unwrap_or(0);
         let mut ranges = Ranges::default();
         ranges.0[family].push((first & !free, first | free));
         ranges
     }
 
+    /// Those from which connections come: the broadcast address, which networks do not match, is none.
     fn of(clients: &Clients) -> Self {
-        Ranges::of_addresses(&clients.addresses)
+        Ranges::of_addresses(&clients.addresses).without(&Ranges::block(Ipv4Addr::BROADCAST.into(), 32))
     }
 
     fn of_addresses(addresses: &Addresses) -> Self {
@@ -295,8 +333,9 @@ impl Ranges {
         left
     }
 
+    /// All from which connections come.
     fn all() -> Self {
-        Ranges(HIGHEST.map(|highest| vec![(0, highest)]))
+        Ranges([vec![(0, HIGHEST[0] - 1)], vec![(0, HIGHEST[1])]])
     }
 
     fn is_empty(&self) -> bool {
@@ -314,7 +353,8 @@ impl Ranges {
     fn words(&self) -> Vec<String> {
         let mut words = Vec::new();
         for family in 0..2 {
-            if self.0[family] == [(0, HIGHEST[family])] {
+            // The broadcast address is nobody's.
+            if self.0[family] == [(0, [HIGHEST[0] - 1, HIGHEST[1]][family])] {
                 words.push(["every IPv4 address", "every IPv6 address"][family].to_owned());
                 continue;
             }
@@ -360,13 +400,18 @@ fn described(these: &[Clients], others: &[Clients]) -> Option<String> {
     }
     words.extend(blocks);
     // Names that nobody else has.
-    let has_name = |clients: &Clients, name: &Strings| clients.names.as_ref().is_none_or(|names| names.contains(name));
+    let has_name =
+        |clients: &Clients, name: &Strings| clients.names.as_ref().is_none_or(|names| names.contains(name));
     let is_own = |name: &&Strings| !others.iter().any(|clients| has_name(clients, name));
-    let mut names: Vec<&Strings> = these.iter().flat_map(|clients| clients.names.iter().flatten()).filter(is_own).collect();
+    let mut names: Vec<&Strings> = these
+        .iter()
+        .flat_map(|clients| clients.names.iter().flatten())
+        .filter(is_own)
+        .collect();
     names.sort_unstable();
     names.dedup();
     let is_rest = |name: &&Strings| matches!(name, Strings::Other);
-    if names.iter().any(|name| is_rest(&name)) {
+    if names.iter().any(|name| is_rest(name)) {
         return None;
     }
     let groups = |clients: &Clients| clients.netgroups.clone();
@@ -378,12 +423,19 @@ fn described(these: &[Clients], others: &[Clients]) -> Option<String> {
     own_groups.sort_unstable();
     own_groups.dedup();
     words.extend(names.iter().map(|name| name_words(name)));
-    words.extend(own_groups.iter().map(|(group, _)| format!("the netgroup @{}", utf8(group))));
+    words.extend(
+        own_groups
+            .iter()
+            .map(|(group, _)| format!("the netgroup @{}", utf8(group))),
+    );
     // The rest, each set by all that it takes.
     for clients in these {
         let addresses = Ranges::of(clients).without(&plain);
         let is_told = addresses.is_empty()
-            || clients.names.as_ref().is_some_and(|all| all.iter().all(|name| names.contains(&name)))
+            || clients
+                .names
+                .as_ref()
+                .is_some_and(|all| all.iter().all(|name| names.contains(&name)))
             || clients.netgroups.iter().any(|group| own_groups.contains(group));
         if !is_told {
             words.push(set_words(clients, &addresses, &names)?);
@@ -410,9 +462,17 @@ fn set_words(clients: &Clients, addresses: &Ranges, told: &[&Strings]) -> Option
         blocks.push("other networks".to_owned());
     }
     let mut text = blocks.join(", ");
-    if clients.addresses.parts.iter().any(|part| !part.spelled.is_empty()) {
+    if clients
+        .addresses
+        .parts
+        .iter()
+        .any(|part| !part.spelled.is_empty())
+    {
         let patterns = clients.addresses.parts.iter().flat_map(|part| &part.spelled);
-        let patterns: Vec<String> = patterns.filter(|(_, holds)| *holds).map(|(text, _)| utf8(text)).collect();
+        let patterns: Vec<String> = patterns
+            .filter(|(_, holds)| *holds)
+            .map(|(text, _)| utf8(text))
+            .collect();
         text = match patterns.is_empty() {
             true => return None,
             false => format!("addresses like {}", patterns.join(", ")),
@@ -439,7 +499,13 @@ fn set_words(clients: &Clients, addresses: &Ranges, told: &[&Strings]) -> Option
 fn exactly(strings: &Strings) -> Option<String> {
     match strings {
         Strings::Exactly(text) if text != b"unknown" => Some(utf8(text)),
-        Strings::Matching(patterns) => Some(patterns.iter().map(|text| utf8(text)).collect::<Vec<_>>().join(" and ")),
+        Strings::Matching(patterns) => Some(
+            patterns
+                .iter()
+                .map(|text| utf8(text))
+                .collect::<Vec<_>>()
+                .join(" and "),
+        ),
         _ => None,
     }
 }
@@ -476,7 +542,9 @@ mod tests {
             deny: Some(&deny),
         };
         let opened = Opened::new(tables, &[daemon.as_bytes().to_vec(), b"other".to_vec()]).unwrap();
-        opened.to(daemon.as_bytes(), "0.0.0.0:22".parse().unwrap()).unwrap()
+        opened
+            .to(daemon.as_bytes(), "0.0.0.0:22".parse().unwrap())
+            .unwrap()
     }
 
     fn text(allow: &str, deny: &str) -> String {
@@ -489,62 +557,170 @@ mod tests {
 ";
         assert_eq!(text("", ""), "everyone");
         assert_eq!(text("", all), "nobody");
-        assert_eq!(text("sshd: ALL
-", all), "everyone");
-        assert_eq!(text("other: ALL
-", all), "nobody");
-        assert_eq!(text("sshd: 10.
-", all), "10.0.0.0/8");
-        assert_eq!(text("sshd: 10. .example.com
-", all), "10.0.0.0/8 and names under .example.com");
-        assert_eq!(text("sshd: 10. host.example.com
-", all), "10.0.0.0/8 and host.example.com");
-        assert_eq!(text("", "sshd: 192.0.2.1
-"), "everyone but 192.0.2.1");
-        assert_eq!(text("sshd: ALL EXCEPT PARANOID
-", all), "everyone but clients whose name and address disagree");
-        assert_eq!(text("", "sshd: .example.com
-"), "everyone but names under .example.com");
-        assert_eq!(text("sshd: LOCAL
-", all), "names without a dot");
-        assert_eq!(text("sshd: [2001:db8::]/32 192.0.2.0/24
-", all), "192.0.2.0/24 and 2001:db8::/32");
-        assert_eq!(text("sshd: 0.0.0.0/0.0.0.0
-", all), "every IPv4 address");
-        assert_eq!(text("sshd: bob@192.0.2.1 10.
-", all), "10.0.0.0/8 and bob at 192.0.2.1");
+        assert_eq!(
+            text(
+                "sshd: ALL
+",
+                all
+            ),
+            "everyone"
+        );
+        assert_eq!(
+            text(
+                "other: ALL
+",
+                all
+            ),
+            "nobody"
+        );
+        assert_eq!(
+            text(
+                "sshd: 10.
+",
+                all
+            ),
+            "10.0.0.0/8"
+        );
+        assert_eq!(
+            text(
+                "sshd: 10. .example.com
+",
+                all
+            ),
+            "10.0.0.0/8 and names under .example.com"
+        );
+        assert_eq!(
+            text(
+                "sshd: 10. host.example.com
+",
+                all
+            ),
+            "10.0.0.0/8 and host.example.com"
+        );
+        assert_eq!(
+            text(
+                "",
+                "sshd: 192.0.2.1
+"
+            ),
+            "everyone but 192.0.2.1"
+        );
+        assert_eq!(
+            text(
+                "sshd: ALL EXCEPT PARANOID
+",
+                all
+            ),
+            "everyone but clients whose name and address disagree"
+        );
+        assert_eq!(
+            text(
+                "",
+                "sshd: .example.com
+"
+            ),
+            "everyone but names under .example.com"
+        );
+        assert_eq!(
+            text(
+                "sshd: LOCAL
+",
+                all
+            ),
+            "names without a dot"
+        );
+        assert_eq!(
+            text(
+                "sshd: [2001:db8::]/32 192.0.2.0/24
+",
+                all
+            ),
+            "192.0.2.0/24 and 2001:db8::/32"
+        );
+        assert_eq!(
+            text(
+                "sshd: 0.0.0.0/0.0.0.0
+",
+                all
+            ),
+            "every IPv4 address"
+        );
+        assert_eq!(
+            text(
+                "sshd: bob@192.0.2.1 10.
+",
+                all
+            ),
+            "10.0.0.0/8 and bob at 192.0.2.1"
+        );
         // Who gets a command's answer has not reached the service.
-        assert_eq!(text("", "ALL: ALL: twist /bin/echo no
-"), "nobody");
-        assert_eq!(text("22: 10.
-", all), "10.0.0.0/8");
-        assert_eq!(text("80: 10.
-", all), "nobody");
+        assert_eq!(
+            text(
+                "",
+                "ALL: ALL: twist /bin/echo no
+"
+            ),
+            "nobody"
+        );
+        assert_eq!(
+            text(
+                "22: 10.
+", all
+            ),
+            "10.0.0.0/8"
+        );
+        assert_eq!(
+            text(
+                "80: 10.
+", all
+            ),
+            "nobody"
+        );
     }
 
     #[test]
     fn many_words_are_cut_short() {
-        let many: String = (1..100).map(|n| format!("sshd: 10.{n}.7.
-")).collect();
-        let text = text(&many, "ALL: ALL
-");
-        assert_eq!(text, "10.1.7.0/24, 10.2.7.0/24, 10.3.7.0/24, 10.4.7.0/24 and 95 more networks");
+        let many: String = (1..100)
+            .map(|n| {
+                format!(
+                    "sshd: 10.{n}.7.
+"
+                )
+            })
+            .collect();
+        let text = text(
+            &many,
+            "ALL: ALL
+",
+        );
+        assert_eq!(
+            text,
+            "10.1.7.0/24, 10.2.7.0/24, 10.3.7.0/24, 10.4.7.0/24 and 95 more networks"
+        );
     }
 
     #[test]
     fn a_command_that_decides_is_told() {
-        let open = open("sshd: 10.: aclexec /bin/true
-", "ALL: ALL
-", "sshd");
+        let open = open(
+            "sshd: 10.: aclexec /bin/true
+",
+            "ALL: ALL
+",
+            "sshd",
+        );
         assert!(open.is_commanded);
         assert_eq!(open.text, "10.0.0.0/8");
     }
 
     #[test]
     fn networks() {
-        let open = open("sshd: 10. 192.0.2.0/25
-", "ALL: ALL
-", "sshd");
+        let open = open(
+            "sshd: 10. 192.0.2.0/25
+",
+            "ALL: ALL
+",
+            "sshd",
+        );
         let within = |network: &str, length| open.within((network.parse().unwrap(), length));
         assert_eq!(within("10.1.0.0", 16), Extent::Everyone);
         assert_eq!(within("192.0.2.0", 24), Extent::Some);
@@ -555,7 +731,19 @@ mod tests {
     #[test]
     fn names_that_no_rule_can_hold() {
         assert!(is_plain(b"sshd") && is_plain(b"in.ftpd") && is_plain(b"systemd-resolve"));
-        for name in [&b""[..], b"a b", b"a:b", b"ALL", b"22", b".x", b"a*", b"@x", b"a\x1b", b"EXCEPT", b"known"] {
+        for name in [
+            &b""[..],
+            b"a b",
+            b"a:b",
+            b"ALL",
+            b"22",
+            b".x",
+            b"a*",
+            b"@x",
+            b"a\x1b",
+            b"EXCEPT",
+            b"known",
+        ] {
             assert!(!is_plain(name), "{name:?}");
         }
     }

@@ -2,12 +2,12 @@
 
 use analysis::check::{Code, host as codes, quoted};
 use hosts_access::Diagnostic;
-use obey::{Answer, Listener, Machine, words};
+use obey::{Answer, Listener, Listeners, Machine, words};
 
 /// What is known of this machine's daemons.
 pub(super) struct Guards {
     machine: Option<Machine>,
-    listeners: Option<Vec<Listener>>,
+    listeners: Option<Listeners>,
 }
 
 impl Guards {
@@ -70,7 +70,7 @@ impl Guards {
             let machine = self.machine.as_ref();
             self.listeners = machine.and_then(|machine| obey::listeners(machine, false).ok());
         }
-        let all = self.listeners.iter().flatten();
+        let all = self.listeners.iter().flat_map(|listeners| &listeners.all);
         all.filter(|listener| listener.obeys.is_bare() && listener.process.is_some())
     }
 

@@ -1,0 +1,521 @@
+//! What `status` shows, as data: the JSON output is this as it is.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use analysis::check::Level as Gravity;
+use hosts_access::dry::DryHost;
+use hosts_access::{Request, Verdict};
+use obey::process::in_root;
+use obey::socket::local_networks;
+use obey::{Library, Listener, Listeners, Machine, Obeys, listeners, words};
+use serde::Serialize;
+
+use super::about::About;
+use super::open::{Extent, Open};
+use super::policies::{Pair, Policies, pair};
+use crate::check::findings;
+use crate::output::Text;
+use crate::rules::Rules;
+use crate::session::{self, Session};
+
+/// How grave something is. In order: the gravest last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// As it should be, or no rule's concern.
+    Ok,
+    /// It cannot be seen.
+    Unknown,
+    /// Worth a look.
+    Warning,
+    /// A rule is about it, and nothing makes it obey.
+    Critical,
+}
+
+/// Everything that is shown.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    /// Where this session's user sits, if it comes over the network.
+    pub session: Option<String>,
+    /// What waits for clients, the gravest first.
+    pub listeners: Vec<Service>,
+    /// The tables that count for them.
+    pub tables: Vec<Table>,
+    /// The ban list, where there is one.
+    pub bans: Option<Bans>,
+    /// The guards of `tcpwrap run`.
+    pub guards: Vec<Guard>,
+    /// Processes whose sockets this user may not see.
+    pub hidden_processes: usize,
+    /// What is wrong with the configuration of inetd, xinetd and systemd.
+    pub problems: Vec<String>,
+}
+
+/// What waits for clients at one address or several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Service {
+    /// How grave it is.
+    pub level: Level,
+    /// `tcp` or `udp`
+    pub protocol: &'static str,
+    /// Addresses with ports.
+    pub addresses: Vec<String>,
+    /// The network namespace, with `--all`.
+    pub network: Option<u64>,
+    /// The process that holds it.
+    pub process: Option<u32>,
+    /// How many processes hold it.
+    pub processes: usize,
+    /// The program that serves.
+    pub program: Option<Text>,
+    /// The unit it belongs to.
+    pub unit: Option<Text>,
+    /// The user who made the socket.
+    pub user: u32,
+    /// The daemon's name in the rules.
+    pub daemon: Option<Text>,
+    /// What makes it obey: `libwrap`, `tcpd`, `super-server`, `run`, `guard-gone`, `perhaps`, `switched-off`,
+    /// `nothing` or `hidden`.
+    pub obeys: &'static str,
+    /// The same, in words.
+    pub by: Text,
+    /// `named`, `all` or `nothing`: which rules are about it.
+    pub rules: About,
+    /// To whom the rules open it, in words. Nothing where it is too much to follow, or cannot be known.
+    pub open_to: Option<Text>,
+    /// A command decides for some of them.
+    pub command_decides: bool,
+    /// It can be reached from this host alone.
+    pub is_local: bool,
+    /// What the rules say to each network this host is directly on: `all`, `some` or `none` of it.
+    pub local_networks: BTreeMap<String, &'static str>,
+    /// What they say to this session's client: `granted`, `denied` or `delegated`.
+    pub this_session: Option<&'static str>,
+    /// Other tables than this machine's count for it.
+    pub other_tables: Option<Text>,
+}
+
+/// A table.
+#[derive(Debug, Serialize)]
+pub struct Table {
+    /// Its file.
+    pub file: Text,
+    /// It is there.
+    pub exists: bool,
+    /// How many rules it has.
+    pub rules: usize,
+    /// When it was last changed, in seconds since 1970.
+    pub changed: Option<u64>,
+    /// What `check` finds in it: errors and warnings.
+    pub errors: usize,
+    /// See `errors`.
+    pub warnings: usize,
+    /// Why it cannot be read.
+    pub problem: Option<String>,
+}
+
+/// The ban list.
+#[derive(Debug, Serialize)]
+pub struct Bans {
+    /// Its file.
+    pub file: Text,
+    /// How many are in force.
+    pub active: usize,
+    /// Why it cannot be read.
+    pub problem: Option<String>,
+}
+
+/// A guard of `tcpwrap run`.
+#[derive(Debug, Serialize)]
+pub struct Guard {
+    /// Its process.
+    pub process: u32,
+    /// The daemon it guards; nothing where this user may not know.
+    pub daemon: Option<Text>,
+    /// The first process of its program.
+    pub program: Option<u32>,
+    /// Its unit.
+    pub unit: Option<Text>,
+    /// It is stopped, so nobody is let in or refused.
+    pub is_stopped: bool,
+}
+
+impl Status {
+    /// This machine, now.
+    ///
+    /// # Errors
+    /// A message, where it cannot be found out.
+    pub fn now(rules: &Rules, every_network: bool) -> Result<Self, String> {
+        let usual = pair(&rules.existing_tables()?);
+        let machine = Machine::of_this_host(None).map_err(|error| hosts_access::decide::reason(&error))?;
+        let found = listeners(&machine, every_network)
+            .map_err(|error| format!("/proc/net: {}", hosts_access::decide::reason(&error)))?;
+        let Listeners {
+            all: found,
+            mut guards,
+            hidden,
+        } = found;
+        let network = |id| obey::process::Process::namespace(id, "net");
+        let own = network(std::process::id());
+        guards.retain(|guard| {
+            every_network || network(guard.process.id).is_none_or(|number| Some(number) == own)
+        });
+        let session = session::present();
+        let pairs: Vec<Pair> = found
+            .iter()
+            .map(|listener| counts_for(listener, &guards, &usual))
+            .collect();
+        let asked = pairs
+            .iter()
+            .cloned()
+            .zip(found.iter().map(|listener| &listener.daemon[..]));
+        let policies = Policies::read(asked.chain([(usual.clone(), &b"sshd"[..])]));
+        let mut survey = Survey {
+            policies: &policies,
+            usual: &usual,
+            networks: BTreeMap::new(),
+            session: session.as_ref().map(|session| (session, name_of(session))),
+        };
+        let mut services: Vec<Service> = Vec::new();
+        for (listener, pair) in found.iter().zip(&pairs) {
+            let service = survey.service(listener, pair, every_network);
+            // They come by port.
+            let mut near = services
+                .iter_mut()
+                .rev()
+                .take_while(|known| known.port() == service.port());
+            match near.find(|known| known.is_like(&service)) {
+                Some(known) => known.addresses.extend(service.addresses),
+                None => services.push(service),
+            }
+        }
+        services.sort_by_key(|service| std::cmp::Reverse(service.level));
+        Ok(Status {
+            session: session.map(|session| session.client.to_string()),
+            listeners: services,
+            tables: shown_tables(&policies, &usual),
+            bans: bans(),
+            guards: guards.iter().map(shown_guard).collect(),
+            hidden_processes: hidden,
+            problems: machine.problems().iter().map(ToString::to_string).collect(),
+        })
+    }
+
+    /// The gravest of all.
+    pub fn level(&self) -> Level {
+        let gravest = self.listeners.iter().map(|service| service.level).max();
+        let unreadable = self.tables.iter().any(|table| table.problem.is_some());
+        let stopped = self.guards.iter().any(|guard| guard.is_stopped);
+        let others = if unreadable || stopped {
+            Level::Warning
+        } else {
+            Level::Ok
+        };
+        gravest.unwrap_or(Level::Ok).max(others)
+    }
+}
+
+/// What is needed for each listener.
+struct Survey<'s> {
+    policies: &'s Policies,
+    usual: &'s Pair,
+    networks: BTreeMap<Option<u64>, Vec<(IpAddr, u8)>>,
+    session: Option<(&'s Session, Vec<u8>)>,
+}
+
+impl Survey<'_> {
+    fn service(&mut self, listener: &Listener, pair: &Pair, every_network: bool) -> Service {
+        let address = listener.socket.address;
+        let is_hidden = listener.process.is_none() && listener.obeys == Obeys::Hidden;
+        let daemon = (!listener.daemon.is_empty()).then(|| listener.daemon.clone());
+        let known = daemon.as_deref().unwrap_or_default();
+        let about = self.policies.about(pair, known, address.port());
+        let open = self.policies.open(pair, known, address);
+        let networks = self.networks(listener);
+        let is_local = address.ip().to_canonical().is_loopback();
+        let process = listener.process.as_ref();
+        let program = listener
+            .program
+            .as_ref()
+            .or(process.and_then(|process| process.program.as_ref()));
+        Service {
+            level: level(listener, about, open.as_ref(), is_local),
+            protocol: listener.socket.protocol.as_str(),
+            addresses: vec![shown_address(address)],
+            network: listener.network.filter(|_| every_network),
+            process: process.map(|process| process.id),
+            processes: listener.holders,
+            program: program.map(|path| Text(path.as_os_str().as_encoded_bytes().to_vec())),
+            unit: process
+                .and_then(|process| process.unit())
+                .map(|unit| Text(unit.to_vec())),
+            user: listener.socket.user,
+            obeys: word(&listener.obeys),
+            by: Text(by(&listener.obeys).into_bytes()),
+            rules: about,
+            command_decides: open.as_ref().is_some_and(|open| open.is_commanded),
+            local_networks: open
+                .as_ref()
+                .map_or_else(BTreeMap::new, |open| within(open, &networks)),
+            this_session: daemon
+                .as_deref()
+                .and_then(|daemon| self.session(daemon, pair, address)),
+            open_to: open
+                .map(|open| Text(open.text.into_bytes()))
+                .filter(|_| !is_hidden),
+            daemon: daemon.map(Text),
+            is_local,
+            other_tables: (pair != self.usual).then(|| Text(pair[0].as_os_str().as_encoded_bytes().to_vec())),
+        }
+    }
+
+    fn networks(&mut self, listener: &Listener) -> Vec<(IpAddr, u8)> {
+        let read = || {
+            let id = listener
+                .process
+                .as_ref()
+                .map_or(std::process::id(), |process| process.id);
+            local_networks(&PathBuf::from(format!("/proc/{id}/net")))
+        };
+        self.networks.entry(listener.network).or_insert_with(read).clone()
+    }
+
+    /// What the rules say to this session's client.
+    fn session(&self, daemon: &[u8], pair: &Pair, address: SocketAddr) -> Option<&'static str> {
+        let (session, name) = self.session.as_ref()?;
+        let mut host = DryHost::new(session.client.to_canonical().to_string()).named(name.clone());
+        let server = match (address.ip().is_unspecified(), session.server) {
+            (true, Some(server)) => server.ip(),
+            _ => address.ip(),
+        };
+        host = host.with_server(server.to_canonical().to_string(), "unknown", Some(address.port()));
+        let verdict = self.policies.decide(pair, &mut Request::new(daemon), &mut host)?;
+        Some(match verdict {
+            Verdict::Granted => "granted",
+            Verdict::Denied => "denied",
+            Verdict::Delegated => "delegated",
+        })
+    }
+}
+
+/// Looked up once for all.
+fn name_of(session: &Session) -> Vec<u8> {
+    system::names::verified_name(&SocketAddr::new(session.client, 0), &mut |_| {})
+}
+
+/// The tables that count for a listener: a guard may have been given others, and a container has its own.
+fn counts_for(listener: &Listener, guards: &[obey::run::Guard], usual: &Pair) -> Pair {
+    if let Obeys::Run(id) = listener.obeys
+        && let Some(label) = guards
+            .iter()
+            .find(|guard| guard.process.id == id)
+            .and_then(|guard| guard.label.as_ref())
+    {
+        return label.tables.clone();
+    }
+    match &listener.process {
+        Some(process) if listener.is_elsewhere => usual.clone().map(|table| in_root(process.id, &table)),
+        _ => usual.clone(),
+    }
+}
+
+impl Service {
+    /// The same program in the same role, at another address.
+    fn is_like(&self, other: &Service) -> bool {
+        *self
+            == Service {
+                addresses: self.addresses.clone(),
+                ..other.clone()
+            }
+    }
+
+    fn port(&self) -> &str {
+        let address = self.addresses.first().map_or("", String::as_str);
+        address.rsplit(':').next().unwrap_or(address)
+    }
+}
+
+/// How grave is it?
+fn level(listener: &Listener, about: About, open: Option<&Open>, is_local: bool) -> Level {
+    // To everyone it may be open, whatever is between.
+    let is_restricted = open.is_none_or(|open| open.extent != Extent::Everyone);
+    match (&listener.obeys, about) {
+        (Obeys::Hidden, About::Nothing) => Level::Ok,
+        (Obeys::Hidden, _) => Level::Unknown,
+        (Obeys::GuardGone, _) => Level::Warning,
+        (
+            Obeys::Libwrap(Library {
+                is_replaced: true, ..
+            }),
+            _,
+        ) => Level::Warning,
+        (Obeys::Nothing | Obeys::Off(_), About::Named) if is_restricted && !is_local => Level::Critical,
+        (Obeys::Nothing | Obeys::Off(_), About::Named) if is_restricted => Level::Warning,
+        (Obeys::Nothing | Obeys::Off(_), About::All) if is_restricted && !is_local => Level::Warning,
+        (Obeys::Perhaps(_), About::Named | About::All) if is_restricted && !is_local => Level::Warning,
+        _ => Level::Ok,
+    }
+}
+
+fn word(obeys: &Obeys) -> &'static str {
+    match obeys {
+        Obeys::Libwrap(_) => "libwrap",
+        Obeys::Tcpd(..) => "tcpd",
+        Obeys::SuperServer(..) => "super-server",
+        Obeys::Run(_) => "run",
+        Obeys::GuardGone => "guard-gone",
+        Obeys::Perhaps(_) => "perhaps",
+        Obeys::Off(_) => "switched-off",
+        Obeys::Nothing => "nothing",
+        Obeys::Hidden => "hidden",
+    }
+}
+
+/// What makes it obey, in words.
+fn by(obeys: &Obeys) -> String {
+    match obeys {
+        Obeys::Libwrap(library) => {
+            let mut text = match &library.path {
+                Some(_) => format!("libwrap, {}", words::whose(library.version.as_deref())),
+                None => format!("libwrap built in, {}", words::whose(library.version.as_deref())),
+            };
+            if let Some(through) = library.through.last().and_then(|path| path.file_name()) {
+                text.push_str(&format!(", through {}", through.to_string_lossy()));
+            }
+            if library.is_replaced {
+                text = "a libwrap that has been replaced since: restart it".to_owned();
+            }
+            text
+        }
+        Obeys::Tcpd(starter, _) => format!("tcpd, by {}", words::starter(*starter)),
+        Obeys::SuperServer(starter, _) => format!("{} itself", words::starter(*starter)),
+        Obeys::Run(id) => format!("tcpwrap run, guard {id}"),
+        Obeys::GuardGone => "tcpwrap run, whose guard is gone: nobody is let in".to_owned(),
+        Obeys::Perhaps(why) => format!("perhaps: {why}"),
+        Obeys::Off(why) => format!("NOTHING, switched off: {why}"),
+        Obeys::Nothing => "NOTHING".to_owned(),
+        Obeys::Hidden => "not visible to this user".to_owned(),
+    }
+}
+
+fn shown_address(address: SocketAddr) -> String {
+    match address {
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => format!("[::]:{}", v6.port()),
+        SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
+            Some(v4) => format!("{v4}:{}", v6.port()),
+            None => format!("[{}]:{}", v6.ip(), v6.port()),
+        },
+        SocketAddr::V4(v4) => v4.to_string(),
+    }
+}
+
+fn within(open: &Open, networks: &[(IpAddr, u8)]) -> BTreeMap<String, &'static str> {
+    let extent = |network: &(IpAddr, u8)| match open.within(*network) {
+        Extent::Everyone => "all",
+        Extent::Some => "some",
+        Extent::Nobody => "none",
+    };
+    networks
+        .iter()
+        .map(|network| (format!("{}/{}", network.0, network.1), extent(network)))
+        .collect()
+}
+
+fn shown_tables(policies: &Policies, usual: &Pair) -> Vec<Table> {
+    let policy = policies.policy(usual);
+    let found = match policy {
+        Some(Ok(policy)) => findings(policy),
+        _ => Vec::new(),
+    };
+    [hosts_access::TableKind::Allow, hosts_access::TableKind::Deny]
+        .into_iter()
+        .zip(usual)
+        .map(|(kind, path)| {
+            let document = policy.and_then(|policy| policy.ok()?.table(kind));
+            let count = |level| {
+                found
+                    .iter()
+                    .filter(|f| f.table == kind && f.level == level)
+                    .count()
+            };
+            let changed = std::fs::metadata(path).and_then(|facts| facts.modified()).ok();
+            Table {
+                file: Text(path.as_os_str().as_encoded_bytes().to_vec()),
+                exists: path.exists(),
+                rules: document.map_or(0, rules_of),
+                changed: changed
+                    .and_then(|at| at.duration_since(UNIX_EPOCH).ok())
+                    .map(|since| since.as_secs()),
+                errors: count(Gravity::Error),
+                warnings: count(Gravity::Warning),
+                problem: policy.and_then(Result::err).map(str::to_owned),
+            }
+        })
+        .collect()
+}
+
+fn rules_of(document: &analysis::document::Document) -> usize {
+    use analysis::document::{Content, content};
+    let is_rule =
+        |entry: &&analysis::document::Entry| matches!(content(&document.line(entry)), Content::Rule(_));
+    document.entries.iter().filter(is_rule).count()
+}
+
+/// The ban list, where there is one.
+fn bans() -> Option<Bans> {
+    let path = match crate::ban::configured() {
+        Ok(configured) => configured.file,
+        Err(problem) => {
+            return Some(Bans {
+                file: Text(Vec::new()),
+                active: 0,
+                problem: Some(problem),
+            });
+        }
+    };
+    if !path.exists() {
+        return None;
+    }
+    let now = state::stamp::now();
+    let contents = state::bans::contents(&path, None);
+    Some(Bans {
+        file: Text(path.as_os_str().as_encoded_bytes().to_vec()),
+        active: contents.as_ref().map_or(0, |contents| {
+            contents
+                .bans
+                .iter()
+                .filter(|ban| !ban.expiry.is_over(now))
+                .count()
+        }),
+        problem: contents.err().map(|error| hosts_access::decide::reason(&error)),
+    })
+}
+
+fn shown_guard(guard: &obey::run::Guard) -> Guard {
+    Guard {
+        process: guard.process.id,
+        daemon: guard.label.as_ref().map(|label| Text(label.name.clone())),
+        program: guard.label.as_ref().map(|label| label.first),
+        unit: guard.process.unit().map(|unit| Text(unit.to_vec())),
+        is_stopped: guard.process.is_stopped,
+    }
+}
+
+/// How long ago that was, roughly.
+pub fn ago(seconds: u64) -> String {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let past = now.saturating_sub(seconds);
+    let (count, unit) = match past {
+        0..60 => return "just now".to_owned(),
+        60..3600 => (past / 60, "minute"),
+        3600..86_400 => (past / 3600, "hour"),
+        _ => (past / 86_400, "day"),
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural} ago")
+}
