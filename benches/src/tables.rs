@@ -73,3 +73,43 @@ pub fn mixed(rules: usize) -> (String, Vec<String>) {
     }
     (text, clients)
 }
+
+/// Tables of other shapes, by name: `rules` rules that each deny something else, and clients, some of which some rules
+/// deny. Their servers are 10.0.0.1, their users unknown.
+pub fn shaped(shape: &str, rules: usize) -> (String, Vec<String>) {
+    let mut numbers = Numbers::new(13);
+    let mut text = String::new();
+    let mut clients = Vec::with_capacity(rules);
+    match shape {
+        "one rule" => text.push_str("sshd: "),
+        "EXCEPT" => text.push_str("sshd: ALL EXCEPT "),
+        _ => {}
+    }
+    for rule in 0..rules {
+        let client = address(&mut numbers);
+        let [a, b, c, _] = client.octets();
+        let _ = match shape {
+            "distinct lists" => writeln!(text, "sshd d{rule}: {client}"),
+            "daemon@address" => writeln!(text, "sshd@{client}: ALL"),
+            "wildcards" => match numbers.next() % 4 {
+                0 => writeln!(text, "sshd: *.sub{rule}.example.org"),
+                1 => writeln!(text, "sshd: host{rule}-*"),
+                2 => writeln!(text, "sshd: {a}.{b}.{c}?.*"),
+                _ => writeln!(text, "sshd: *evil{rule}*"),
+            },
+            "users" => writeln!(text, "sshd: user{rule}@ALL"),
+            "each EXCEPT" => writeln!(text, "sshd d{rule}: ALL EXCEPT {STRANGER}"),
+            // As one list of many lines.
+            _ => write!(text, "\\\n {client}"),
+        };
+        clients.push(client.to_string());
+    }
+    match shape {
+        "one rule" => text.push('\n'),
+        "EXCEPT" => {
+            let _ = writeln!(text, " {STRANGER}");
+        }
+        _ => {}
+    }
+    (text, clients)
+}

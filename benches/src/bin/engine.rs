@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use benches::nanoseconds;
 use benches::reference::Reference;
-use benches::tables::{STRANGER, addresses, mixed};
+use benches::tables::{STRANGER, addresses, mixed, shaped};
 use hosts_access::dry::DryHost;
 use hosts_access::{Policy, Request, Side, Tables, UNKNOWN};
 
@@ -31,6 +31,18 @@ fn main() -> Result<(), String> {
     }
     for rules in [1_000, 100_000] {
         row(&reference, directory, "mixed", rules, mixed(rules))?;
+    }
+    let shapes = [
+        "distinct lists",
+        "daemon@address",
+        "wildcards",
+        "users",
+        "each EXCEPT",
+        "one rule",
+        "EXCEPT",
+    ];
+    for shape in shapes {
+        row(&reference, directory, shape, 100_000, shaped(shape, 100_000))?;
     }
     Ok(())
 }

@@ -31,6 +31,45 @@ impl FileId {
         }
     }
 
+    /// How many bytes the file has.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The identity as bytes, the same on every machine.
+    pub(crate) fn to_bytes(self) -> [u8; Self::BYTES] {
+        let [modified, changed] = [self.modified, self.changed].map(|(s, ns)| [s as u64, ns as u64]);
+        let numbers = [
+            self.device,
+            self.inode,
+            self.size,
+            modified[0],
+            modified[1],
+            changed[0],
+            changed[1],
+        ];
+        let mut bytes = [0; Self::BYTES];
+        for (place, number) in bytes.chunks_exact_mut(8).zip(numbers) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// The identity that these bytes are of.
+    pub(crate) fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
+        let (numbers, _) = bytes.as_chunks::<8>();
+        let number = |at: usize| u64::from_le_bytes(numbers[at]);
+        FileId {
+            device: number(0),
+            inode: number(1),
+            size: number(2),
+            modified: (number(3).cast_signed(), number(4).cast_signed()),
+            changed: (number(5).cast_signed(), number(6).cast_signed()),
+        }
+    }
+
+    const BYTES: usize = 56;
+
     /// Would a change made from now on show in the identity? File times move in steps of the kernel's
     /// clock tick, 10 ms at most; the margin is wider. Only the change time counts: every write moves
     /// it, and unlike the modification time it cannot be set.

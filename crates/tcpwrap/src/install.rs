@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::compile;
 use hosts_access::decide::reason;
 use hosts_access::source::FileId;
 use rustix::fs::{Gid, Mode, Uid, XattrFlags};
@@ -17,6 +18,8 @@ use rustix::io::Errno;
 pub struct Original {
     /// Where it really is: symbolic links are followed, and stay.
     path: PathBuf,
+    /// What it was called.
+    name: PathBuf,
     /// Its state; nothing where there was no such file.
     metadata: Option<Metadata>,
     /// Its text, empty where there was none.
@@ -28,12 +31,14 @@ impl Original {
     ///
     /// # Errors
     /// Where it exists and cannot be read, or is no plain file.
-    pub fn read(path: &Path) -> io::Result<Self> {
-        let path = match path.canonicalize() {
+    pub fn read(name: &Path) -> io::Result<Self> {
+        let name = name.to_owned();
+        let path = match name.canonicalize() {
             Ok(path) => path,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Original {
-                    path: path.to_owned(),
+                    path: name.clone(),
+                    name,
                     metadata: None,
                     text: Vec::new(),
                 });
@@ -50,6 +55,7 @@ impl Original {
         let text = std::fs::read(&path)?;
         Ok(Original {
             path,
+            name,
             metadata: Some(metadata),
             text,
         })
@@ -75,7 +81,7 @@ impl Original {
         self.unchanged()?;
         new.persist(&self.path)
             .map_err(|error| not_replaced(error.error))?;
-        self.sync_directory()
+        self.in_place()
     }
 
     /// Writes `text` into a file beside this one, from where [`Original::put`] puts it in place.
@@ -96,7 +102,7 @@ impl Original {
     /// Where that fails.
     pub fn put(&self, staged: &Path) -> io::Result<()> {
         std::fs::rename(staged, &self.path).map_err(not_replaced)?;
-        self.sync_directory()
+        self.in_place()
     }
 
     /// The path of a file beside this one, `extension` being put behind its name.
@@ -125,6 +131,11 @@ impl Original {
         }
         new.as_file().sync_all()?;
         Ok(new)
+    }
+
+    fn in_place(&self) -> io::Result<()> {
+        compile::refresh(&self.name);
+        self.sync_directory()
     }
 
     /// The new name must outlast a crash too.

@@ -8,6 +8,7 @@ mod attach;
 mod ban;
 mod bans;
 mod check;
+mod compile;
 mod detach;
 mod diff;
 mod edit;
@@ -46,6 +47,7 @@ enum Command {
     Ban(ban::Args),
     Bans(bans::Args),
     Check(check::Args),
+    Compile(compile::Args),
     Detach(detach::Args),
     Diff(diff::Args),
     Edit(edit::Args),
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::Unban(args) => unban::run(&args),
         Command::Detach(args) => detach::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Compile(args) => compile::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Edit(args) => edit::run(&args),
         Command::Explain(args) => explain::run(&args),

@@ -7,6 +7,7 @@
 
 mod builder;
 mod candidates;
+pub mod disk;
 mod keys;
 mod lists;
 mod postings;

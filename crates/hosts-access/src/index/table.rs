@@ -2,6 +2,7 @@
 
 use super::builder::RulesBuilder;
 use super::candidates::{Candidates, Shape};
+use super::lists::Entry;
 use super::postings::Postings;
 use crate::request::{Pending, Request, Side};
 use crate::room::{Room, for_exactly};
@@ -10,11 +11,11 @@ use crate::syntax::{LineKind, fields, line_kind};
 
 /// Where a rule stands.
 #[derive(Debug, Clone, Copy)]
-struct RuleAt {
+pub(super) struct RuleAt {
     /// Byte offset in the text.
-    offset: u32,
+    pub(super) offset: u32,
     /// How many physical lines are above it.
-    lines_above: u32,
+    pub(super) lines_above: u32,
 }
 
 /// The index of one table. Its rules are numbered from 1.
@@ -25,33 +26,40 @@ pub(crate) struct TableIndex {
     postings: Postings,
 }
 
+/// Where the rules of a table are, and which keys they are under; nothing where it is too large for 32-bit offsets,
+/// or for the memory there is.
+pub(super) fn entries(text: &[u8]) -> Option<(Vec<RuleAt>, Vec<Entry>, Shape)> {
+    u32::try_from(text.len()).ok().filter(|n| *n < u32::MAX)?;
+    let count = memchr::memchr_iter(b'\n', text).count();
+    let mut rules = for_exactly(count)?;
+    let mut build = RulesBuilder::default();
+    build.reserve(count)?;
+    let mut lines = Lines::new(text);
+    loop {
+        let (offset, lines_above) = lines.position();
+        let Some(line) = lines.next() else { break };
+        if line.ending == Ending::Newline && line_kind(line.text) != LineKind::Rule {
+            continue;
+        }
+        // `as`: checked above.
+        rules.put(RuleAt {
+            offset: offset as u32,
+            lines_above,
+        })?;
+        let fields = fields(line.text).filter(|_| line.ending == Ending::Newline);
+        build.add(fields.map(|f| (f.daemons, f.clients)))?;
+        if line.ending != Ending::Newline {
+            break;
+        }
+    }
+    let (entries, shape) = build.finish()?;
+    Some((rules, entries, shape))
+}
+
 impl TableIndex {
     /// Indexes a table; nothing where it is too large for 32-bit offsets, or for the memory there is.
     pub(crate) fn new(text: &[u8]) -> Option<Self> {
-        u32::try_from(text.len()).ok().filter(|n| *n < u32::MAX)?;
-        let count = memchr::memchr_iter(b'\n', text).count();
-        let mut rules = for_exactly(count)?;
-        let mut build = RulesBuilder::default();
-        build.reserve(count)?;
-        let mut lines = Lines::new(text);
-        loop {
-            let (offset, lines_above) = lines.position();
-            let Some(line) = lines.next() else { break };
-            if line.ending == Ending::Newline && line_kind(line.text) != LineKind::Rule {
-                continue;
-            }
-            // `as`: checked above.
-            rules.put(RuleAt {
-                offset: offset as u32,
-                lines_above,
-            })?;
-            let fields = fields(line.text).filter(|_| line.ending == Ending::Newline);
-            build.add(fields.map(|f| (f.daemons, f.clients)))?;
-            if line.ending != Ending::Newline {
-                break;
-            }
-        }
-        let (entries, shape) = build.finish()?;
+        let (rules, entries, shape) = entries(text)?;
         Some(TableIndex {
             rules,
             shape,
