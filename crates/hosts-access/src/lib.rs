@@ -48,8 +48,8 @@ pub use decision::{Decision, LogLine, Reason, Severity, TableKind, Then, Verdict
 pub use diagnostic::{Diagnostic, Kind, Place};
 pub use effect::{Effect, Outcome};
 pub use host::Host;
-pub use matching::{MAX_FILE_DEPTH, Match, Network, string_matches};
 pub use index::disk as index_file;
+pub use matching::{MAX_FILE_DEPTH, Match, Network, string_matches};
 pub use policy::Policy;
 pub use record::{LookUpTimes, Record};
 pub use request::{Need, PARANOID, Pending, Request, Side, UNKNOWN};

@@ -12,6 +12,7 @@ use crate::decision::{Deciding, TableKind};
 use crate::diagnostic::{Kind, Place};
 use crate::files::HostFile;
 use crate::index::TableIndex;
+use crate::index_file::{self, DiskIndex, Jump, NoIndex};
 use crate::matching::{self, MAX_FILE_DEPTH, Match, Matching, host_matches};
 use crate::policy::Compiled;
 use crate::request::{Pending, Request, Side};
@@ -68,6 +69,9 @@ pub(crate) struct Scanning {
     lines_above: u32,
     /// That line has been tried, and needed something.
     again: bool,
+    /// Which rules could match, and the first of them that has not been tried.
+    index: Option<DiskIndex>,
+    next: u32,
 }
 
 /// Files that patterns name, read when one first needs them and kept until the decision ends.
@@ -148,6 +152,19 @@ impl Table<'_> {
             },
             options: options.map(<[u8]>::to_vec),
         })
+    }
+
+    /// Logs that the table's index is damaged.
+    fn warn_of_index(&self, request: &mut Request) {
+        request.set_place(None);
+        let index = index_file::path_of(self.path);
+        let text = [
+            index.as_os_str().as_encoded_bytes(),
+            b": damaged, the table is read without it",
+        ]
+        .concat();
+        request.log(Kind::Warning, text);
+        request.set_place(Some(self.place(0)));
     }
 
     /// Logs that the table cannot be opened.
@@ -242,13 +259,13 @@ impl<'m, T: Trace> Matcher<'m, T> {
     pub(crate) fn scan(&mut self, table: Table<'_>, resume: &mut Resume, request: &mut Request) -> Read {
         let (scanning, tries) = match std::mem::replace(resume, Resume::START) {
             Resume::Line { scanning, tries } => (Ok(scanning), tries),
-            Resume::Start { tries } => (Scanning::new(table.path).map(Box::new), tries),
-            Resume::Rule { .. } => (Scanning::new(table.path).map(Box::new), 0),
+            Resume::Start { tries } => (self.begin_scan(table, request), tries),
+            Resume::Rule { .. } => (self.begin_scan(table, request), 0),
         };
         let read = scanning.and_then(|mut scanning| {
             let read = self.scan_on(table, &mut scanning, request)?;
             if let Some(Read::Suspended | Read::Rule(Found { options: Some(_), .. })) = read {
-                scanning.reader.suspend();
+                scanning.suspend();
                 *resume = Resume::Line { scanning, tries };
             }
             Ok(read)
@@ -269,6 +286,23 @@ impl<'m, T: Trace> Matcher<'m, T> {
         }
     }
 
+    fn begin_scan(&mut self, table: Table<'_>, request: &mut Request) -> io::Result<Box<Scanning>> {
+        let reader = Reader::open(table.path)?;
+        let index = match T::PASSES_OVER {
+            true => Scanning::index(table, &reader, request),
+            false => None,
+        };
+        Ok(Box::new(Scanning {
+            reader,
+            skipper: Skipper::new(),
+            at: 0,
+            lines_above: 0,
+            again: false,
+            index,
+            next: 0,
+        }))
+    }
+
     /// Nothing where the file was changed under its hands.
     fn scan_on(
         &mut self,
@@ -276,28 +310,60 @@ impl<'m, T: Trace> Matcher<'m, T> {
         scanning: &mut Scanning,
         request: &mut Request,
     ) -> io::Result<Option<Read>> {
+        if !scanning.resume(table.path)? {
+            return Ok(None);
+        }
         let Scanning {
             reader,
             skipper,
             at,
             lines_above,
             again,
+            index,
+            next,
         } = scanning;
-        if !reader.resume(table.path)? {
-            return Ok(None);
-        }
         request.set_place(Some(table.place(0)));
+        let mut candidates = index.as_ref().map(|index| (index, index.candidates(*next)));
         loop {
+            if let Some((index, rules)) = &mut candidates
+                && !*again
+            {
+                match index.next(rules, request) {
+                    Err(Pending { .. }) => return Ok(Some(Read::Suspended)),
+                    Ok(Jump::End) => {
+                        return Ok(reader.is_unchanged(table.path, false)?.then_some(Read::NoMatch));
+                    }
+                    Ok(Jump::To(rule, offset, above)) => {
+                        let Some(place) = reader.jump(offset)? else {
+                            return Ok(None);
+                        };
+                        (*next, *at, *lines_above) = (rule, place, above);
+                    }
+                    Ok(Jump::Lost) => {
+                        candidates = None;
+                        table.warn_of_index(request);
+                    }
+                }
+            }
             let mut lines = Lines::from(reader.piece(), *at, *lines_above);
             loop {
-                if T::PASSES_OVER && !*again {
+                if T::PASSES_OVER && !*again && candidates.is_none() {
                     lines.pass(skipper.pass(lines.text(), lines.position().0, request, self));
                 }
                 (*at, *lines_above) = lines.position();
                 let Some(line) = lines.next() else { break };
                 let examined = self.examine(table, &line, std::mem::take(again), request);
+                if examined.is_ok() {
+                    *next += 1;
+                }
                 match examined {
-                    Ok(Examined::Next) if !request.log_is_full() => continue,
+                    Ok(Examined::Next) if !request.log_is_full() => {
+                        if candidates.is_none() {
+                            continue;
+                        }
+                        (*at, *lines_above) = lines.position();
+                        break;
+                    }
                     Err(Pending { .. }) => {
                         *again = true;
                         return Ok(Some(Read::Suspended));
@@ -318,6 +384,9 @@ impl<'m, T: Trace> Matcher<'m, T> {
                         return Ok(Some(found));
                     }
                 }
+            }
+            if candidates.is_some() {
+                continue;
             }
             if !reader.read_piece()? {
                 return Ok(reader.is_unchanged(table.path, true)?.then_some(Read::NoMatch));
@@ -396,14 +465,33 @@ impl<'m, T: Trace> Matcher<'m, T> {
 }
 
 impl Scanning {
-    fn new(path: &Path) -> io::Result<Self> {
-        Ok(Scanning {
-            reader: Reader::open(path)?,
-            skipper: Skipper::new(),
-            at: 0,
-            lines_above: 0,
-            again: false,
-        })
+    /// The table's index, where there is one that is its own.
+    fn index(table: Table<'_>, reader: &Reader, request: &mut Request) -> Option<DiskIndex> {
+        let (id, owner) = reader.identity();
+        match DiskIndex::open(table.path, &id, owner) {
+            Ok(index) => Some(index),
+            Err(NoIndex::NotOurs) => None,
+            Err(NoIndex::Damaged) => {
+                table.warn_of_index(request);
+                None
+            }
+        }
+    }
+
+    /// Closes the files, to go on later.
+    fn suspend(&mut self) {
+        self.reader.suspend();
+        if let Some(index) = &mut self.index {
+            index.suspend();
+        }
+    }
+
+    /// Opens them again; false where the table is another one by now.
+    fn resume(&mut self, path: &Path) -> io::Result<bool> {
+        if let Some(index) = &mut self.index {
+            index.resume(self.reader.identity().1);
+        }
+        self.reader.resume(path, self.index.is_some())
     }
 }
 

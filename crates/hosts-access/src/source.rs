@@ -192,7 +192,7 @@ pub(crate) fn pause(tries: usize, failed: Option<io::Error>) -> io::Result<Durat
 }
 
 /// Runs `attempt` again while it finds that the file changed, which it says by returning nothing.
-fn until_steady<R>(mut attempt: impl FnMut() -> io::Result<Option<R>>) -> io::Result<R> {
+pub(crate) fn until_steady<R>(mut attempt: impl FnMut() -> io::Result<Option<R>>) -> io::Result<R> {
     let mut tries = 0;
     loop {
         let failed = match attempt() {
@@ -255,7 +255,14 @@ pub(crate) struct Reader {
     /// The part of the buffer that is filled, and how much of it the last piece took.
     filled: usize,
     taken: usize,
+    /// How much is read at once.
+    size: usize,
+    owner: u32,
 }
+
+/// How much is read at once of a file from its beginning, at most, and of one that is read here and there, at least.
+const PIECE: usize = 128 << 10;
+const SMALL_PIECE: usize = 4 << 10;
 
 impl Reader {
     /// Opens a file.
@@ -277,6 +284,11 @@ impl Reader {
             buffer: Vec::new(),
             filled: 0,
             taken: 0,
+            // A small table fits whole, with room to see that it ends.
+            size: usize::try_from(id.size)
+                .map_or(usize::MAX, |n| n.saturating_add(1))
+                .clamp(512, PIECE),
+            owner: metadata.uid(),
         })
     }
 
@@ -285,9 +297,10 @@ impl Reader {
         self.file = None;
     }
 
-    /// Opens the file again, where there is more of it to read. False where it is another one by now.
-    pub(crate) fn resume(&mut self, path: &Path) -> io::Result<bool> {
-        if self.file.is_some() || self.is_read() {
+    /// Opens the file again, where there is more of it to read, or where it is `jumped` about in. False where it is
+    /// another one by now.
+    pub(crate) fn resume(&mut self, path: &Path, jumped: bool) -> io::Result<bool> {
+        if self.file.is_some() || self.is_read() && !jumped {
             return Ok(true);
         }
         let mut again = Reader::open(path)?;
@@ -317,30 +330,60 @@ impl Reader {
         Ok(whole && FileId::of(&metadata?) == self.id)
     }
 
+    /// What tells this state of the file from others, and who owns it.
+    pub(crate) fn identity(&self) -> (FileId, u32) {
+        (self.id, self.owner)
+    }
+
+    /// Goes to where a line begins: its place in the piece, which is another one where need be. Nothing where the
+    /// file ends before.
+    pub(crate) fn jump(&mut self, offset: u64) -> io::Result<Option<usize>> {
+        let start = self.position - self.filled as u64;
+        let end = start + self.taken as u64;
+        if (start..end).contains(&offset) {
+            return Ok(usize::try_from(offset - start).ok());
+        }
+        // Who goes on to what is near will do so again.
+        let is_near = offset.checked_sub(end).is_some_and(|gap| gap < self.size as u64);
+        self.size = if is_near {
+            (2 * self.size).min(PIECE)
+        } else {
+            SMALL_PIECE
+        };
+        (self.filled, self.taken) = (0, 0);
+        self.make_room(self.size)?;
+        let Some(file) = &mut self.file else {
+            return Ok(None);
+        };
+        self.position = file.seek(io::SeekFrom::Start(offset))?;
+        Ok(self.read_piece()?.then_some(0))
+    }
+
     /// The piece that was read last.
     pub(crate) fn piece(&self) -> &[u8] {
         &self.buffer[..self.taken]
     }
 
+    /// Makes the buffer so long.
+    fn make_room(&mut self, length: usize) -> io::Result<()> {
+        let more = length.saturating_sub(self.buffer.len());
+        self.buffer
+            .try_reserve_exact(more)
+            .map_err(|_| io::ErrorKind::OutOfMemory)?;
+        self.buffer.resize(length, 0);
+        Ok(())
+    }
+
     /// Reads the next piece: whole logical lines, except that the last piece ends where the file does.
     /// False at the end.
     pub(crate) fn read_piece(&mut self) -> io::Result<bool> {
-        // A small table fits whole, with room to see that it ends.
-        let size = usize::try_from(self.id.size)
-            .map_or(usize::MAX, |n| n.saturating_add(1))
-            .clamp(512, 128 << 10);
         self.buffer.copy_within(self.taken..self.filled, 0);
         self.filled -= self.taken;
         self.taken = 0;
         loop {
             if self.buffer.len() == self.filled {
                 // At the start, and for a line that is longer than the buffer.
-                let length = (self.buffer.len() * 2).max(size);
-                let more = length - self.buffer.len();
-                self.buffer
-                    .try_reserve_exact(more)
-                    .map_err(|_| io::ErrorKind::OutOfMemory)?;
-                self.buffer.resize(length, 0);
+                self.make_room((self.buffer.len() * 2).max(self.size))?;
             }
             let is_read = self.is_read();
             let count = loop {

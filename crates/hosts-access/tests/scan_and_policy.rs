@@ -2,7 +2,7 @@
 //! lines and lookups, for any tables and requests.
 
 use hosts_access::dry::DryHost;
-use hosts_access::{Decision, Diagnostic, Policy, Request, Side, Tables};
+use hosts_access::{Decision, Diagnostic, Policy, Request, Side, TableKind, Tables, index_file};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
@@ -349,6 +349,71 @@ proptest! {
         let host = DryHost::new(ADDRESSES[address.index(ADDRESSES.len())]).named("host.example.org");
         let scanned = ask(host.clone(), false, "", |r, h| tables.decide(r, h));
         prop_assert_eq!(&scanned, &ask(host, false, "", |r, h| policy.decide(r, h)));
+    }
+}
+
+/// So long that an index is looked for, and nothing else.
+fn filler() -> String {
+    format!("#{}\n", "filler ".repeat(5000))
+}
+
+proptest! {
+    // Each waits for its tables to settle.
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    /// The scan with an index beside each table, whole or damaged, is the scan without.
+    #[test]
+    fn decide_alike_with_an_index_beside_the_tables(
+        allow in prop::collection::vec(table(), 0..6),
+        deny in prop::collection::vec(table(), 0..12),
+        words in words(),
+        damage in prop::collection::vec((any::<Index>(), any::<Index>(), 1..=255u8), 4),
+        requests in prop::collection::vec((any::<Index>(), any::<Index>(), any::<bool>()), 24),
+    ) {
+        let dir = tempfile::tempdir()?;
+        let file = dir.path().join("list");
+        let named = |texts: &[String]| filler() + &texts.concat().replace("FILE", &file.to_string_lossy());
+        std::fs::write(dir.path().join("hosts.allow"), named(&allow))?;
+        std::fs::write(dir.path().join("hosts.deny"), named(&deny))?;
+        std::fs::write(&file, words)?;
+        let tables = Tables::in_directory(dir.path());
+        let requests: Vec<_> = requests
+            .into_iter()
+            .map(|(address, name, known)| {
+                (ADDRESSES[address.index(ADDRESSES.len())], NAMES[name.index(NAMES.len())], known)
+            })
+            .collect();
+        let ask_all = || -> Vec<Outcome> {
+            let ask_one = |&(address, name, known): &(&str, &str, bool)| {
+                let host = DryHost::new(address).named(name).with_user("u1").in_netgroup("group", "host.example.org")
+                    .with_server("10.0.0.1", "server.example.org", Some(22)).commands_succeed(false);
+                let mut outcome = ask(host, known, name, |r, h| tables.decide(r, h));
+                // That it is damaged is all that may be said besides.
+                outcome.1.retain(|line| !String::from_utf8_lossy(&line.text).contains(".index: damaged"));
+                outcome
+            };
+            requests.iter().map(ask_one).collect()
+        };
+        let scanned = ask_all();
+        let mut indexes = Vec::new();
+        for kind in [TableKind::Allow, TableKind::Deny] {
+            let table = tables.path(kind);
+            let index = index_file::path_of(table);
+            let image = index_file::compile(table)?.expect("it is long enough");
+            std::fs::write(&index, &image.bytes)?;
+            indexes.push((index, image.bytes));
+        }
+        prop_assert_eq!(&scanned, &ask_all());
+        for (at, cut, bits) in damage {
+            for (index, bytes) in &indexes {
+                let mut bytes = bytes.clone();
+                let at = at.index(bytes.len());
+                bytes[at] ^= bits;
+                bytes.truncate(cut.index(4 * bytes.len()));
+                std::fs::write(index, bytes)?;
+            }
+            prop_assert_eq!(&scanned, &ask_all());
+        }
     }
 }
 

@@ -26,7 +26,7 @@ mod write;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-pub(crate) use read::{DiskIndex, Jump};
+pub(crate) use read::{DiskIndex, Jump, NoIndex};
 pub use write::{Image, compile};
 
 /// What the file is called, behind the table's name.

@@ -13,7 +13,8 @@ use super::format::{
 use super::{SMALLEST, path_of};
 use crate::index::candidates::{Candidates, Shape};
 use crate::index::lists::{Lists, Positions};
-use crate::request::{Request, Side};
+use crate::request::{Pending, Request, Side};
+use crate::room::{filled, for_exactly};
 use crate::source::FileId;
 
 /// The contents of a block.
@@ -68,7 +69,7 @@ impl DiskIndex {
         let start = read_array::<BEFORE_HEADER>(&file).map_err(|_| NoIndex::Damaged)?;
         // Of another version, perhaps.
         let length = Header::length(&start).ok_or(NoIndex::NotOurs)?;
-        let mut header = vec![0; length];
+        let mut header = filled(length, 0).ok_or(NoIndex::NotOurs)?;
         file.read_exact_at(&mut header, 0).map_err(|_| NoIndex::Damaged)?;
         let header = Header::parse(&header).ok_or(NoIndex::Damaged)?;
         if header.table != *table {
@@ -103,7 +104,7 @@ impl DiskIndex {
         if count != (self.postings.entries as usize).div_ceil(POSTINGS.per_block()) {
             return None;
         }
-        let mut fence = Vec::new();
+        let mut fence = for_exactly(count)?;
         for block in 0..count.div_ceil(FENCE.per_block()) {
             let bytes = self.block(section, block)?;
             let left = (count - fence.len()).min(FENCE.per_block());
@@ -119,16 +120,12 @@ impl DiskIndex {
         self.file = None;
     }
 
-    /// Takes it up again; false where it is another one by now.
-    pub(crate) fn resume(&mut self) -> bool {
-        if self.file.is_none()
-            && let Ok(file) = File::open(&self.path)
-            && let Ok(metadata) = file.metadata()
-            && FileId::of(&metadata) == self.id
-        {
-            self.file = Some(file);
+    /// Takes it up again. Where it is another one by now, it cannot be read from then on.
+    pub(crate) fn resume(&mut self, owner: u32) {
+        if self.file.is_none() {
+            let again = open_trusted(&self.path, owner).filter(|(_, id)| *id == self.id);
+            self.file = again.map(|(file, _)| file);
         }
-        self.file.is_some()
     }
 
     /// The rules that could match, from one of them on.
@@ -137,18 +134,20 @@ impl DiskIndex {
     }
 
     /// Where the next of them is.
-    pub(crate) fn next(&self, candidates: &mut Candidates<'_, Self>, request: &mut Request<'_>) -> Jump {
-        let position = candidates.next(request);
+    pub(crate) fn next(
+        &self,
+        candidates: &mut Candidates<'_, Self>,
+        request: &mut Request,
+    ) -> Result<Jump, Pending> {
+        let position = candidates.next(request)?;
         if self.is_damaged.get() {
-            return Jump::Lost;
+            return Ok(Jump::Lost);
         }
-        let Some(position) = position else {
-            return Jump::End;
-        };
-        match self.rule(position) {
-            Some((offset, lines_above)) => Jump::To(position, offset.into(), lines_above),
-            None => Jump::Lost,
-        }
+        Ok(match position.map(|position| (position, self.rule(position))) {
+            None => Jump::End,
+            Some((position, Some((offset, lines_above)))) => Jump::To(position, offset.into(), lines_above),
+            Some((_, None)) => Jump::Lost,
+        })
     }
 
     fn rule(&self, position: u32) -> Option<(u32, u32)> {

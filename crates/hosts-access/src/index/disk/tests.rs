@@ -6,7 +6,6 @@ use std::path::Path;
 
 use super::read::{DiskIndex, Jump, NoIndex};
 use super::{compile, path_of};
-use crate::dry::DryHost;
 use crate::index::TableIndex;
 use crate::request::{Request, Side};
 use crate::source::FileId;
@@ -37,8 +36,8 @@ fn table(directory: &Path) -> (std::path::PathBuf, String) {
     (table, text)
 }
 
-fn request<'h>(host: &'h mut DryHost, client: &str, knows: bool) -> Request<'h> {
-    let request = Request::new(host, "sshd").known_address(Side::Client, client);
+fn request(client: &str, knows: bool) -> Request {
+    let request = Request::new("sshd").known_address(Side::Client, client);
     match knows {
         false => request,
         true => request
@@ -55,20 +54,22 @@ fn both_offer_the_same_rules() {
     let (table, text) = table(directory.path());
     let index = open(&table).unwrap();
     let memory = TableIndex::new(text.as_bytes()).unwrap();
-    let mut host = DryHost::new("unknown");
     for client in ["10.0.3.7", "10.0.0.0", "2001:db8::9", "unknown"] {
         for knows in [false, true] {
             for from in [0, 1, 500, 2999, 3001] {
-                let mut request = request(&mut host, client, knows);
+                let mut request = request(client, knows);
                 let mut kept = memory.candidates(from);
                 let mut read = index.candidates(from);
                 let mut count = 0;
                 loop {
-                    let wanted = kept.next(text.as_bytes(), &mut request).map(|(at, lines)| {
-                        let (offset, lines_above) = lines.position();
-                        Jump::To(at, offset as u64, lines_above)
-                    });
-                    let found = index.next(&mut read, &mut request);
+                    let wanted = kept
+                        .next(text.as_bytes(), &mut request)
+                        .unwrap()
+                        .map(|(at, lines)| {
+                            let (offset, lines_above) = lines.position();
+                            Jump::To(at, offset as u64, lines_above)
+                        });
+                    let found = index.next(&mut read, &mut request).unwrap();
                     assert_eq!(found, wanted.unwrap_or(Jump::End), "{client} {knows} {from}");
                     if found == Jump::End {
                         break;
@@ -116,12 +117,11 @@ fn damage_is_found_wherever_it_is() {
     let index = path_of(&table);
     let whole = fs::read(&index).unwrap();
     let rules = |index: &DiskIndex| {
-        let mut host = DryHost::new("unknown");
-        let mut request = request(&mut host, "10.0.3.7", true);
+        let mut request = request("10.0.3.7", true);
         let mut candidates = index.candidates(0);
         let mut found = Vec::new();
         loop {
-            match index.next(&mut candidates, &mut request) {
+            match index.next(&mut candidates, &mut request).unwrap() {
                 Jump::To(position, ..) => found.push(position),
                 Jump::End => return (found, true),
                 Jump::Lost => return (found, false),
