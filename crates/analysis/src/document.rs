@@ -58,6 +58,14 @@ impl<'d> Documents<'d> {
         allow.into_iter().chain(deny)
     }
 
+    /// Both tables, the allow table first.
+    pub fn both([allow, deny]: &'d [Document; 2]) -> Self {
+        Documents {
+            allow: Some(allow),
+            deny: Some(deny),
+        }
+    }
+
     /// The two, ready to decide.
     pub fn compiled(self) -> Compiled {
         let path = |document: Option<&Document>| document.map_or_else(PathBuf::new, |d| d.path.to_path_buf());

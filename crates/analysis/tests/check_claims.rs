@@ -244,7 +244,7 @@ fn claims(allow: &Document, deny: &Document) -> Vec<Finding> {
         deny: Some(deny),
     };
     let mut found = check::check(tables);
-    found.retain(|f| matches!(f.code.id, "W401" | "W402"));
+    found.retain(|f| matches!(f.code.id, "W401" | "W402" | "W403"));
     found
 }
 
@@ -261,7 +261,7 @@ fn a_rule_called_shadowed_never_decides() {
     let mut random = Random(0x2545_f491_4f6c_dd1d);
     let directory = tempfile::tempdir().unwrap();
     let (mut requests, mut shadowed, mut tested) = (0, 0, 0);
-    while requests < 40_000 {
+    while requests < 12_000 {
         let (allow, deny) = (table(&mut random, &options), table(&mut random, &options));
         let claims = claims(&allow, &deny);
         tested += 1;
@@ -290,7 +290,7 @@ fn a_rule_called_shadowed_never_decides() {
     }
     // The test is worth something only where claims are made, and not all the time.
     assert!(
-        shadowed > 300 && tested > 300,
+        shadowed > 100 && tested > 100,
         "{shadowed} claims in {tested} tables"
     );
 }

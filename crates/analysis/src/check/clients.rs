@@ -198,6 +198,19 @@ pub(super) fn pattern(cx: &mut Context<'_, '_>, host: HostPattern<'_>, text: &[u
 fn unmatched(cx: &mut Context<'_, '_>, host: HostPattern<'_>, text: &[u8], span: &Range<usize>, why: Never) {
     let shown = quoted(text);
     let (code, message, fix): (_, String, Option<(bool, Vec<u8>)>) = match why {
+        Never::HostBits(..) if inverse(text).is_some() => {
+            let meant = inverse(text).unwrap_or_default();
+            (
+                &HOST_BITS,
+                format!("{shown} never matches: the mask is the wrong way round, ones where zeros belong"),
+                Some((false, meant.into_bytes())),
+            )
+        }
+        Never::HostBits(_, mask) if mask.leading_ones() != mask.count_ones() => (
+            &HOST_BITS,
+            format!("{shown} never matches: it has bits set outside the mask, and the mask has holes"),
+            None,
+        ),
         Never::HostBits(net, mask) => {
             let meant = block(net, mask);
             (
@@ -367,6 +380,21 @@ fn doubtful(cx: &mut Context<'_, '_>, host: HostPattern<'_>, text: &[u8], span: 
             cx.report(&NUMBER_SUFFIX, span, message)
                 .fix(Fix::suggested(format!("write {}", quoted(&meant)), vec![edit]));
         }
+        HostPattern::Text { .. }
+            if text.first() == Some(&b'[') && text.iter().any(|b| matches!(b, b'*' | b'?')) =>
+        {
+            let message = format!(
+                "{} never matches: it is compared letter by letter, and no address is written in brackets",
+                quoted(text)
+            );
+            let inner = &text[1..text.len() - usize::from(text.ends_with(b"]"))];
+            let meant = names::starred_prefix(inner).map(|prefix| (quoted(prefix), cx.edit(span, prefix)));
+            let finding = cx.report(&BAD_V6, span, message);
+            match meant {
+                Some((shown, edit)) => finding.fix(Fix::suggested(format!("write {shown}"), vec![edit])),
+                None => finding.help("write a network: `[2001:db8::]/32`"),
+            };
+        }
         HostPattern::Text { .. } if is_range(text) => {
             let message = format!(
                 "{} is compared letter by letter: there are no ranges",
@@ -412,7 +440,11 @@ fn net_doubts(cx: &mut Context<'_, '_>, net: &[u8], mask: &[u8], text: &[u8], sp
             }
             if bits.leading_ones() != bits.count_ones() {
                 let message = format!("{} is a mask with holes", quoted(mask));
-                cx.report(&HOLES, &mask_span, message).help("correct the mask");
+                let help = match inverse(text) {
+                    Some(meant) => format!("a mask has its ones in front; perhaps `{meant}` is meant"),
+                    None => "correct the mask".to_owned(),
+                };
+                cx.report(&HOLES, &mask_span, message).help(help);
                 return;
             }
             if dotted_quad(mask).is_some() {
@@ -438,6 +470,14 @@ fn is_torn(text: &[u8], next: &[u8]) -> bool {
         (None, Some(length)) => is_plain_quad(text) && is_length(length),
         _ => false,
     }
+}
+
+/// The network of `a.b.c.d/0.0.0.255`, whose mask is that of other programs, ones for zeros.
+fn inverse(text: &[u8]) -> Option<String> {
+    let slash = memchr::memchr(b'/', text)?;
+    let (address, mask) = (dotted_quad(&text[..slash])?, dotted_quad(&text[slash + 1..])?);
+    let is_inverse = mask != 0 && mask.trailing_ones() == mask.count_ones();
+    (is_inverse && mask != u32::MAX).then(|| block(address & !mask, !mask))
 }
 
 fn before_slash(text: &[u8]) -> &[u8] {

@@ -7,8 +7,8 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use super::{
-    characters, clients, commands, comments, compat, daemons, host, ipv6, lines, lists, names, options,
-    policy, shadow,
+    characters, clients, commands, comments, compat, daemons, host, ipv6, lines, lists, misplaced, names,
+    options, policy, shadow, shell,
 };
 
 /// How grave a diagnostic is. In order: `Info < Warning < Error`.
@@ -134,12 +134,14 @@ pub fn all() -> &'static [&'static Code] {
             characters::CODES,
             comments::CODES,
             lists::CODES,
+            misplaced::CODES,
             daemons::CODES,
             ipv6::CODES,
             clients::CODES,
             names::CODES,
             options::CODES,
             commands::CODES,
+            shell::CODES,
             shadow::CODES,
             policy::CODES,
             host::CODES,

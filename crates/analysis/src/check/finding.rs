@@ -46,6 +46,8 @@ pub struct Fix {
     pub title: String,
     /// What was meant is beyond doubt, so the edit may be made unasked.
     pub is_safe: bool,
+    /// Clients may be let in by it who were not; the title says so.
+    pub lets_in: bool,
     /// The edits, all or none.
     pub edits: Vec<Edit>,
 }
@@ -109,8 +111,18 @@ impl Fix {
         Fix {
             title: title.into(),
             is_safe: true,
+            lets_in: false,
             edits,
         }
+    }
+
+    /// The same edits in a text that begins so many bytes further on.
+    pub(super) fn moved_back(&self, by: usize) -> Self {
+        let mut moved = self.clone();
+        for edit in &mut moved.edits {
+            edit.bytes = edit.bytes.start - by..edit.bytes.end - by;
+        }
+        moved
     }
 
     /// An edit that somebody must want.

@@ -30,6 +30,20 @@ pub(super) fn bare(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) -> Opt
     let start = rule.clients.span.end - last;
     let stop = cx.whole().end.min(end);
     let first = address_at(cx.line, start, stop)?;
+    // `2001:db8::5` alone: whether its beginning was meant for a port or a daemon is for a person to say.
+    let line = cx.whole().start;
+    if let Some(whole) = address_at(cx.line, line, stop).filter(|whole| whole.end >= first.end) {
+        let message = format!(
+            "{} stands where a daemon belongs: its beginning is read as a daemon or port, the rest as clients and options",
+            quoted(&cx.line[whole.clone()])
+        );
+        let help = format!(
+            "name the daemons: `daemon: [{}]`",
+            String::from_utf8_lossy(&cx.line[whole.clone()])
+        );
+        cx.report(&BARE, &whole, message).help(help);
+        return Some(whole.start);
+    }
     let mut found = vec![first.clone()];
     let mut at = first.end;
     // More of them may follow, with separators between.

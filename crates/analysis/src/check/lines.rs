@@ -9,6 +9,7 @@ use crate::document::{Document, Rule};
 use hosts_access::TableKind;
 use hosts_access::source::Ending;
 use hosts_access::syntax::list::tokens;
+use hosts_access::syntax::option::Keyword;
 use hosts_access::syntax::{LineKind, line_kind};
 
 codes! {
@@ -264,6 +265,9 @@ fn cx_allows_plain_comment(table: TableKind, is_rule: bool) -> bool {
 
 /// A line that has no `:` outside brackets.
 pub(super) fn no_separator(cx: &mut Context<'_, '_>) {
+    if comments::foreign(cx, false) {
+        return;
+    }
     let whole = cx.whole();
     let text = &cx.line[whole.clone()];
     if text.starts_with(b"#") {
@@ -308,9 +312,13 @@ pub(super) fn no_separator(cx: &mut Context<'_, '_>) {
         }
         _ => None,
     };
+    let is_option = tokens(text).skip(1).any(|word| Keyword::parse(word).is_some());
     let finding = cx.report(&NO_SEPARATOR, &whole, message);
     match edit {
         Some(edit) => finding.fix(Fix::suggested("put a `:` after the daemon", vec![edit])),
+        None if is_option => {
+            finding.help("put a `:` before and behind the clients: `daemons: clients : option`")
+        }
         None => finding.help("write `daemon: clients`, or put a `#` in the first column"),
     };
 }

@@ -3,10 +3,10 @@
 
 use super::code::{Code, Level, allow, codes};
 use super::finding::Fix;
-use super::reach::{Reach, strings_apart};
+use super::reach::{Reach, string_covers, strings_apart};
 use super::{Context, quoted};
-use crate::document::{List, Rule};
-use hosts_access::syntax::pattern::{HostPattern, Service};
+use crate::document::{List, Rule, Token};
+use hosts_access::syntax::pattern::{ClientPattern, DaemonPattern, HostPattern, Service, StringPattern};
 
 codes! {
     pub(super) EMPTY = "W101" "empty-list" Error {
@@ -68,6 +68,14 @@ codes! {
         good: allow("sshd, vsftpd: ALL\n"),
     }
 
+    pub(super) MOOT = "W110" "all-and-others" Warning {
+        meaning: "`ALL`, or another word that everyone matches, stands in a list beside others. One word that matches is \
+            enough, so the list is for everyone, and the others do nothing.",
+        remedy: "Remove `ALL` if only the others are meant, or else the others.",
+        bad: allow("sshd: 10.0.0.1, ALL\n"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
+
     pub(super) REPEATED = "W108" "repeated-word" Info {
         meaning: "The same word stands twice in a list. The second does nothing.",
         remedy: "Remove one of them.",
@@ -83,10 +91,54 @@ pub(super) fn lint(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) {
     }
     shape(cx, &rule.daemons, "daemons", end);
     shape(cx, &rule.clients, "clients", end);
-    words(cx, &rule.daemons, end);
-    words(cx, &rule.clients, end);
+    let is_sound = !words(cx, &rule.daemons, end) & !words(cx, &rule.clients, end);
     swapped(cx, rule, end);
     useless_exceptions(cx, rule, end);
+    // `ALL EXPECT .example.com` has another cause.
+    if is_sound {
+        moot(cx, rule, end);
+    }
+}
+
+/// Words beside one that everyone matches.
+fn moot(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) {
+    let is_all = |t: &Token<'_, ClientPattern<'_>>| {
+        t.pattern.user.is_none() && Reach::of(t.pattern.host) == Reach::All
+    };
+    // Where nobody is let in, no more than a word is lost.
+    let level = if super::policy::may_grant(cx.table, rule) {
+        MOOT.level
+    } else {
+        Level::Info
+    };
+    beside_all(cx, &rule.clients.parts[0], "client", (end, level), is_all);
+    let is_all = |t: &Token<'_, DaemonPattern<'_>>| {
+        t.pattern.host.is_none()
+            && matches!(t.pattern.service, Service::Name(name) if string_covers(name, StringPattern::All))
+    };
+    beside_all(cx, &rule.daemons.parts[0], "daemon", (end, level), is_all);
+}
+
+fn beside_all<P>(
+    cx: &mut Context<'_, '_>,
+    part: &[Token<'_, P>],
+    what: &str,
+    (end, level): (usize, Level),
+    is_all: impl Fn(&Token<'_, P>) -> bool,
+) {
+    let Some(all) = part.iter().find(|t| is_all(t)).filter(|t| t.span.start < end) else {
+        return;
+    };
+    if part.iter().filter(|t| t.span.start < end).all(is_all) {
+        return;
+    }
+    let message = format!(
+        "{} is every {what}, so the other words of this list do nothing",
+        quoted(all.text)
+    );
+    cx.report(&MOOT, &all.span, message)
+        .help(MOOT.remedy)
+        .level(level);
 }
 
 /// Emptiness, and where the `EXCEPT`s stand.
@@ -135,12 +187,18 @@ fn shape<P>(cx: &mut Context<'_, '_>, list: &List<'_, P>, what: &str, end: usize
     }
 }
 
-/// Words that are no patterns.
-fn words<P>(cx: &mut Context<'_, '_>, list: &List<'_, P>, end: usize) {
+/// Words that are no patterns. True if there are any.
+fn words<P>(cx: &mut Context<'_, '_>, list: &List<'_, P>, end: usize) -> bool {
+    let mut has_any = false;
     let mut seen = Vec::new();
     let is_short = (2..=64).contains(&list.tokens().take(65).count());
     for token in list.tokens().filter(|t| t.span.start < end) {
+        if token.text.first() == Some(&b'!') {
+            negated(cx, list, token);
+            return true;
+        }
         if let Some(meant) = misspelt(token.text) {
+            has_any = true;
             let (message, edit) = match meant {
                 Meant::Word(word) => (
                     format!("{} is read as a name; did you mean `{word}`?", quoted(token.text)),
@@ -160,17 +218,27 @@ fn words<P>(cx: &mut Context<'_, '_>, list: &List<'_, P>, end: usize) {
                 None => finding.help("words of a list are separated by blanks or commas alone"),
             };
         } else if let Some(at) = token.text.iter().position(|b| is_stray(*b)) {
+            has_any = true;
             let span = token.span.start + at..token.span.start + at + 1;
-            let is_semicolon = token.text[at] == b';';
+            let pieces = token.text.split(|b| *b == b';').filter(|piece| !piece.is_empty());
+            // A comma lets each of them match; only of addresses that is sure to be meant.
+            let is_semicolon = token.text[at] == b';'
+                && pieces.clone().count() > 1
+                && pieces.clone().all(|piece| {
+                    matches!(Reach::of(HostPattern::parse(piece)), Reach::V4(..)) && piece.contains(&b'.')
+                });
             let message = format!(
                 "{} is part of the word {}, which matches nothing",
                 quoted(&token.text[at..=at]),
                 quoted(token.text)
             );
-            let edit = cx.edit(&span, ",");
+            let places = token.text.iter().enumerate().filter(|(_, b)| **b == b';');
+            let edits = places
+                .map(|(at, _)| cx.edit(&(token.span.start + at..token.span.start + at + 1), ","))
+                .collect();
             let finding = cx.report(&STRAY, &span, message);
             if is_semicolon {
-                finding.fix(Fix::suggested("separate the words by a comma", vec![edit]));
+                finding.fix(Fix::suggested("separate the addresses by commas", edits));
             } else {
                 finding.help("remove it; only blanks and commas separate words");
             }
@@ -188,6 +256,42 @@ fn words<P>(cx: &mut Context<'_, '_>, list: &List<'_, P>, end: usize) {
             }
         }
     }
+    has_any
+}
+
+/// `!` before a word, as other programs write exceptions.
+fn negated<P>(cx: &mut Context<'_, '_>, list: &List<'_, P>, token: &Token<'_, P>) {
+    let shown = quoted(token.text);
+    let is_first = list.parts[0]
+        .first()
+        .is_some_and(|first| first.span == token.span);
+    let message = if is_first {
+        format!("{shown} is read as a name and matches nothing: the language has no `!`")
+    } else {
+        format!("{shown} is read as a name and excepts nothing: exceptions begin with `EXCEPT`")
+    };
+    // Every word from here on must be an exception, and none may be already.
+    let later: Vec<_> = list
+        .tokens()
+        .filter(|t| t.span.start >= token.span.start)
+        .collect();
+    let is_plain = !is_first
+        && list.excepts.is_empty()
+        && later
+            .iter()
+            .all(|t| t.text.first() == Some(&b'!') && t.text.len() > 1);
+    let edits = is_plain.then(|| {
+        let except = cx.edit(&(token.span.start..token.span.start + 1), "EXCEPT ");
+        let others = later[1..]
+            .iter()
+            .map(|t| cx.edit(&(t.span.start..t.span.start + 1), ""));
+        std::iter::once(except).chain(others).collect()
+    });
+    let finding = cx.report(&MISSPELT, &token.span, message);
+    match edits {
+        Some(edits) => finding.fix(Fix::suggested("write `EXCEPT`", edits)),
+        None => finding.help("write the list as `ALL EXCEPT` what is not to match"),
+    };
 }
 
 fn is_stray(byte: u8) -> bool {
@@ -267,10 +371,8 @@ fn swapped(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) {
     let daemon = clients().find(|t| super::daemons::is_certainly_daemon(t.text));
     if let Some(token) = daemon
         && rule.daemons.tokens().any(|t| {
-            matches!(
-                t.pattern.service,
-                Service::Name(hosts_access::syntax::pattern::StringPattern::All)
-            ) || matches!(Reach::of(HostPattern::parse(t.text)), Reach::V4(..))
+            matches!(t.pattern.service, Service::Name(StringPattern::All))
+                || matches!(Reach::of(HostPattern::parse(t.text)), Reach::V4(..))
         })
     {
         let message = format!(

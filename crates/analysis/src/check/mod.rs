@@ -8,6 +8,7 @@
 //! Claims are about requests as they come in real life: addresses are numeric, written as the C
 //! library writes them, or `unknown`; names are never numbers.
 
+mod advice;
 mod characters;
 mod clients;
 pub mod code;
@@ -22,11 +23,13 @@ mod ipv6;
 mod junk;
 mod lines;
 mod lists;
+mod misplaced;
 mod names;
 mod options;
 mod policy;
 mod reach;
 mod shadow;
+mod shell;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -89,10 +92,14 @@ pub fn check_with(tables: Documents<'_>, options: Options) -> Vec<Finding> {
             lines: &lines[..read.unwrap_or(lines.len())],
             blocks: foreign::Blocks::of(document),
         };
+        let before = found.len();
         lines::table(table.table, document, &mut found);
-        table.check(&mut earlier, &mut whole, options, &mut found);
+        advice::tell(document, &mut found[before..]);
+        let broken = table.check(&mut earlier, &mut whole, options, &mut found);
+        shadow::forget(&mut found, table.table, |at| is_in(&broken, at));
     }
     whole.end(tables, &mut found);
+    shadow::gather(&mut found);
     found.sort_by_key(|f| (f.table == TableKind::Deny, f.span.bytes.start, f.code.id));
     found
 }
@@ -109,22 +116,20 @@ struct TableLines<'l> {
 #[derive(Default)]
 struct Linted {
     found: Vec<Finding>,
-    /// Rules read otherwise than they were meant: what they hide behind says nothing.
-    misread: Vec<Range<usize>>,
-    /// Rules that do not do what they say.
+    /// Rules that do not do what they say. What they hide behind says nothing as long as they do not.
     broken: Vec<Range<usize>>,
 }
 
 impl<'l> TableLines<'l> {
-    /// All lints of the table. Those that look at single lines run beside the one that looks at them all,
-    /// which in large tables takes as long.
+    /// All lints of the table; gives where the rules are that do not do what they say. Lints of single lines run
+    /// beside the one that looks at them all, which in large tables takes as long.
     fn check(
         &self,
         earlier: &mut shadow::Earlier<'l>,
         whole: &mut policy::Whole,
         options: Options,
         found: &mut Vec<Finding>,
-    ) {
+    ) -> Vec<Range<usize>> {
         const FEW: usize = 4096;
         let count = self.lines.len();
         let helpers = match std::thread::available_parallelism() {
@@ -153,15 +158,16 @@ impl<'l> TableLines<'l> {
             };
             started.into_iter().map(join).collect()
         });
+        let mut broken = Vec::new();
         for part in linted {
             found.extend(part.found);
-            let is_misread = |f: &Finding| is_in(&part.misread, f.span.bytes.start);
-            hidden.retain(|f| !(shadow::CODES.contains(&f.code) && is_misread(f)));
-            if self.table == TableKind::Allow {
-                whole.forget_grants(|at| is_in(&part.broken, at));
-            }
+            broken.extend(part.broken);
+        }
+        if self.table == TableKind::Allow {
+            whole.forget_grants(|at| is_in(&broken, at));
         }
         found.extend(hidden);
+        broken
     }
 
     /// The lines of these numbers, each by itself.
@@ -172,22 +178,22 @@ impl<'l> TableLines<'l> {
             let mut cx = self.context(number, &mut linted.found);
             match content(&self.lines[number]) {
                 Content::Comment | Content::Blank => {}
+                Content::NoSeparator if comments::is_cut_off(self.document, number) => {
+                    comments::dangling(&mut cx);
+                }
                 Content::NoSeparator => lines::no_separator(&mut cx),
                 Content::Rule(rule) => lints(&mut cx, &rule),
             }
             let new = &mut linted.found[before..];
+            advice::tell(self.document, new.iter_mut());
             if self.blocks.contains(number) {
                 // Whoever wrote it will look for it as it is.
                 for fix in new.iter_mut().filter_map(|f| f.fix.as_mut()) {
                     fix.is_safe = false;
                 }
             }
-            let bytes = || self.document.entries[number].bytes.clone();
-            if new.iter().any(|f| ipv6::CODES.contains(&f.code)) {
-                linted.misread.push(bytes());
-            }
             if new.iter().any(|f| f.level == Level::Error) {
-                linted.broken.push(bytes());
+                linted.broken.push(self.document.entries[number].bytes.clone());
             }
         }
         linted
@@ -234,13 +240,17 @@ fn is_in(ranges: &[Range<usize>], at: usize) -> bool {
 
 /// The lints that look at one rule.
 fn lints(cx: &mut Context<'_, '_>, rule: &Rule<'_>) {
-    if comments::indented(cx, rule) {
+    if comments::indented(cx, rule) || comments::foreign(cx, true) {
         return;
     }
-    let comment = comments::inline(cx, rule);
-    let end = comment.unwrap_or(usize::MAX);
+    // What is found to be misread ends what the others look at.
+    let end = comments::inline(cx, rule).unwrap_or(usize::MAX);
+    let end = comments::dangling(cx).unwrap_or(end).min(end);
+    let end = comments::foreign_remark(cx, rule, end).unwrap_or(end);
     let bare = ipv6::bare(cx, rule, end);
     let end = bare.unwrap_or(end).min(end);
+    let option = misplaced::among_clients(cx, rule, end);
+    let end = option.unwrap_or(end);
     let lists_end = rule.clients.span.end.min(end);
     characters::lint(cx, lists_end);
     if !lines::junk(cx, rule, end) {
@@ -248,7 +258,7 @@ fn lints(cx: &mut Context<'_, '_>, rule: &Rule<'_>) {
         daemons::lint(cx, rule, end);
         clients::lint(cx, rule, end);
         names::lint(cx, rule, end);
-        if bare.is_none() {
+        if bare.is_none() && option.is_none() {
             options::lint(cx, rule, end);
         }
     }

@@ -108,6 +108,13 @@ pub(super) fn pattern(
             cx.report(&NO_DOT, span, message)
                 .fix(Fix::suggested("put a dot in front", vec![edit]));
         }
+        StringPattern::Suffix(name) if name.len() > 1 && name.ends_with(b".") => {
+            let message = format!("{} matches no name: names have no dot at their end", quoted(name));
+            let edit = cx.edit(&(span.end - 1..span.end), "");
+            cx.report(&TRAILING_DOT, span, message)
+                .level(Level::Error)
+                .fix(Fix::suggested("remove the dot at the end", vec![edit]));
+        }
         StringPattern::Prefix(name) => {
             let message = format!(
                 "{} matches every name that begins so, in anybody's domain",
@@ -181,7 +188,7 @@ fn is_starred_address(text: &[u8]) -> bool {
 }
 
 /// The address prefix that means the same for addresses: `192.168.*`, `192.168.*.*`.
-fn starred_prefix(text: &[u8]) -> Option<&[u8]> {
+pub(super) fn starred_prefix(text: &[u8]) -> Option<&[u8]> {
     let star = memchr::memchr(b'*', text)?;
     let (prefix, rest) = text.split_at(star);
     let octets = prefix.split(|b| *b == b'.').count() - 1;

@@ -3,7 +3,7 @@
 
 use super::code::{Code, Example, Level, allow, codes};
 use super::finding::Fix;
-use super::{Context, commands, quoted};
+use super::{Context, commands, quoted, shell};
 use crate::document::{OptionField, Rule};
 use hosts_access::syntax::option::{Keyword, Takes, keyword_and_value};
 
@@ -136,6 +136,14 @@ pub(super) fn lint(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) {
         }
         if keyword.is_expanded() {
             commands::expansions(cx, option);
+        }
+        // A `:` in quotes ends the command; that is told of what follows it.
+        let is_cut = options.get(at + 1).is_some_and(|next| next.problem.is_some());
+        if matches!(keyword, Keyword::Spawn | Keyword::Twist | Keyword::Aclexec) && !is_cut {
+            let deny = options[at + 1..]
+                .iter()
+                .find(|o| o.keyword == Some(Keyword::Deny));
+            shell::lint(cx, option, keyword, deny.copied());
         }
         if keyword == Keyword::Spawn {
             commands::status(cx, &options, at);

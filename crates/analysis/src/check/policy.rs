@@ -4,13 +4,15 @@
 use std::collections::HashSet;
 
 use super::code::{Code, Example, Level, allow, codes};
-use super::finding::Span;
+use super::finding::{Edit, Fix, Span};
+use super::reach::{Reach, masked_v6};
 use super::{Context, Finding, Options};
 use crate::document::{Documents, Rule};
 use hosts_access::TableKind;
 use hosts_access::source::Ending;
+use hosts_access::string_matches;
 use hosts_access::syntax::option::Keyword;
-use hosts_access::syntax::pattern::{HostPattern, Service, StringPattern};
+use hosts_access::syntax::pattern::{ClientPattern, HostPattern, Service, StringPattern};
 
 codes! {
     pub(super) POINTLESS = "W411" "nothing-denied" Warning {
@@ -58,6 +60,14 @@ codes! {
         bad: allow("sshd: 10.0.0.1\n"),
         good: allow("sshd: 10.0.0.1 : allow\n"),
     }
+
+    pub(super) LOOPBACK = "W415" "loopback-without-ipv6" Warning {
+        meaning: "The machine itself is let in by its IPv4 address 127.0.0.1, and by IPv6 it is refused: programs that \
+            connect to `localhost` try `::1` first, and are turned away or wait.",
+        remedy: "Add `[::1]`.",
+        bad: allow("sshd: 127.0.0.1\n"),
+        good: allow("sshd: 127.0.0.1 [::1]\n"),
+    }
 }
 
 /// What is remembered of all rules.
@@ -70,6 +80,11 @@ pub(super) struct Whole {
     /// Where daemons by name are granted to some clients only.
     granted: Vec<(Vec<u8>, Span)>,
     has_default: bool,
+    /// The default refuses.
+    is_closed: bool,
+    /// Where the machine itself is granted access by IPv4, and whether it is by IPv6.
+    loopback: Option<(TableKind, Span)>,
+    has_loopback_v6: bool,
 }
 
 /// What a rule that matches does.
@@ -98,7 +113,40 @@ fn outcome(table: TableKind, rule: &Rule<'_>) -> RuleVerdict {
     }
 }
 
+/// May the rule let somebody in?
+pub(super) fn may_grant(table: TableKind, rule: &Rule<'_>) -> bool {
+    outcome(table, rule) != RuleVerdict::Denies
+}
+
+/// Does the client's pattern match the machine itself, as `::1` or by its name?
+fn is_loopback_v6(client: &ClientPattern<'_>) -> bool {
+    match Reach::of(client.host) {
+        Reach::V6(net, length) => masked_v6(1, length) == net,
+        Reach::Name(name) => {
+            string_matches(name, b"localhost") || string_matches(name, b"localhost.localdomain")
+        }
+        Reach::V4(..) | Reach::Nothing => false,
+        Reach::All | Reach::Other(_) => true,
+    }
+}
+
 impl Whole {
+    /// Remembers whether the machine itself is let in.
+    fn remember_loopback(&mut self, cx: &Context<'_, '_>, rule: &Rule<'_>) {
+        for token in &rule.clients.parts[0] {
+            if token.text.starts_with(b"127.") {
+                let is_v4 = matches!(Reach::of(token.pattern.host), Reach::V4(..));
+                if is_v4 && self.loopback.is_none() {
+                    self.loopback = Some((cx.table, cx.span(&token.span)));
+                }
+            } else if !self.has_loopback_v6
+                && token.text.iter().any(|b| !matches!(b, b'0'..=b'9' | b'.' | b'/'))
+            {
+                self.has_loopback_v6 = is_loopback_v6(&token.pattern);
+            }
+        }
+    }
+
     /// Looks at one rule.
     pub(super) fn rule(&mut self, cx: &mut Context<'_, '_>, rule: &Rule<'_>, options: Options) {
         // No more is needed of a million rules than that some of them refuse.
@@ -127,6 +175,10 @@ impl Whole {
                 "this rule grants access without the word `allow`",
             )
             .fix(super::Fix::suggested("end the rule in `: allow`", vec![edit]));
+        }
+        self.is_closed |= all_daemons && all_clients && outcome == RuleVerdict::Denies;
+        if outcome != RuleVerdict::Denies {
+            self.remember_loopback(cx, rule);
         }
         if let RuleVerdict::Grants { .. } = outcome {
             if all_daemons && all_clients && cx.table == TableKind::Allow && !self.refuses_anyone() {
@@ -165,6 +217,9 @@ impl Whole {
     /// Leaves out grants of the allow table by rules that do not do what they say anyway.
     pub(super) fn forget_grants(&mut self, is_broken: impl Fn(usize) -> bool) {
         self.granted.retain(|(_, span)| !is_broken(span.bytes.start));
+        let loopback = self.loopback.take();
+        self.loopback =
+            loopback.filter(|(table, span)| *table == TableKind::Deny || !is_broken(span.bytes.start));
     }
 
     fn refuses_anyone(&self) -> bool {
@@ -191,6 +246,20 @@ impl Whole {
                 super::quoted(daemon)
             );
             found.push(at(&POINTLESS, TableKind::Allow, span.clone(), message));
+        }
+        if self.is_closed
+            && !self.has_loopback_v6
+            && let Some((table, span)) = self.loopback
+        {
+            let message = "the machine itself is let in by IPv4 alone: as `::1` it is refused".to_owned();
+            let edit = Edit::new(span.bytes.end..span.bytes.end, " [::1]");
+            let mut finding = at(&LOOPBACK, table, span, message);
+            finding.fix = Some(Fix {
+                lets_in: true,
+                ..Fix::suggested("add `[::1]`, which lets in this one client", vec![edit])
+            });
+            finding.help = None;
+            found.push(finding);
         }
         if !self.has_default
             && let Some((table, document)) = tables.iter().last()

@@ -128,7 +128,7 @@ fn shadowed(allow: &str, deny: &str) -> (Vec<u32>, Vec<u32>) {
     let lines = |table| {
         found
             .iter()
-            .filter(|f| f.table == table && matches!(f.code.id, "W401" | "W402"))
+            .filter(|f| f.table == table && matches!(f.code.id, "W401" | "W402" | "W403"))
             .map(|f| f.span.line)
             .collect()
     };

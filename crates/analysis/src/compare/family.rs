@@ -11,7 +11,7 @@ use hosts_access::request::UNKNOWN;
 
 /// Kinds of address a request can come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Family {
+pub(crate) enum Family {
     /// IPv4: 32 bit numbers.
     V4,
     /// IPv6: 128 bit numbers.

@@ -77,6 +77,16 @@ impl<'t> Shared<'t> {
         self.tags as usize + 1
     }
 
+    /// The number of a netgroup.
+    fn group(&mut self, group: &'t [u8]) -> u32 {
+        let number = self.groups.iter().position(|g| *g == group);
+        let number = number.unwrap_or_else(|| {
+            self.groups.push(group);
+            self.groups.len() - 1
+        });
+        number as u32
+    }
+
     fn spelling(&mut self, hosts: &mut Hosts, text: &[u8], make: impl FnOnce() -> Spelling) {
         let text = text.to_ascii_lowercase();
         if let Some(number) = self.spelling_numbers.get(&text) {
@@ -116,14 +126,9 @@ impl Hosts {
         within: &mut Within<'t>,
     ) {
         match pattern {
-            HostPattern::Netgroup(group) => {
-                let number = shared.groups.iter().position(|g| *g == group);
-                let number = number.unwrap_or_else(|| {
-                    shared.groups.push(group);
-                    shared.groups.len() - 1
-                });
-                self.groups.push(number as u32);
-            }
+            HostPattern::Netgroup(group) => self.groups.push(shared.group(group)),
+            // What it holds is known as little as who is in a netgroup. No name of a netgroup begins with a slash.
+            HostPattern::File(path) if !files.contains_key(path) => self.groups.push(shared.group(path)),
             HostPattern::File(path) => {
                 let depth = within.open.len();
                 let least = within.least.get(path).copied().unwrap_or(MAX_FILE_DEPTH);

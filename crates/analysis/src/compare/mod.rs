@@ -38,7 +38,8 @@ use self::hosts::FileTexts;
 use self::outcome::Outcomes;
 use self::ranges::{Ranges, blocks, difference, normal};
 use self::rules::{Box_, Lists, OneSide, Rule, joined, lines};
-use self::spelling::{Spelling, Together, Ways};
+pub(crate) use self::spelling::Ways;
+use self::spelling::{Spelling, Together};
 use self::strings::Class;
 use self::sweep::{Part, Swept, sweep};
 use crate::document::Documents;
@@ -288,6 +289,32 @@ impl Addresses {
 /// # Ok::<(), analysis::compare::Incomparable>(())
 /// ```
 pub fn compare(old: Documents<'_>, new: Documents<'_>) -> Result<Comparison, Incomparable> {
+    compare_by(
+        old,
+        new,
+        None,
+        Some(Confirming::new([old, new])),
+        &mut Ways::new(),
+    )
+}
+
+/// The same of the tables alone: what the files hold that patterns name is not known, and nothing is confirmed by
+/// deciding a request. `kept` saves work where tables much alike are compared again and again.
+pub(crate) fn compare_alone(
+    old: Documents<'_>,
+    new: Documents<'_>,
+    kept: &mut Ways,
+) -> Result<Comparison, Incomparable> {
+    compare_by(old, new, Some(FileTexts::new()), None, kept)
+}
+
+fn compare_by(
+    old: Documents<'_>,
+    new: Documents<'_>,
+    files: Option<FileTexts>,
+    confirming: Option<Confirming<'_>>,
+    kept: &mut Ways,
+) -> Result<Comparison, Incomparable> {
     let lines = [lines(old), lines(new)];
     let mut outcomes = Outcomes::default();
     let mut lists = Lists::new();
@@ -303,9 +330,11 @@ pub fn compare(old: Documents<'_>, new: Documents<'_>) -> Result<Comparison, Inc
     if sides[0].rules == sides[1].rules && sides[0].is_broken == sides[1].is_broken {
         return Ok(none);
     }
-    let files = lists.files()?;
+    let files = match files {
+        Some(files) => files,
+        None => lists.files()?,
+    };
     let (axes, asked) = daemons::asked(&lists, &files)?;
-    let confirming = Confirming::new([old, new]);
     let mut telling = Telling {
         axes: &axes,
         asked: &asked,
@@ -315,9 +344,8 @@ pub fn compare(old: Documents<'_>, new: Documents<'_>) -> Result<Comparison, Inc
         unknowns: BTreeSet::new(),
         left_out: Vec::new(),
     };
-    let mut kept = Ways::new();
     for (number, asked) in asked.iter().enumerate() {
-        match swept(&lists, &files, &sides, asked, &mut outcomes, &mut kept) {
+        match swept(&lists, &files, &sides, asked, &mut outcomes, kept) {
             Ok(Some(swept)) => telling.add(number, &swept, &outcomes)?,
             Ok(None) => {}
             Err(problem) => telling.leave_out(number, problem),
@@ -355,7 +383,7 @@ type Key = (Clients, u32, u32);
 struct Telling<'a, 't> {
     axes: &'a Axes<'t>,
     asked: &'a [Asked],
-    confirming: Confirming<'t>,
+    confirming: Option<Confirming<'t>>,
     found: Vec<(Difference, Vec<Box_>)>,
     numbers: HashMap<Key, usize>,
     unknowns: BTreeSet<Unknown>,
@@ -381,7 +409,10 @@ impl Telling<'_, '_> {
                 }
                 let (old, new) = (outcomes.get(changed.old), outcomes.get(changed.new));
                 let witness = self.witness(&boxes[0], swept, &changed.parts, client);
-                let witness = self.confirming.confirm(witness, [&old, &new])?;
+                let witness = match &mut self.confirming {
+                    Some(confirming) => confirming.confirm(witness, [&old, &new])?,
+                    None => witness,
+                };
                 let steps = old.steps.iter().chain(&new.steps);
                 for run in steps
                     .flat_map(|step| &step.runs)

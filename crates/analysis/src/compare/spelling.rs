@@ -280,7 +280,7 @@ impl Spelling {
 }
 
 /// Ways in which spellings can hold together, kept from one question to the next.
-pub(super) type Ways = HashMap<(Family, Vec<Vec<u8>>), Vec<Vec<bool>>>;
+pub(crate) type Ways = HashMap<(Family, Vec<Vec<u8>>), Vec<Vec<bool>>>;
 
 /// Some spellings looked at together.
 pub(super) struct Together<'s> {

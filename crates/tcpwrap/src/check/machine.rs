@@ -63,7 +63,7 @@ fn finding_json(policy: &Policy, finding: &Finding) -> Value {
 
 fn fix_json(fix: &Fix) -> Value {
     let edits: Vec<Value> = fix.edits.iter().map(edit_json).collect();
-    json!({ "title": fix.title, "safe": fix.is_safe, "edits": edits })
+    json!({ "title": fix.title, "safe": fix.is_safe, "lets_in": fix.lets_in, "edits": edits })
 }
 
 fn edit_json(edit: &Edit) -> Value {

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use super::code::{Code, Example, Level, codes};
 use super::finding::{Fix, Span};
 use super::reach::{Reach, string_covers, strings_apart};
-use super::{Context, foreign};
+use super::{Context, Finding, foreign, policy};
 use crate::document::{Document, Entry, List, Rule};
 use blocks::Cover;
 use clients::{Client, Clients, lower};
@@ -53,6 +53,75 @@ codes! {
             deny: "ALL: ALL\n",
         },
     }
+
+    pub(super) MOOT_BAN = "W403" "ban-without-effect" Warning {
+        meaning: "This rule is to refuse one address, and a rule above it, or in `hosts.allow`, lets that address in: the \
+            first match decides. Whoever wrote it, a program or a person, believes the address locked out. Said \
+            once of all such rules behind the same one.",
+        remedy: "Put an exception into the rule that lets them in, such as `ALL EXCEPT /etc/hosts.banned`, or let only \
+            those in who are meant.",
+        bad: Example {
+            allow: "sshd: ALL\n",
+            deny: "sshd: 192.0.2.7\nsshd: 192.0.2.9\n",
+        },
+        good: Example {
+            allow: "sshd: 10.\n",
+            deny: "sshd: 192.0.2.7\nsshd: 192.0.2.9\nALL: ALL\n",
+        },
+    }
+}
+
+/// Leaves out what has to do with rules of this table that do not do what they say: who hides whom says nothing as long
+/// as they do not.
+pub(super) fn forget(found: &mut Vec<Finding>, table: TableKind, is_broken: impl Fn(usize) -> bool) {
+    found.retain(|finding| {
+        let places = std::iter::once((finding.table, &finding.span));
+        let mut places = places.chain(finding.related.iter().map(|r| (r.table, &r.span)));
+        !CODES.contains(&finding.code) || !places.any(|(of, span)| of == table && is_broken(span.bytes.start))
+    });
+}
+
+/// What one rule hides is told once: the first of the rules behind it at full level, with how many there are. Where
+/// the rule that hides them is said to make all others idle, they are not told at all.
+pub(super) fn gather(found: &mut Vec<Finding>) {
+    /// So many rules behind one are told one by one.
+    const FEW: usize = 3;
+    let key = |finding: &Finding| {
+        let by = finding.related.first()?;
+        CODES
+            .contains(&finding.code)
+            .then_some((by.table == TableKind::Deny, by.span.bytes.start))
+    };
+    let idle: Vec<_> = found
+        .iter()
+        .filter(|f| f.code == &policy::ALL_ALLOWED)
+        .map(|f| Some((f.table == TableKind::Deny, f.span.bytes.start)))
+        .collect();
+    found.retain(|finding| !idle.contains(&key(finding)) || key(finding).is_none());
+    let mut groups: HashMap<_, Vec<usize>> = HashMap::new();
+    for (at, finding) in found.iter().enumerate() {
+        if let Some(by) = key(finding).filter(|_| finding.code != &DUPLICATE && finding.level > Level::Info) {
+            groups.entry((by, finding.code.id)).or_default().push(at);
+        }
+    }
+    for ((_, id), members) in groups {
+        let few = if id == MOOT_BAN.id { 1 } else { FEW };
+        let [first, others @ ..] = &members[..] else {
+            continue;
+        };
+        if members.len() <= few {
+            continue;
+        }
+        let finding = &mut found[*first];
+        finding.message = format!(
+            "{}, and so it is with {} more rules",
+            finding.message,
+            others.len()
+        );
+        for at in others {
+            found[*at].level(Level::Info);
+        }
+    }
 }
 
 /// So many pairs of daemon and client of one rule are looked at; beyond it, nothing is claimed.
@@ -86,6 +155,8 @@ struct Index<'t> {
 #[derive(Clone, Copy)]
 struct RuleAt<'t> {
     table: TableKind,
+    /// It may let somebody in.
+    grants: bool,
     document: &'t Document,
     entry: &'t Entry,
 }
@@ -187,6 +258,8 @@ impl<'t> Earlier<'t> {
             let is_same_text = by_text.is_some_and(|text| text.trim_ascii() == cx.line.trim_ascii());
             let message = if is_same_text || same_options(by_text, rule) {
                 format!("{here} is the same rule")
+            } else if rule.options.is_empty() {
+                format!("{here} is for the same daemons and clients, with options, and decides")
             } else {
                 format!("{here} is for the same daemons and clients, and decides; these options never run")
             };
@@ -204,11 +277,15 @@ impl<'t> Earlier<'t> {
             } else {
                 format!("this rule never decides: {here} decides all it matches")
             };
-            cx.report(&SHADOWED, &at, message)
-                .help("move it up, or remove it")
+            let code = if is_ban && place.grants {
+                &MOOT_BAN
+            } else {
+                &SHADOWED
+            };
+            cx.report(code, &at, message).help("move it up, or remove it")
         };
         finding.related(place.table, span, "this decides first");
-        if is_ban {
+        if is_ban && finding.code != &MOOT_BAN {
             finding.level(Level::Info);
             finding.fix = None;
         }
@@ -226,6 +303,7 @@ impl<'t> Earlier<'t> {
         };
         self.rules.push(RuleAt {
             table: cx.table,
+            grants: policy::may_grant(cx.table, rule),
             document: cx.document,
             entry: cx.entry,
         });

@@ -1,0 +1,104 @@
+//! Whom an edit may let in. Each is made in the lines it is for, and what these lines decide is compared, so that
+//! no advice opens a door without saying so.
+
+use std::cell::RefCell;
+
+use super::Finding;
+use super::finding::{Fix, apply};
+use crate::compare::{Outcome, Ways, compare_alone};
+use crate::document::{Document, Documents};
+use hosts_access::{TableKind, Verdict};
+
+thread_local! {
+    /// Tables have few patterns that take long to tell apart, and many lines that hold them.
+    static KEPT: RefCell<Ways> = RefCell::new(Ways::new());
+}
+/// So much of that is kept.
+const MOST_KEPT: usize = 256;
+
+/// Lines of more text than this are not compared; of such an edit nothing good is claimed.
+const LONGEST: usize = 1 << 14;
+
+/// Says of each edit that it may let clients in, if so.
+pub(super) fn tell<'f>(document: &Document, found: impl IntoIterator<Item = &'f mut Finding>) {
+    // Where so much is wrong, nobody reads on.
+    const MOST: usize = 200;
+    for (count, finding) in found.into_iter().filter(|f| f.fix.is_some()).enumerate() {
+        let table = finding.table;
+        if let Some(fix) = &mut finding.fix
+            && (count >= MOST || may_let_in(document, table, fix))
+        {
+            fix.lets_in = true;
+            fix.title.push_str(", which may let in more clients");
+        }
+    }
+}
+
+/// May somebody be let in, by these lines and whatever is above and below them, who was not before the edit?
+fn may_let_in(document: &Document, table: TableKind, fix: &Fix) -> bool {
+    let Some((old, new)) = lines(document, fix) else {
+        return true;
+    };
+    // Whoever is granted access by the lines shows where all others are refused, whoever is refused where they are not.
+    [&b"ALL: ALL\n"[..], b""].iter().any(|below| {
+        let policy = |lines: &[u8]| match table {
+            TableKind::Allow => [lines.to_vec(), below.to_vec()],
+            // Nothing is read below a line that has no end.
+            TableKind::Deny if lines.ends_with(b"\n") => [Vec::new(), [lines, below].concat()],
+            TableKind::Deny => [Vec::new(), lines.to_vec()],
+        };
+        let [old, new] = [&old, &new].map(|lines| policy(lines).map(|text| Document::new("", text)));
+        let compared = KEPT.with_borrow_mut(|kept| {
+            if kept.len() > MOST_KEPT {
+                kept.clear();
+            }
+            compare_alone(Documents::both(&old), Documents::both(&new), kept)
+        });
+        match compared {
+            Ok(found) => {
+                !found.left_out.is_empty() || found.differences.iter().any(|d| lets_in(&d.old, &d.new))
+            }
+            Err(_) => true,
+        }
+    })
+}
+
+/// The lines an edit changes, before and after it, with those that it joins to them.
+fn lines(document: &Document, fix: &Fix) -> Option<(Vec<u8>, Vec<u8>)> {
+    let from = fix.edits.iter().map(|e| e.bytes.start).min()?;
+    let to = fix.edits.iter().map(|e| e.bytes.end).max()?;
+    let entries = &document.entries;
+    let first = entries
+        .partition_point(|e| e.bytes.end <= from)
+        .min(entries.len().checked_sub(1)?);
+    let start = entries[first].bytes.start;
+    let mut last = entries.partition_point(|e| e.bytes.end < to).max(first);
+    loop {
+        let end = entries.get(last).or(entries.last())?.bytes.end;
+        if end - start > LONGEST {
+            return None;
+        }
+        let old = document.text.get(start..end)?.to_vec();
+        let new = apply(&old, [&fix.moved_back(start)]).0;
+        let joins_next = new.ends_with(b"\\\n") || !(new.is_empty() || new.ends_with(b"\n"));
+        if !joins_next || last + 1 >= entries.len() {
+            return Some((old, new));
+        }
+        last += 1;
+    }
+}
+
+/// Does the new outcome let in where the old one did not?
+pub(super) fn lets_in(old: &Outcome, new: &Outcome) -> bool {
+    let rank = |verdict: Verdict| match verdict {
+        Verdict::Denied => 0,
+        Verdict::Delegated => 1,
+        Verdict::Granted => 2,
+    };
+    let steps = old.steps.len().max(new.steps.len());
+    let at = |outcome: &Outcome, step: usize| {
+        let step = outcome.steps.get(step).or(outcome.steps.last());
+        step.map_or(0, |step| rank(step.verdict))
+    };
+    (0..steps).any(|step| at(new, step) > at(old, step))
+}

@@ -1,0 +1,275 @@
+//! Advice is part of the product: each edit that is offered is made, and what the tables then decide is computed.
+//! Nobody is let in who was not, unless the words of the advice say so.
+
+use analysis::check::{self, Finding, Fix, apply, code};
+use analysis::compare::{Comparison, Outcome, compare};
+use analysis::document::{Document, Documents};
+use hosts_access::{TableKind, Verdict};
+
+type Policy = [Document; 2];
+
+fn policy(allow: impl Into<Vec<u8>>, deny: impl Into<Vec<u8>>) -> Policy {
+    [
+        Document::new("hosts.allow", allow),
+        Document::new("hosts.deny", deny),
+    ]
+}
+
+/// The policy with one edit made.
+fn mended(policy: &Policy, table: TableKind, fix: &Fix) -> Policy {
+    let mut mended = policy.clone();
+    let document = &mut mended[table as usize];
+    let (text, made) = apply(&document.text, [fix]);
+    assert_eq!(made, 1, "{fix:?}");
+    *document = Document::new(document.path.to_path_buf(), text);
+    mended
+}
+
+fn shown(policy: &Policy) -> String {
+    let text = |document: &Document| String::from_utf8_lossy(&document.text).into_owned();
+    format!("{:?} {:?}", text(&policy[0]), text(&policy[1]))
+}
+
+/// Does what becomes of a request let it in where it was not?
+fn opens(old: &Outcome, new: &Outcome) -> bool {
+    let rank = |outcome: &Outcome, step: usize| match outcome
+        .steps
+        .get(step)
+        .or(outcome.steps.last())
+        .unwrap()
+        .verdict
+    {
+        Verdict::Denied => 0,
+        Verdict::Delegated => 1,
+        Verdict::Granted => 2,
+    };
+    (0..old.steps.len().max(new.steps.len())).any(|step| rank(new, step) > rank(old, step))
+}
+
+/// Makes the edit of a finding and holds what it says against what it does.
+fn hold(policy: &Policy, finding: &Finding) -> Option<(Policy, Comparison)> {
+    let fix = finding.fix.as_ref()?;
+    let new = mended(policy, finding.table, fix);
+    let Ok(found) = compare(Documents::both(policy), Documents::both(&new)) else {
+        return None;
+    };
+    let opens = found.differences.iter().any(|d| opens(&d.old, &d.new));
+    let says_so = fix.title.contains("let in more") || fix.title.contains("lets in");
+    assert_eq!(fix.lets_in, says_so, "{fix:?}");
+    assert!(
+        !opens || says_so,
+        "{} lets in, and does not say so: {} becomes {}: {:#?}",
+        finding.code.id,
+        shown(policy),
+        shown(&new),
+        found.differences,
+    );
+    Some((new, found))
+}
+
+fn loud(policy: &Policy) -> Vec<Finding> {
+    let mut found = check::check(Documents::both(policy));
+    found.retain(|finding| finding.level >= check::Level::Warning);
+    found
+}
+
+/// Edits after which every request ends as before: nothing but the text was wrong.
+const CHANGE_NOTHING: &[&str] = &["W003", "W025", "W210", "W402"];
+
+#[test]
+fn every_suggestion_does_what_its_words_say_and_no_more() {
+    let mut held = 0;
+    for code in code::all().iter().filter(|code| !code.needs_host) {
+        let policy = policy(code.bad.allow, code.bad.deny);
+        let options = check::Options { implicit_allow: true };
+        let found = check::check_with(Documents::both(&policy), options);
+        for finding in found.iter().filter(|f| f.code == *code) {
+            let Some((new, compared)) = hold(&policy, finding) else {
+                continue;
+            };
+            held += 1;
+            // Silent afterwards, with no other mistake in its place.
+            let left = loud(&new);
+            let known: Vec<_> = found.iter().map(|f| f.code.id).collect();
+            assert!(
+                left.iter().all(|f| f.code != *code && known.contains(&f.code.id)),
+                "{} after its edit: {} {left:#?}",
+                code.id,
+                shown(&new)
+            );
+            // Silent since the rule now works, not since it is misread in another way.
+            let changes = !compared.differences.is_empty();
+            if finding.level == check::Level::Error {
+                assert_eq!(
+                    changes,
+                    !CHANGE_NOTHING.contains(&code.id),
+                    "{}: {}",
+                    code.id,
+                    shown(&new)
+                );
+            }
+        }
+    }
+    assert!(held > 30, "{held}");
+}
+
+/// What is ambiguous has no edit, or none that is made unasked.
+#[test]
+fn what_is_ambiguous_is_left_to_a_person() {
+    for (allow, code) in [
+        ("2001:db8::5\n", "W201"),
+        ("22:db8::5\n", "W201"),
+        ("sshd: 198.51.100.0/0.0.0.255\n", "W205"),
+        ("sshd: 10.1.2.3/255.0.255.0\n", "W205"),
+        ("sshd: 10.0.0.1;ALL\n", "W106"),
+        ("sshd: !10.0.0.1\n", "W105"),
+        ("sshd: deny\n", "W109"),
+        ("sshd: 192.0.2.1 DENY\n", "W109"),
+        ("sshd: 10.0.0.1, \\ \n 10.0.0.2\n", "W026"),
+    ] {
+        let policy = policy(allow, "ALL: ALL\n");
+        let found = loud(&policy);
+        let codes: Vec<_> = found.iter().map(|f| f.code.id).collect();
+        assert_eq!(codes, [code], "{allow:?}: {found:#?}");
+        assert!(found[0].fix.as_ref().is_none_or(|fix| !fix.is_safe), "{allow:?}");
+    }
+    let meant = |allow: &str| {
+        let policy = policy(allow, "ALL: ALL\n");
+        let found = loud(&policy);
+        let fix = found[0].fix.as_ref().unwrap();
+        String::from_utf8(mended(&policy, TableKind::Allow, fix)[0].text.clone()).unwrap()
+    };
+    assert_eq!(meant("sshd: 198.51.100.0/0.0.0.255\n"), "sshd: 198.51.100.0/24\n");
+    assert_eq!(meant("sshd: 198.51.100.7/0.0.0.255\n"), "sshd: 198.51.100.0/24\n");
+    assert_eq!(
+        meant("sshd: ALL !10.0.0.1 !10.0.0.2\n"),
+        "sshd: ALL EXCEPT 10.0.0.1 10.0.0.2\n"
+    );
+    assert_eq!(
+        meant("sshd: 10.0.0.1, \\\n# b\n 10.0.0.2\n"),
+        "# b\nsshd: 10.0.0.1, \\\n 10.0.0.2\n"
+    );
+    assert_eq!(
+        meant("sshd: 10.0.0.1, \\\n# b\nvsftpd: 10.0.0.2\n"),
+        "sshd: 10.0.0.1, \n# b\nvsftpd: 10.0.0.2\n"
+    );
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from((self.0 >> 11) % n as u64).unwrap()
+    }
+
+    fn of<'t>(&mut self, words: &[&'t str]) -> &'t str {
+        words[self.below(words.len())]
+    }
+}
+
+const DAEMONS: &[&str] = &[
+    "sshd",
+    "ALL",
+    "ssh",
+    "vsftpd.service",
+    "22/tcp",
+    "sshd vsftpd",
+    "# sshd",
+    " # sshd",
+    "// sshd",
+];
+const CLIENTS: &[&str] = &[
+    "10.0.0.1",
+    "ALL",
+    "2001:db8::1",
+    "10.1.2.3/8",
+    "10.0.0.0/0.0.0.255",
+    "192.168",
+    "192.168.1.0",
+    "[2001:db8::/32]",
+    "[10.0.0.*]",
+    ".example.com.",
+    "example.com",
+    "host.example.com.",
+    "!10.0.0.1",
+    "EXPECT",
+    "EXCEPT",
+    "EXCEPT",
+    "LOCAL",
+    "10.0.0.1;10.0.0.2",
+    "010.0.0.1",
+    "10.0.0.1/255.255.255.255",
+    "0.0.0.0/0",
+    "[::ffff:10.0.0.1]",
+    "10.0.0.0 /8",
+    "192.168.*",
+    "# all",
+    "// all",
+    "DENY",
+    "allow",
+    "10.0.0.0/8x",
+    "[2001:db8::1]/32",
+    "u@10.0.0.1",
+    "\\\n",
+    "\\ \n",
+    "\\\n# x\n",
+];
+const OPTIONS: &[&str] = &[
+    "",
+    "",
+    "",
+    "",
+    ": allow",
+    ": deny",
+    ": alow",
+    ":",
+    ": allow : severity auth.info",
+    ": allow now",
+    ": spawn /x/filter %a",
+    ": aclexec /x %a &",
+    ": aclexec /x : allow",
+    ": spawn echo a:b",
+    ": 22",
+    ": /bin/x",
+    ": deny :",
+];
+
+fn table(random: &mut Random) -> String {
+    let mut text = String::new();
+    for _ in 0..1 + random.below(3) {
+        text.push_str(random.of(DAEMONS));
+        text.push_str(random.of(&[":", ":", ":", ":", " : ", " "]));
+        for _ in 0..1 + random.below(3) {
+            text.push(' ');
+            text.push_str(random.of(CLIENTS));
+        }
+        text.push_str(random.of(OPTIONS));
+        text.push_str(random.of(&["\n", "\n", "\n", "\n", "\r\n", " \n"]));
+    }
+    if random.below(12) == 0 {
+        text.pop();
+    }
+    text
+}
+
+#[test]
+fn no_edit_of_any_mistake_opens_a_door_in_silence() {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut held = std::collections::BTreeMap::new();
+    for _ in 0..250 {
+        let deny = match random.below(3) {
+            0 => "ALL: ALL\n".to_owned(),
+            _ => table(&mut random),
+        };
+        let policy = policy(table(&mut random), deny);
+        for finding in check::check(Documents::both(&policy)) {
+            if hold(&policy, &finding).is_some() {
+                *held.entry(finding.code.id).or_insert(0) += 1;
+            }
+        }
+    }
+    assert!(held.len() > 25, "{held:?}");
+}
