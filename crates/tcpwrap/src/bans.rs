@@ -66,7 +66,7 @@ fn show(args: &Args) -> Result<ExitCode, String> {
         writer.compact(now).map_err(|error| trouble(&path, &error))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let contents = bans::contents(&path, None).map_err(|error| trouble(&path, &error))?;
+    let contents = bans::contents(&path).map_err(|error| trouble(&path, &error))?;
     let is_wanted = |ban: &&Ban| {
         (args.expired || !ban.expiry.is_over(now))
             && args.origin.as_ref().is_none_or(|origin| ban.origin == *origin)

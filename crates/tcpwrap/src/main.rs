@@ -7,6 +7,7 @@
 mod attach;
 mod ban;
 mod bans;
+mod bouncer;
 mod check;
 mod compile;
 mod detach;
@@ -15,6 +16,7 @@ mod edit;
 mod explain;
 mod fmt;
 mod install;
+mod lookup;
 mod output;
 mod pair;
 mod rules;
@@ -46,6 +48,7 @@ enum Command {
     Attach(attach::Args),
     Ban(ban::Args),
     Bans(bans::Args),
+    Bouncer(bouncer::Args),
     Check(check::Args),
     Compile(compile::Args),
     Detach(detach::Args),
@@ -53,6 +56,7 @@ enum Command {
     Edit(edit::Args),
     Explain(explain::Args),
     Fmt(fmt::Args),
+    Lookup(lookup::Args),
     Run(run::Args),
     Scan(scan::Args),
     Status(status::Args),
@@ -67,6 +71,7 @@ fn main() -> ExitCode {
         Command::Attach(args) => attach::run(&args),
         Command::Ban(args) => ban::run(&args),
         Command::Bans(args) => bans::run(&args),
+        Command::Bouncer(args) => bouncer::run(&args),
         Command::Unban(args) => unban::run(&args),
         Command::Detach(args) => detach::run(&args),
         Command::Check(args) => check::run(&args),
@@ -75,6 +80,7 @@ fn main() -> ExitCode {
         Command::Edit(args) => edit::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Fmt(args) => fmt::run(&args),
+        Command::Lookup(args) => lookup::run(&args),
         Command::Run(args) => run::run(args),
         Command::Scan(args) => scan::run(&args),
         Command::Status(args) => status::run(&args),

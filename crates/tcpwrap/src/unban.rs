@@ -52,7 +52,11 @@ fn unban(args: &Args) -> Result<ExitCode, String> {
     let (mut done, mut missed) = (String::new(), String::new());
     for network in wanted {
         let lifted = writer
-            .lift(network, origin, now)
+            .lift(
+                &|found| network.is_none_or(|network| network == found),
+                origin,
+                now,
+            )
             .map_err(|error| trouble(&path, &error))?;
         for ban in &lifted {
             done.push_str(&format!(
@@ -81,7 +85,7 @@ fn unban(args: &Args) -> Result<ExitCode, String> {
 
 /// Why there is nothing to take back.
 fn why(path: &std::path::Path, network: Network, args: &Args, now: u64) -> Result<String, String> {
-    let contents = bans::contents(path, None).map_err(|error| trouble(path, &error))?;
+    let contents = bans::contents(path).map_err(|error| trouble(path, &error))?;
     let holds = || contents.bans.iter().filter(|ban| !ban.expiry.is_over(now));
     let others: Vec<String> = holds()
         .filter(|ban| ban.network == network)

@@ -331,19 +331,24 @@ pub struct Contents {
     pub superseded: usize,
 }
 
-/// Reads all of a list, or what it says of exactly one network. A list that does not exist is empty.
+/// Reads all of a list. One that does not exist is empty.
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn contents(path: &Path, only: Option<Network>) -> io::Result<Contents> {
+pub fn contents(path: &Path) -> io::Result<Contents> {
+    contents_about(path, &|_| true)
+}
+
+/// Reads what a list says of some networks.
+pub(crate) fn contents_about(path: &Path, wanted: &dyn Fn(Network) -> bool) -> io::Result<Contents> {
     let text = match std::fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Contents::default()),
         text => text?,
     };
-    Ok(contents_of(&text, only))
+    Ok(contents_of(&text, wanted))
 }
 
-pub(crate) fn contents_of(text: &[u8], only: Option<Network>) -> Contents {
+pub(crate) fn contents_of(text: &[u8], wanted: &dyn Fn(Network) -> bool) -> Contents {
     let mut contents = Contents::default();
     let mut last: HashMap<(Network, &[u8]), usize> = HashMap::new();
     let mut bans: Vec<Option<Ban>> = Vec::new();
@@ -351,7 +356,7 @@ pub(crate) fn contents_of(text: &[u8], only: Option<Network>) -> Contents {
         match text::read(line) {
             Said::Nothing => {}
             Said::Damaged => contents.damaged.push((number, line.to_vec())),
-            Said::Ban(line) if only.is_some_and(|only| line.network != only) => {}
+            Said::Ban(line) if !wanted(line.network) => {}
             Said::Ban(line) => {
                 if let Some(old) = last.insert((line.network, line.origin), bans.len()) {
                     bans[old] = None;

@@ -97,7 +97,9 @@ fn all_ways_to_ask_agree_with_a_map_whatever_is_written() {
                     let network = numbers.network();
                     let origin = format!("origin{}", numbers.below(3));
                     let key = (network, origin.clone());
-                    let lifted = writer.lift(Some(network), Some(&origin), NOW).unwrap();
+                    let lifted = writer
+                        .lift(&|other| other == network, Some(&origin), NOW)
+                        .unwrap();
                     let held = model.get(&key).is_some_and(|expiry| !expiry.is_over(NOW));
                     assert_eq!(lifted.len(), usize::from(held));
                     model.remove(&key);
@@ -143,7 +145,11 @@ fn each_origin_takes_back_only_its_own() {
     ];
     writer.add(&both).unwrap();
     writer
-        .lift(Some("192.0.2.7".parse().unwrap()), Some("fail2ban"), NOW)
+        .lift(
+            &|network| network.to_string() == "192.0.2.7",
+            Some("fail2ban"),
+            NOW,
+        )
         .unwrap();
     let found = look_up(&path, address("192.0.2.7"), NOW)
         .unwrap()
@@ -197,7 +203,7 @@ fn a_line_that_cannot_be_read_makes_the_rest_unknown() {
     Writer::new(&path).compact(NOW).unwrap();
     assert!(ask("192.0.2.8").is_err());
     assert_eq!(
-        contents(&path, None).unwrap().damaged,
+        contents(&path).unwrap().damaged,
         [(3, b"x never admin x".to_vec())]
     );
 }
@@ -313,7 +319,7 @@ fn many_writers_and_readers_at_once_lose_nothing() {
             }
         });
     });
-    let contents = contents(&path, None).unwrap();
+    let contents = contents(&path).unwrap();
     assert_eq!(
         (contents.bans.len(), contents.damaged.len()),
         (6 * usize::from(EACH), 0)

@@ -14,7 +14,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::index;
-use super::list::{FRESH, contents, contents_of, index_path, read_from};
+use super::list::{FRESH, contents_about, contents_of, index_path, read_from};
 use super::text::{self, Ban, Expiry, HEADING};
 use crate::network::Network;
 use crate::{Answer, Unknown};
@@ -178,14 +178,19 @@ impl Writer {
         }
     }
 
-    /// Takes back the bans that are not over of exactly this network, or of all, and of this origin, where one is given.
+    /// Takes back the bans that are not over of the networks that are wanted, and of this origin, where one is given.
     /// Returns them. Like [`add`](Self::add), it returns when that is on the disk and known.
     ///
     /// # Errors
     /// Then none is taken back.
-    pub fn lift(&self, network: Option<Network>, origin: Option<&str>, now: u64) -> io::Result<Vec<Ban>> {
+    pub fn lift(
+        &self,
+        wanted: &dyn Fn(Network) -> bool,
+        origin: Option<&str>,
+        now: u64,
+    ) -> io::Result<Vec<Ban>> {
         let locked = self.lock()?;
-        let mut bans = contents(&self.path, network)?.bans;
+        let mut bans = contents_about(&self.path, wanted)?.bans;
         bans.retain(|ban| !ban.expiry.is_over(now) && origin.is_none_or(|origin| ban.origin == origin));
         if bans.is_empty() {
             return Ok(bans);
@@ -238,7 +243,7 @@ impl Writer {
         let locked = self.lock()?;
         let (file, size) = self.open(&locked)?;
         let mut text = read_from(&file, 0, size)?;
-        let contents = contents_of(&text, None);
+        let contents = contents_of(&text, &|_| true);
         let is_old = |ban: &Ban| matches!(ban.expiry, Expiry::At(end) if end + REMEMBERED < now);
         let old = contents.bans.iter().filter(|ban| is_old(ban)).count();
         if contents.superseded + old >= superseded {
