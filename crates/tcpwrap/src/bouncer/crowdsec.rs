@@ -20,12 +20,8 @@ use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use crate::ban::{configured, origin, tidy, trouble};
 use crate::output::{self, NOTE};
 
-/// Ban whom CrowdSec decides to ban
+/// Where CrowdSec's local API is, and how it is asked.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "EXIT STATUS:\n  0  with --once: the list is as CrowdSec has decided\n  2  it could not be begun, or with \
-    --once: not done\n\nMake a key with: cscli bouncers add tcpwrap"
-)]
 pub struct Args {
     /// Where the local API is
     #[arg(long, default_value = "http://127.0.0.1:8080/")]
