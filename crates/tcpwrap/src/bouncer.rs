@@ -19,7 +19,7 @@ pub struct Args {
     #[arg(value_enum)]
     who: Who,
     #[command(flatten)]
-    crowdsec: crowdsec::Args,
+    crowdsec: crowdsec::Api,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -22,7 +22,7 @@ use crate::output::{self, NOTE};
 
 /// Where CrowdSec's local API is, and how it is asked.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct Api {
     /// Where the local API is
     #[arg(long, default_value = "http://127.0.0.1:8080/")]
     url: String,
@@ -158,7 +158,7 @@ struct Bouncer {
 }
 
 /// Runs the subcommand.
-pub fn run(args: &Args) -> ExitCode {
+pub fn run(args: &Api) -> ExitCode {
     let mut bouncer = match Bouncer::new(args) {
         Ok(bouncer) => bouncer,
         Err(problem) => return output::fail(&problem),
@@ -189,7 +189,7 @@ pub fn run(args: &Args) -> ExitCode {
 }
 
 impl Bouncer {
-    fn new(args: &Args) -> Result<Self, String> {
+    fn new(args: &Api) -> Result<Self, String> {
         let key =
             std::fs::read_to_string(&args.key_file).map_err(|error| output::at(&args.key_file, &error))?;
         let key = key.trim().to_owned();

@@ -480,7 +480,7 @@ fn bans() -> Option<Bans> {
         return None;
     }
     let now = state::stamp::now();
-    let contents = state::bans::contents(&path, None);
+    let contents = state::bans::contents(&path);
     Some(Bans {
         file: Text(path.as_os_str().as_encoded_bytes().to_vec()),
         active: contents.as_ref().map_or(0, |contents| {
