@@ -1,0 +1,149 @@
+//! Hostile programs and hostile clients beside good ones: nobody gets what the rules refuse, nobody good is lost or kept
+//! waiting, and the guard stays as it was. A few seconds each; `TCPWRAP_HOSTILE_SECONDS` makes it longer, and strict
+//! about time.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use std::time::{Duration, Instant};
+
+use supervise_tests::{FRIEND, Guarded, STRANGER, descriptors, guards, no_guard_left, talk};
+use support::{Daemon, Machine, wait_until};
+
+const PORT: u16 = 7000;
+
+/// How long to go on, and whether it was asked for.
+fn length() -> (Duration, bool) {
+    let asked = std::env::var("TCPWRAP_HOSTILE_SECONDS").ok();
+    let seconds = asked
+        .as_ref()
+        .map_or(5, |text| text.parse().expect("a number of seconds"));
+    (Duration::from_secs(seconds), asked.is_some())
+}
+
+/// The kilobytes that the guard has in memory.
+fn resident(guard: u32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{guard}/status")).expect("alive");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok())
+        .expect("a number")
+}
+
+/// A good server that is served all the while.
+struct Good {
+    guard: u32,
+    slowest: Duration,
+    visits: usize,
+}
+
+impl Good {
+    fn new() -> Self {
+        let [guard] = guards()[..] else {
+            panic!("one guard");
+        };
+        Good {
+            guard,
+            slowest: Duration::ZERO,
+            visits: 0,
+        }
+    }
+
+    /// A friend and a stranger come.
+    fn visit(&mut self, daemon: &Daemon) {
+        let start = Instant::now();
+        let answer = talk(FRIEND, PORT, b"").unwrap_or_default();
+        assert_eq!(
+            answer,
+            b"hello\n",
+            "after {} visits: {}",
+            self.visits,
+            last(daemon)
+        );
+        self.slowest = self.slowest.max(start.elapsed());
+        assert_eq!(talk(STRANGER, PORT, b""), None, "{}", last(daemon));
+        self.visits += 1;
+    }
+
+    fn finish(self, is_strict: bool) {
+        println!("{} visits, the slowest {:?}", self.visits, self.slowest);
+        assert!(
+            !is_strict || self.slowest < Duration::from_secs(1),
+            "{:?}",
+            self.slowest
+        );
+    }
+}
+
+/// The end of what it has said, which may be much.
+fn last(daemon: &Daemon) -> String {
+    let output = daemon.output();
+    let lines: Vec<_> = output.lines().rev().take(20).collect();
+    lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+}
+
+/// A program that does anything beside a good one, both under one guard.
+fn beside_a_hostile_program(machine: &Machine, file: Option<&str>) {
+    let (length, is_strict) = length();
+    let guarded = Guarded::new(machine);
+    let (server, hostile) = (
+        guarded.c_program("server", &[]),
+        guarded.c_program("hostile", &[]),
+    );
+    let setuid = machine.directory().join("setuid");
+    fs::copy(&hostile, &setuid).expect("a copy");
+    fs::set_permissions(&setuid, fs::Permissions::from_mode(0o4755)).expect("ours");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let seed = now.expect("after 1970").subsec_nanos() % 1_000_000;
+    println!("seed {seed}");
+    let mut command = guarded.run("sh");
+    let script = "exec 3>&1; hostile=$1 server=$2 port=$3; shift 3;
+                  setpriv --reuid=65534 --regid=65534 --clear-groups \"$hostile\" \"$@\" & exec \"$server\" edges \"$port\"";
+    command.args(["-c", script, "-"]).arg(&hostile).arg(&server);
+    command.arg(PORT.to_string());
+    command
+        .args([seed.to_string(), length.as_secs().to_string()])
+        .arg(&setuid);
+    command.args(file);
+    let mut daemon = Daemon::start(&mut command);
+    machine.wait_for_port(&format!("192.0.2.1:{PORT}"));
+    let mut good = Good::new();
+    good.visit(&daemon);
+    let start = Instant::now();
+    let before = (resident(good.guard), descriptors(good.guard));
+    while start.elapsed() < length {
+        good.visit(&daemon);
+    }
+    daemon.wait_for("calls ");
+    let output = daemon.output();
+    let said = output
+        .lines()
+        .find(|line| line.starts_with("calls "))
+        .expect("waited for");
+    println!("{said}");
+    assert!(said.ends_with(" refused 0"), "{said}");
+    assert!(!said.contains("allowed 0 "), "{said}");
+    let guard = good.guard;
+    wait_until("the guard's descriptors", || {
+        (descriptors(guard) <= before.1 + 2 * KEPT_TASKS).then_some(())
+    });
+    good.visit(&daemon);
+    let after = resident(guard);
+    assert!(
+        after < before.0 + 8192,
+        "{} kB before, {after} kB after",
+        before.0
+    );
+    good.finish(is_strict);
+    daemon.signal("TERM");
+    daemon.ended();
+    drop(daemon);
+    no_guard_left();
+}
+
+/// How many threads the guard keeps at hand, with two descriptors each.
+const KEPT_TASKS: usize = 256;
+
+#[test]
+fn a_hostile_program_beside_a_good_one() {
+    support::alone_for(100_000, |machine| beside_a_hostile_program(machine, None));
+}
