@@ -5,10 +5,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use supervise_tests::{FRIEND, Guarded, STRANGER, descriptors, guards, no_guard_left, talk};
-use support::{Daemon, Machine, wait_until};
+use supervise_tests::{FRIEND, Guarded, STRANGER, descriptors, dns, guards, no_guard_left, talk};
+use support::{Daemon, Machine, run, wait_until};
 
 const PORT: u16 = 7000;
 
@@ -147,3 +148,82 @@ const KEPT_TASKS: usize = 256;
 fn a_hostile_program_beside_a_good_one() {
     support::alone_for(100_000, |machine| beside_a_hostile_program(machine, None));
 }
+
+/// Clients in every state, refused, twisted, sent banners and looked up, beside good ones.
+#[test]
+fn hostile_clients_beside_good_ones() {
+    support::alone_for(100_000, |machine| {
+        let (length, is_strict) = length();
+        let guarded = Guarded::new(machine);
+        for last in 3..10 {
+            machine.address(&format!("192.0.2.{last}/24"));
+        }
+        // What they may try.
+        for (setting, value) in [
+            ("ipv4/conf/all/accept_source_route", "1"),
+            ("ipv4/conf/lo/accept_source_route", "1"),
+            ("ipv4/tcp_fastopen", "3"),
+        ] {
+            fs::write(format!("/proc/sys/net/{setting}"), value).expect("ours");
+        }
+        dns::serve(machine, Some(Duration::from_millis(300)));
+        machine.put("/srv/banners/server", "no\n".repeat(10_000));
+        let allow = format!(
+            "ALL: {FRIEND}\nALL: 192.0.2.3: banners /srv/banners: deny\n\
+             ALL: 192.0.2.4: twist head -c 1000000 /dev/zero\nALL: 192.0.2.5: linger 20: deny\n\
+             ALL: 192.0.2.6: keepalive: allow\nALL: host7.example\nALL: 192.0.2.8: spawn true: deny\n"
+        );
+        guarded.rules(&allow, "ALL: ALL\n");
+        // Others are gone without a word, with their whole network.
+        let mute = machine.neighbour("mute", &["198.51.100.1/24"], &["198.51.100.2/24"]);
+        let program = guarded.c_program("server", &[]);
+        let clients = guarded.c_program("clients", &[]);
+        let mut command = guarded.run(program);
+        let mut daemon = Daemon::start(command.args(["edges", &PORT.to_string(), "patient"]));
+        machine.wait_for_port(&format!("192.0.2.1:{PORT}"));
+        let mut good = Good::new();
+        good.visit(&daemon);
+        let before = (resident(good.guard), descriptors(good.guard));
+
+        let silent = "import socket, sys, time\nall = [socket.create_connection(('198.51.100.1', 7000)) for _ in range(50)]\n\
+                      print('there', flush=True); time.sleep(1000)";
+        let mut silent = Daemon::start(mute.command("python3").args(["-c", silent]));
+        silent.wait_for("there");
+        run(mute.command("ip").args(["link", "set", "eth0", "down"]));
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let seed = now.expect("after 1970").subsec_nanos() % 1_000_000;
+        println!("seed {seed}");
+        let mut all: Vec<_> = (0..3u32)
+            .map(|n| {
+                let mut command = Command::new(&clients);
+                command.arg((seed + n).to_string()).arg(length.as_secs().to_string());
+                Daemon::start(command.args([&PORT.to_string(), "2", "9"]))
+            })
+            .collect();
+        let start = Instant::now();
+        while start.elapsed() < length {
+            good.visit(&daemon);
+        }
+        for client in &mut all {
+            assert!(client.ended().success());
+            println!("{}", client.output().trim());
+        }
+        assert!(silent.is_running());
+        drop(silent);
+        let guard = good.guard;
+        wait_until("the guard's descriptors", || {
+            (descriptors(guard) <= before.1 + SPARE).then_some(())
+        });
+        good.visit(&daemon);
+        let after = resident(guard);
+        assert!(after < before.0 + 16384, "{} kB before, {after} kB after", before.0);
+        good.finish(is_strict);
+        daemon.signal("TERM");
+        daemon.ended();
+        drop(daemon);
+        no_guard_left();
+    });
+}
+
+/// Descriptors of threads at hand, of the name service and the like.
+const SPARE: usize = 16;
