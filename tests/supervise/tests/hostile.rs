@@ -196,7 +196,9 @@ fn hostile_clients_beside_good_ones() {
         let mut all: Vec<_> = (0..3u32)
             .map(|n| {
                 let mut command = Command::new(&clients);
-                command.arg((seed + n).to_string()).arg(length.as_secs().to_string());
+                command
+                    .arg((seed + n).to_string())
+                    .arg(length.as_secs().to_string());
                 Daemon::start(command.args([&PORT.to_string(), "2", "9"]))
             })
             .collect();
@@ -216,7 +218,11 @@ fn hostile_clients_beside_good_ones() {
         });
         good.visit(&daemon);
         let after = resident(guard);
-        assert!(after < before.0 + 16384, "{} kB before, {after} kB after", before.0);
+        assert!(
+            after < before.0 + 16384,
+            "{} kB before, {after} kB after",
+            before.0
+        );
         good.finish(is_strict);
         daemon.signal("TERM");
         daemon.ended();
