@@ -323,7 +323,9 @@ impl<'m, T: Trace> Matcher<'m, T> {
             next,
         } = scanning;
         request.set_place(Some(table.place(0)));
-        let mut candidates = index.as_ref().map(|index| (index, index.candidates(*next)));
+        // A rule that is tried again is not looked for.
+        let from = *next + u32::from(*again);
+        let mut candidates = index.as_ref().map(|index| (index, index.candidates(from)));
         loop {
             if let Some((index, rules)) = &mut candidates
                 && !*again
@@ -488,10 +490,11 @@ impl Scanning {
 
     /// Opens them again; false where the table is another one by now.
     fn resume(&mut self, path: &Path) -> io::Result<bool> {
-        if let Some(index) = &mut self.index {
-            index.resume(self.reader.identity().1);
-        }
-        self.reader.resume(path, self.index.is_some())
+        let jumped = self.index.is_some();
+        let owner = self.reader.identity().1;
+        // One that was replaced meanwhile is done without.
+        self.index = self.index.take().and_then(|index| index.resume(owner));
+        self.reader.resume(path, jumped)
     }
 }
 

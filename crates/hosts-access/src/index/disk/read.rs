@@ -120,12 +120,13 @@ impl DiskIndex {
         self.file = None;
     }
 
-    /// Takes it up again. Where it is another one by now, it cannot be read from then on.
-    pub(crate) fn resume(&mut self, owner: u32) {
+    /// Takes it up again; nothing where it is another one by now.
+    pub(crate) fn resume(mut self, owner: u32) -> Option<Self> {
         if self.file.is_none() {
-            let again = open_trusted(&self.path, owner).filter(|(_, id)| *id == self.id);
-            self.file = again.map(|(file, _)| file);
+            let (file, id) = open_trusted(&self.path, owner)?;
+            self.file = Some(file).filter(|_| id == self.id);
         }
+        self.file.is_some().then_some(self)
     }
 
     /// The rules that could match, from one of them on.
