@@ -1,27 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //
 // A guard that asks no rules, for one program with one blocking listener: what the kernel's interface costs by
-// itself. It is no guard to use: it neither stays exact nor survives anything unusual.
+// itself. It reaches the caller's memory in the safe way, through the memory that made the call. It is no guard to
+// use: it neither stays exact nor survives anything unusual.
 
 #define _GNU_SOURCE
 
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 // Known to headers since Linux 6.6: the caller's processor goes on with the guard.
 #define SET_FLAGS SECCOMP_IOW(4, __u64)
 
 static void guard(int filter, int program, int process) {
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%d", process);
+    int directory = open(path, O_PATH | O_DIRECTORY);
     ioctl(filter, SET_FLAGS, 1);
     for (;;) {
         struct pollfd called = {.fd = filter, .events = POLLIN};
@@ -34,15 +39,17 @@ static void guard(int filter, int program, int process) {
         struct sockaddr_in client;
         socklen_t length = sizeof client;
         int connection = accept4(listener, (void *)&client, &length, SOCK_CLOEXEC);
-        if (!ioctl(filter, SECCOMP_IOCTL_NOTIF_ID_VALID, &call.id)) {
-            struct iovec from[] = {{&client, length}, {&length, sizeof length}};
-            struct iovec to[] = {{(void *)call.data.args[1], length},
-                                 {(void *)call.data.args[2], sizeof length}};
-            process_vm_writev(process, from, 2, to, 2, 0);
+        int memory = openat(directory, "mem", O_RDWR | O_CLOEXEC);
+        socklen_t room;
+        if (!ioctl(filter, SECCOMP_IOCTL_NOTIF_ID_VALID, &call.id) &&
+            pread(memory, &room, sizeof room, call.data.args[2]) == sizeof room &&
+            pwrite(memory, &client, length < room ? length : room, call.data.args[1]) > 0 &&
+            pwrite(memory, &length, sizeof length, call.data.args[2]) > 0) {
             struct seccomp_notif_addfd hand_over = {
                 .id = call.id, .flags = SECCOMP_ADDFD_FLAG_SEND, .srcfd = connection};
             ioctl(filter, SECCOMP_IOCTL_NOTIF_ADDFD, &hand_over);
         }
+        close(memory);
         close(connection);
         close(listener);
     }

@@ -13,7 +13,7 @@ use arc_swap::ArcSwapOption;
 
 use crate::decide::{Evaluation, Rules, Tables};
 use crate::decision::{Decision, TableKind};
-use crate::files::HostFile;
+use crate::files::{self, HostFile};
 use crate::host::{self, Host};
 use crate::index::TableIndex;
 use crate::request::Request;
@@ -186,6 +186,13 @@ impl Compiled {
             TableKind::Allow => &self.allow,
             TableKind::Deny => &self.deny,
         }
+    }
+
+    /// The files it was read from: both tables, and those that patterns name.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        let tables = [TableKind::Allow, TableKind::Deny].map(|table| &**self.tables.path(table));
+        let files = self.files.keys().map(|token| files::path(token));
+        tables.into_iter().chain(files)
     }
 
     /// Has one of the files changed since it was read?

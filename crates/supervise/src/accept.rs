@@ -18,8 +18,6 @@ use crate::stuck::Watchdog;
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub fd: OwnedFd,
-    /// The socket's number, its own as long as the machine runs.
-    pub cookie: u64,
     /// It is listening; a few families accept without.
     pub listens: bool,
     /// There is something to accept, as was heard a moment ago.

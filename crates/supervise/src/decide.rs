@@ -5,25 +5,22 @@
 //! names found lately; [`Undecided::finish`] goes on from there. What an option wants done to the server's own
 //! process cannot be done and denies.
 
-use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use hosts_access::host::{self, ask};
-use hosts_access::policy::{Compiled, Policy};
-use hosts_access::source::FileId;
 use hosts_access::{
     Decision, Effect, Evaluation, Host, LookUpTimes, Need, Outcome, Reason, Record, Request, Severity, Side,
-    Step, TableKind, Tables, Then, Verdict,
+    Step, Tables, Then, Verdict,
 };
 use system::endpoints::{Endpoint, Endpoints};
 use system::host::SocketHost;
 use system::{commands, connection, ident, syslog};
 
 use crate::accept::set_nonblocking;
+use crate::current::Current;
 use crate::log::Log;
 use crate::names::Names;
 use crate::rules;
@@ -31,10 +28,7 @@ use crate::rules;
 /// What does not change from connection to connection.
 #[derive(Debug)]
 pub(crate) struct Rules {
-    policy: Policy,
-    /// Without one of these nobody is let in.
-    required: Vec<PathBuf>,
-    seen: Mutex<Seen>,
+    current: Current,
     /// What the rules call the program.
     pub daemon: Vec<u8>,
     pub names: Names,
@@ -43,30 +37,10 @@ pub(crate) struct Rules {
     uid: u32,
 }
 
-/// What `policy` was last seen with.
-#[derive(Debug)]
-struct Seen {
-    compiled: Weak<Compiled>,
-    tables: [State; 2],
-    /// What is required and was not there, as the log has been told.
-    gone: Option<PathBuf>,
-}
-
-/// What can be seen of a table without reading it.
-type State = Result<FileId, ErrorKind>;
-
 impl Rules {
     pub(crate) fn new(tables: Tables, required: Vec<PathBuf>, daemon: Vec<u8>, log: Log) -> Self {
-        let state = states(&tables);
-        let policy = Policy::new(tables);
         Rules {
-            seen: Mutex::new(Seen {
-                compiled: Arc::downgrade(&policy.current()),
-                tables: state,
-                gone: None,
-            }),
-            policy,
-            required,
+            current: Current::new(tables, required),
             daemon,
             names: Names::default(),
             log,
@@ -74,57 +48,6 @@ impl Rules {
             uid: unsafe { libc::geteuid() },
         }
     }
-
-    /// The rules as they are now, or nothing without what is required. When they are other ones than before,
-    /// what is wrong with them is logged.
-    fn current(&self) -> Option<Arc<Compiled>> {
-        let mut current = self.policy.current();
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.compiled.as_ptr() != Arc::as_ptr(&current) {
-            // A table that cannot be read is tried again each time, and is no other one for that.
-            let state = states(self.policy.tables());
-            if seen.tables != state {
-                seen.tables = state;
-                self.log.tables_changed();
-                for problem in rules::unfit(self.policy.tables(), &self.daemon) {
-                    self.log.diagnostic(&problem);
-                }
-            }
-            // A table that was missing when it was read may have been there again when it was looked at.
-            current = self.policy.current();
-            seen.compiled = Arc::downgrade(&current);
-        }
-        // Where both tables are, so is what holds them.
-        let gone = match seen.tables.iter().all(Result::is_ok) {
-            true => None,
-            false => self.required.iter().find(|path| rules::is_gone(path)),
-        };
-        if gone != seen.gone.as_ref() {
-            self.log_gone(gone, seen.gone.as_ref());
-            seen.gone = gone.cloned();
-        }
-        gone.is_none().then_some(current)
-    }
-
-    fn log_gone(&self, gone: Option<&PathBuf>, before: Option<&PathBuf>) {
-        if let Some(path) = gone {
-            let line = format!(
-                "error: {} is gone: nobody is let in until it is back",
-                path.display()
-            );
-            self.log.line(syslog::ERR, line.as_bytes());
-        } else if let Some(path) = before {
-            let line = format!("{} is back, and its rules hold", path.display());
-            self.log.line(syslog::WARNING, line.as_bytes());
-        }
-    }
-}
-
-fn states(tables: &Tables) -> [State; 2] {
-    [TableKind::Allow, TableKind::Deny].map(|table| match std::fs::metadata(tables.path(table)) {
-        Ok(metadata) => Ok(FileId::of(&metadata)),
-        Err(error) => Err(error.kind()),
-    })
 }
 
 /// A connection to decide about.
@@ -140,6 +63,8 @@ pub(crate) struct Question<'c> {
 /// Why there is no answer at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wants {
+    /// The rules, which are new.
+    Rules,
     /// The name of the client.
     Name,
     /// A user, a netgroup, a command or a banner.
@@ -169,7 +94,8 @@ fn endpoints(question: &Question<'_>) -> Endpoints {
 /// A decision that is not made yet.
 #[derive(Debug)]
 pub(crate) struct Undecided {
-    evaluation: Evaluation<'static>,
+    /// By the rules that held when it began; nothing where these are to be read first.
+    evaluation: Option<Evaluation<'static>>,
     request: Request,
     times: LookUpTimes,
     ident_timeout: Duration,
@@ -184,28 +110,12 @@ pub(crate) fn begin(rules: &Rules, question: Question<'_>) -> Result<Answer, Box
     }
     let host = SocketHost::with_endpoints(question.connection, endpoints(&question), &|_, _| {});
     let request = host.request(&rules.daemon).process(question.process.to_string());
-    let Some(current) = rules.current() else {
-        let decision = Decision {
-            verdict: Verdict::Denied,
-            reason: Reason::TableError,
-            rule: None,
-            effects: Vec::new(),
-            severity: None,
-        };
-        return Ok(conclude(
-            rules,
-            &question,
-            decision,
-            request,
-            LookUpTimes::default(),
-        ));
-    };
     let mut undecided = Undecided {
-        evaluation: current.into(),
+        evaluation: None,
         request,
         times: LookUpTimes::default(),
         ident_timeout: ident::TIMEOUT,
-        wants: Wants::More,
+        wants: Wants::Rules,
     };
     match undecided.go_on(rules, &question, false) {
         Some(decision) => Ok(undecided.conclude(rules, &question, decision)),
@@ -240,11 +150,40 @@ impl Undecided {
 
     /// Steps to the decision. Nothing, where that would take waiting and it may not wait.
     fn go_on(&mut self, rules: &Rules, question: &Question<'_>, may_wait: bool) -> Option<Decision> {
+        let mut evaluation = match self.evaluation.take() {
+            Some(evaluation) => evaluation,
+            None => {
+                let current = match rules.current.at_once() {
+                    Some(current) => current,
+                    None if may_wait => rules.current.read(&rules.daemon, &rules.log),
+                    None => {
+                        self.wants = Wants::Rules;
+                        return None;
+                    }
+                };
+                match current.rules() {
+                    Some(rules) => rules.into(),
+                    None => return Some(denied()),
+                }
+            }
+        };
+        let decision = self.step(&mut evaluation, rules, question, may_wait);
+        self.evaluation = Some(evaluation);
+        decision
+    }
+
+    fn step(
+        &mut self,
+        evaluation: &mut Evaluation<'static>,
+        rules: &Rules,
+        question: &Question<'_>,
+        may_wait: bool,
+    ) -> Option<Decision> {
         let log = |severity, line: &[u8]| rules.log.line(severity, line);
         let mut host = SocketHost::with_endpoints(question.connection, endpoints(question), &log)
             .ident_timeout(self.ident_timeout);
         loop {
-            match self.evaluation.step(&mut self.request) {
+            match evaluation.step(&mut self.request) {
                 Step::Log(diagnostic) => rules.log.diagnostic(&diagnostic),
                 Step::Done(decision) => return Some(decision),
                 Step::Need(need) => {
@@ -268,7 +207,7 @@ impl Undecided {
                             return None;
                         }
                     };
-                    self.evaluation.done(outcome);
+                    evaluation.done(outcome);
                 }
             }
         }
@@ -324,6 +263,17 @@ impl Undecided {
             | Need::Pause(_) => {}
         }
         true
+    }
+}
+
+/// What becomes of everybody without what is required.
+fn denied() -> Decision {
+    Decision {
+        verdict: Verdict::Denied,
+        reason: Reason::TableError,
+        rule: None,
+        effects: Vec::new(),
+        severity: None,
     }
 }
 

@@ -14,7 +14,8 @@ use crate::call::check;
 
 /// How the kernel names the architecture that this program is built for, where the guard knows it. On
 /// others `accept` has a second name (`socketcall`), or nobody has tried.
-const ARCHITECTURE: Option<u32> = if cfg!(all(target_arch = "x86_64", target_pointer_width = "64")) {
+pub(crate) const ARCHITECTURE: Option<u32> = if cfg!(all(target_arch = "x86_64", target_pointer_width = "64"))
+{
     Some(0xc000_003e)
 } else if cfg!(all(target_arch = "aarch64", target_endian = "little")) {
     Some(0xc000_00b7)
@@ -28,8 +29,8 @@ const ARCHITECTURE: Option<u32> = if cfg!(all(target_arch = "x86_64", target_poi
 const X32: u32 = 0x4000_0000;
 
 /// Where `struct seccomp_data` has the number, the architecture and the low half of argument 1.
-const NUMBER: u32 = 0;
-const ARCH: u32 = 4;
+pub(crate) const NUMBER: u32 = 0;
+pub(crate) const ARCH: u32 = 4;
 const ARGUMENT_1: u32 = 24;
 
 const fn statement(code: u32, k: u32) -> sock_filter {
@@ -41,20 +42,20 @@ const fn statement(code: u32, k: u32) -> sock_filter {
     }
 }
 
-const fn load(offset: u32) -> sock_filter {
+pub(crate) const fn load(offset: u32) -> sock_filter {
     statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset)
 }
 
-const fn answer(action: u32) -> sock_filter {
+pub(crate) const fn answer(action: u32) -> sock_filter {
     statement(libc::BPF_RET | libc::BPF_K, action)
 }
 
-const fn fail(errno: i32) -> sock_filter {
+pub(crate) const fn fail(errno: i32) -> sock_filter {
     answer(libc::SECCOMP_RET_ERRNO | errno as u32)
 }
 
 /// Goes on with the next statement where the comparison holds, and skips `over` statements where not.
-const fn if_it(comparison: u32, k: u32, over: u8) -> sock_filter {
+pub(crate) const fn if_it(comparison: u32, k: u32, over: u8) -> sock_filter {
     sock_filter {
         code: (libc::BPF_JMP | comparison | libc::BPF_K) as u16,
         jt: 0,

@@ -20,13 +20,15 @@ use system::syslog;
 use crate::accept::{self, Listener};
 use crate::bell::Bell;
 use crate::call::{Epoll, errno, is_exhausted};
+use crate::confine::confine;
 use crate::decide::Rules;
 use crate::lookups::Lookups;
+use crate::machine::{Event, HELD};
 use crate::notify::{Call, Notifications};
-use crate::pool::Pool;
-use crate::queue::{Queue, State, Waiter};
+use crate::pool;
+use crate::queue::{Caller, Queue};
 use crate::room::Room;
-use crate::settle::{HELD, LOOK_AGAIN};
+use crate::settle::LOOK_AGAIN;
 use crate::stuck::Watchdog;
 use crate::task::{Task, Tasks};
 use crate::timers::Timers;
@@ -37,8 +39,6 @@ use crate::watch::Watcher;
 const KEPT: usize = 1024;
 /// How many calls may wait at a listener before it is seen which of them are gone; and again at each double.
 const MANY: usize = 64;
-/// How many threads close connections.
-const CLOSERS: usize = 32;
 /// What an event is about, in the upper bits of its token.
 pub(crate) const WATCH: u64 = 1 << 62;
 pub(crate) const WAKE: u64 = 2 << 62;
@@ -73,8 +73,6 @@ pub(crate) struct Guard {
     pub(crate) children: HashMap<libc::pid_t, OwnedFd>,
     /// For undecided and granted connections.
     pub(crate) room: Room,
-    /// Closes what may take a while to close.
-    pub(crate) closers: Pool,
     /// There was no room for a connection of some listener.
     pub(crate) is_full: bool,
     pub(crate) complained: bool,
@@ -95,6 +93,7 @@ impl Guard {
         let notifications = Notifications::new(notifications);
         let epoll = Epoll::new()?;
         epoll.add(notifications.as_fd(), libc::EPOLLIN, CALLS)?;
+        pool::start_closers()?;
         let bell = Bell::new()?;
         epoll.add(bell.as_fd(), libc::EPOLLIN, RESULTS)?;
         let lookups = Lookups::new(Arc::clone(&rules), bell.clone())?;
@@ -115,7 +114,6 @@ impl Guard {
             again: Vec::new(),
             children: HashMap::new(),
             room: Room::new(room),
-            closers: Pool::new("closer", 64 << 10, CLOSERS)?,
             is_full: false,
             complained: false,
             too_many: 0,
@@ -129,6 +127,11 @@ impl Guard {
     /// The kernel's; the program can then accept nothing any more.
     pub(crate) fn run(&mut self) -> io::Result<()> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 64];
+        if let Err(error) = confine() {
+            let reason = hosts_access::decide::reason(&error);
+            let line = format!("warning: the guard cannot give up system calls it does not need: {reason}");
+            self.rules.log.line(syslog::WARNING, line.as_bytes());
+        }
         loop {
             let timeout = self.timeout();
             let events = self.epoll.wait(&mut events, timeout)?;
@@ -210,33 +213,28 @@ impl Guard {
         };
         self.make_room_for_listener(cookie);
         let notifications = &self.notifications;
-        let queue = self.listeners.entry(cookie).or_default();
+        let timers = &self.timers;
+        let queue = self
+            .listeners
+            .entry(cookie)
+            .or_insert_with(|| Queue::new(cookie, timers.clone()));
         queue.listens |= accept::listens(fd.as_fd(), queue.listens);
-        // What the thread waited in before was interrupted by a signal.
-        let old = queue.waiting.iter().position(|w| w.call.thread == call.thread);
         queue.last = Some((Rc::downgrade(&task), call.fd));
-        let mut waiter = Waiter::new(call, task);
-        if let Some(old) = old.and_then(|at| queue.waiting.remove(at)) {
-            queue.spend(&old);
-            waiter.was_held = matches!(old.state, State::Held { .. });
-            if old.limit.is_some() {
-                // Where there is a time limit, accept does not begin anew after a signal.
-                return fail(self, libc::EINTR);
-            }
+        let waiting = queue.machine.waiting().count();
+        if waiting >= MANY && waiting.is_power_of_two() {
+            queue.machine.retain(|id| notifications.is_waiting(id));
         }
-        if queue.waiting.len() >= MANY && queue.waiting.len().is_power_of_two() {
-            queue
-                .waiting
-                .retain(|waiter| notifications.is_waiting(waiter.call.id));
-        }
-        queue.waiting.push_back(waiter);
         let listener = Listener {
             fd,
-            cookie,
             listens: queue.listens,
             readable: false,
         };
-        self.serve(cookie, Some(listener));
+        let event = Event::Called {
+            id: call.id,
+            thread: call.thread,
+            caller: Caller { call, task },
+        };
+        self.drive(cookie, event, Some(listener));
     }
 
     /// The thread that called, and the socket it accepts from.
@@ -272,12 +270,21 @@ impl Guard {
 
     fn make_room_for_listener(&mut self, cookie: u64) {
         if self.listeners.len() >= KEPT && !self.listeners.contains_key(&cookie) {
-            self.listeners.retain(|_, queue| !queue.is_idle());
+            self.listeners.retain(|_, queue| !queue.machine.is_idle());
         }
     }
 
     pub(crate) fn queue(&mut self, cookie: u64) -> &mut Queue {
-        self.listeners.entry(cookie).or_default()
+        let timers = &self.timers;
+        self.listeners
+            .entry(cookie)
+            .or_insert_with(|| Queue::new(cookie, timers.clone()))
+    }
+
+    /// The listeners of which something is true.
+    pub(crate) fn those(&self, condition: impl Fn(&Queue) -> bool) -> Vec<u64> {
+        let such = self.listeners.iter().filter(|(_, queue)| condition(queue));
+        such.map(|(cookie, _)| *cookie).collect()
     }
 
     /// Says once that the guard cannot do its work.

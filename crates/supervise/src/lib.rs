@@ -8,7 +8,10 @@
 mod accept;
 mod bell;
 mod call;
+mod changes;
 mod clean;
+mod confine;
+mod current;
 mod decide;
 mod filter;
 mod guard;
@@ -17,6 +20,7 @@ mod label;
 mod launch;
 mod log;
 mod lookups;
+mod machine;
 mod memory;
 mod names;
 mod network;

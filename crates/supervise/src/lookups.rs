@@ -35,10 +35,21 @@ impl Job {
         self.connection.ends.map(|(client, _)| client.ip())
     }
 
-    /// The address, where its name is what the connection waits for.
-    fn name_of(&self) -> Option<IpAddr> {
-        self.address().filter(|_| self.wants == Wants::Name)
+    /// What it waits for that others wait for too, so that one thread finds it out for all.
+    fn shares(&self) -> Option<Shared> {
+        match self.wants {
+            Wants::Rules => Some(Shared::Rules),
+            Wants::Name => self.address().map(Shared::Name),
+            Wants::More => None,
+        }
     }
+}
+
+/// What several connections may wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Shared {
+    Rules,
+    Name(IpAddr),
 }
 
 /// The threads, and what waits for them.
@@ -48,8 +59,8 @@ pub(crate) struct Lookups {
     waiting: VecDeque<Job>,
     running: usize,
     pool: Pool,
-    /// Addresses whose name a thread is after.
-    asked: HashSet<IpAddr>,
+    /// What threads are after.
+    asked: HashSet<Shared>,
     results: Receiver<(Job, Answer)>,
     done: Sender<(Job, Answer)>,
     bell: Bell,
@@ -86,7 +97,7 @@ impl Lookups {
     /// Gives threads work, as far as there are threads.
     fn start(&mut self) {
         while self.running < THREADS {
-            let free = |job: &Job| job.name_of().is_none_or(|address| !self.asked.contains(&address));
+            let free = |job: &Job| job.shares().is_none_or(|shared| !self.asked.contains(&shared));
             let Some(job) = self
                 .waiting
                 .iter()
@@ -95,7 +106,7 @@ impl Lookups {
             else {
                 return;
             };
-            self.asked.extend(job.name_of());
+            self.asked.extend(job.shares());
             self.running += 1;
             let (rules, done, bell) = (Arc::clone(&self.rules), self.done.clone(), self.bell.clone());
             self.pool.add(move || {
@@ -114,21 +125,21 @@ impl Lookups {
         let mut finished = Vec::new();
         while let Ok((job, answer)) = self.results.try_recv() {
             self.running -= 1;
-            let address = job.name_of();
+            let shared = job.shares();
             finished.push((job, answer));
-            if let Some(address) = address {
-                self.asked.remove(&address);
-                self.decide_waiting(address, &mut finished);
+            if let Some(shared) = shared {
+                self.asked.remove(&shared);
+                self.decide_waiting(shared, &mut finished);
             }
         }
         self.start();
         finished
     }
 
-    /// Decides about others from an address whose name is known now.
-    fn decide_waiting(&mut self, address: IpAddr, finished: &mut Vec<(Job, Answer)>) {
+    /// Decides about others that wait for what is known now.
+    fn decide_waiting(&mut self, shared: Shared, finished: &mut Vec<(Job, Answer)>) {
         for mut job in std::mem::take(&mut self.waiting) {
-            if job.name_of() == Some(address)
+            if job.shares() == Some(shared)
                 && let Some(ends) = job.connection.ends
                 && let Some(undecided) = job.undecided.take()
             {

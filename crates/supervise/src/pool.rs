@@ -1,13 +1,42 @@
 //! Threads that wait, so that the guard's main thread need not.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// What a thread is to do.
 type Work = Box<dyn FnOnce() + Send>;
+
+/// Closes descriptors that may take a while to close.
+static CLOSERS: OnceLock<Pool> = OnceLock::new();
+/// How many threads do that.
+const CLOSE_AT_ONCE: usize = 32;
+/// How many descriptors may be closing at one time.
+const CLOSING: usize = 256;
+
+/// Has threads ready for [`close_elsewhere`].
+///
+/// # Errors
+/// There is no thread to be had.
+pub(crate) fn start_closers() -> io::Result<()> {
+    let pool = Pool::new("close", 64 << 10, CLOSE_AT_ONCE)?;
+    CLOSERS.get_or_init(|| pool);
+    Ok(())
+}
+
+/// Closes a descriptor where nobody waits for it; gives it back where too many are closing already.
+pub(crate) fn close_elsewhere(fd: OwnedFd) -> Result<(), OwnedFd> {
+    match CLOSERS.get() {
+        Some(pool) if pool.shared.open.load(SeqCst) < CLOSING => {
+            pool.add(move || drop(fd));
+            Ok(())
+        }
+        _ => Err(fd),
+    }
+}
 
 /// A bounded number of threads, of which there are as many as have been needed at one time.
 #[derive(Debug)]
@@ -49,11 +78,6 @@ impl Pool {
         self.shared.open.fetch_add(1, SeqCst);
         // The receiver lives as long as this does.
         let _ = self.work.send(Box::new(work));
-    }
-
-    /// How many pieces of work are under way, or wait for a thread.
-    pub(crate) fn open(&self) -> usize {
-        self.shared.open.load(SeqCst)
     }
 }
 
@@ -112,7 +136,10 @@ mod tests {
         first.sort_unstable();
         assert_eq!(first, [0, 1, 2]);
         assert_eq!(all.try_recv(), Err(std::sync::mpsc::TryRecvError::Empty));
-        assert_eq!((pool.open(), pool.shared.threads.load(SeqCst)), (4, 3));
+        assert_eq!(
+            (pool.shared.open.load(SeqCst), pool.shared.threads.load(SeqCst)),
+            (4, 3)
+        );
         drop(gates);
         assert_eq!(all.recv(), Ok(3));
     }

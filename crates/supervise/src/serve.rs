@@ -12,55 +12,39 @@ use crate::call::{errno, is_exhausted, is_readable, option, owned};
 use crate::decide::{self, Answer};
 use crate::guard::{CHILD, Guard};
 use crate::lookups::Job;
+use crate::machine::{Action, Event, Found, Given};
 use crate::memory::Memory;
 use crate::notify::{Call, is_gone};
-use crate::queue::{Ready, Waiter};
-
-/// How many refused connections are taken out of a backlog before others get their turn.
-const AT_A_TIME: usize = 64;
-
-/// How many connections may be closing at one time without the main thread.
-const CLOSING: usize = 256;
+use crate::pool::close_elsewhere;
+use crate::queue::{Caller, Granted};
 
 /// Shared memory communications, which begin as TCP connections.
 const AF_SMC: libc::c_int = 43;
 
-/// What came of an attempt to accept.
-#[allow(clippy::large_enum_variant, reason = "it is taken apart at once")]
-enum Taken {
-    Connection(Accepted),
-    Nothing,
-    /// There is no room for a connection that is there.
-    Full,
-    /// Many were refused: others first.
-    Later,
-    Failed(i32),
-}
-
-/// What came of an attempt to hand a connection over.
-enum Given {
-    Done,
-    /// The caller is gone.
-    Gone,
-    /// The call fails, and the connection stays for the next one.
-    Kept(i32),
-    /// The call fails, and the connection is lost, as it is without a guard.
-    Lost(i32),
-}
-
 impl Guard {
     /// There may be something to accept for calls that wait; `readable` where there certainly is.
     pub(crate) fn go_on(&mut self, cookie: u64, readable: bool) {
+        if let Ok(source) = self.source(cookie, readable) {
+            let event = Event::Readable {
+                source: source.is_some(),
+            };
+            self.drive(cookie, event, source);
+        }
+    }
+
+    /// The socket, as one of the calls that wait at it finds it. An error where the guard has no descriptor left.
+    pub(crate) fn source(&mut self, cookie: u64, readable: bool) -> Result<Option<Listener>, ()> {
         let Some(queue) = self.listeners.get(&cookie) else {
-            return;
+            return Err(());
         };
         let mut exhausted = None;
-        let listener = queue.waiting.iter().find_map(|waiter| {
-            let fd = match waiter.task.descriptor(waiter.call.fd) {
+        let listener = queue.machine.waiting().find_map(|waiter| {
+            let Caller { call, task } = &waiter.caller;
+            let fd = match task.descriptor(call.fd) {
                 Ok(fd) => fd,
                 Err(error) => {
                     if is_exhausted(&error) {
-                        exhausted = Some((waiter.call, error));
+                        exhausted = Some((*call, error));
                     }
                     return None;
                 }
@@ -68,151 +52,159 @@ impl Guard {
             let same = accept::cookie(fd.as_fd()).is_ok_and(|found| found == cookie);
             same.then_some(Listener {
                 fd,
-                cookie,
                 listens: queue.listens,
                 readable,
             })
         });
         if let (None, Some((call, error))) = (&listener, exhausted) {
-            return self.without_descriptors(cookie, &call, &error);
+            self.without_descriptors(&call, &error);
+            self.drive(cookie, Event::Full, None);
+            return Err(());
         }
-        self.serve(cookie, listener);
+        Ok(listener)
     }
 
-    /// Gives the calls that wait what there is for them.
-    pub(crate) fn serve(&mut self, cookie: u64, mut listener: Option<Listener>) {
-        let mut passed_over = false;
-        loop {
-            let Some(queue) = self.listeners.get_mut(&cookie) else {
-                return;
+    /// Tells a listener what has happened, and does what it says, until there is nothing left to do.
+    pub(crate) fn drive(&mut self, cookie: u64, event: Event<Caller, Granted>, mut source: Option<Listener>) {
+        let now = Instant::now();
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
+            let wakes = match (&event, self.listeners.get(&cookie)) {
+                // They may lie in the backlog of another listener, whose program is busy.
+                (Event::Tick, Some(queue)) if queue.is_shared && !self.wakes.are_enough(cookie) => 0,
+                _ => self.wakes.under_way(cookie),
             };
-            if queue.waiting.is_empty() {
-                break;
-            }
-            if let Some(ready) = queue.ready.pop_front() {
-                if queue.ready.is_empty() {
-                    self.wakes.give_up(cookie);
-                    if let Some(listener) = &mut listener {
-                        self.take_wake(listener);
-                    }
-                }
-                self.part_with(cookie, &mut listener);
-                self.deliver(cookie, ready.connection);
-                continue;
-            }
-            let Some(source) = &mut listener else {
-                break;
-            };
-            match self.take(source, &mut passed_over) {
-                Taken::Connection(connection) => {
-                    self.part_with(cookie, &mut listener);
-                    self.deliver(cookie, connection);
-                }
-                Taken::Nothing => break,
-                Taken::Full => {
-                    passed_over = true;
-                    self.is_out_of_room(cookie);
-                    break;
-                }
-                Taken::Later => {
-                    self.again.push(cookie);
-                    return;
-                }
-                Taken::Failed(errno) => {
-                    if let Some(waiter) = self.queue(cookie).next() {
-                        self.notifications.fail(waiter.call.id, errno);
-                    }
-                }
+            for action in self.queue(cookie).machine.on(event, wakes, now) {
+                let outcome = self.perform(cookie, action, &mut source);
+                debug_assert!(outcome.is_none() || next.is_none(), "one thing at a time");
+                next = outcome.or(next);
             }
         }
-        self.settle(cookie, listener, passed_over);
-        self.wake(cookie);
-    }
-
-    /// Closes the guard's descriptor of the listener before the last call is answered: the program may close its
-    /// own at once, and then nothing must come there any more.
-    fn part_with(&mut self, cookie: u64, listener: &mut Option<Listener>) {
-        if self.queue(cookie).waiting.len() == 1 {
-            *listener = None;
+        let queue = self.queue(cookie);
+        self.is_full |= queue.machine.is_full();
+        if self.queue(cookie).machine.holds_nothing() {
+            self.queue(cookie).place = None;
         }
     }
 
-    /// The guard's own connection to this listener, if there is one, has done its work when the last one is
-    /// handed over that it spoke of. Left in the backlog, it would make the next call look as if it came from a
-    /// program that had asked `poll`.
-    fn take_wake(&mut self, listener: &mut Listener) {
-        let cookie = listener.cookie;
-        if !self.wakes.is_under_way(cookie) {
-            return;
+    fn perform(
+        &mut self,
+        cookie: u64,
+        action: Action<Caller, Granted>,
+        source: &mut Option<Listener>,
+    ) -> Option<Event<Caller, Granted>> {
+        match action {
+            Action::Accept => {
+                let found = source.as_mut().map(|listener| self.take(cookie, listener));
+                return Some(Event::Found(found.unwrap_or(Found::Nothing)));
+            }
+            Action::Deliver(waiter, granted) => {
+                let given = self.give(cookie, &waiter.caller, granted);
+                return Some(Event::Delivered(waiter.id, given));
+            }
+            Action::Look => {
+                let facts = source.as_ref().map(|listener| self.look(cookie, listener));
+                return Some(Event::Seen(facts.unwrap_or_default()));
+            }
+            Action::Watch => {
+                if let Some(Err(error)) = source.as_ref().map(|listener| self.watch(cookie, listener)) {
+                    return Some(Event::Unwatched(errno(&error)));
+                }
+            }
+            Action::Later => self.again.push(cookie),
+            Action::Part => *source = None,
+            Action::Fail(id, errno) => self.notifications.fail(id, errno),
+            Action::Wake => self.connect(cookie),
+            Action::Nudge => {
+                if !self.nudge(cookie) && !self.wakes.are_enough(cookie) {
+                    self.connect(cookie);
+                }
+            }
+            Action::GiveUp => self.wakes.give_up(cookie),
         }
-        match self.take(listener, &mut false) {
-            Taken::Connection(connection) => self.keep(cookie, connection, false),
-            Taken::Full => self.is_out_of_room(cookie),
-            Taken::Later => self.again.push(cookie),
-            Taken::Nothing | Taken::Failed(_) => {}
-        }
+        None
     }
 
-    /// Accepts a connection the program may have, for the first call that waits.
-    fn take(&mut self, listener: &mut Listener, passed_over: &mut bool) -> Taken {
-        let cookie = listener.cookie;
-        let Some(waiter) = self.queue(cookie).waiting.front() else {
-            return Taken::Nothing;
+    /// Accepts a connection for the first call that waits, and asks the rules whether the program may have it.
+    fn take(&mut self, cookie: u64, listener: &mut Listener) -> Found<Granted> {
+        let Some(waiter) = self.queue(cookie).machine.waiting().next() else {
+            return Found::Nothing;
         };
-        let (call, process) = (waiter.call, waiter.task.process);
+        let (call, process) = (waiter.caller.call, waiter.caller.task.process);
         let nonblocking = call.flags & libc::SOCK_NONBLOCK != 0;
-        for _ in 0..AT_A_TIME {
-            if !self.room.is_open_to(cookie) {
-                let nothing = listener.listens && !is_readable(listener.fd.as_fd());
-                return if nothing { Taken::Nothing } else { Taken::Full };
-            }
-            let connection = match accept::accept(listener, nonblocking, call.address != 0, &self.watchdog) {
-                Ok(Some(connection)) => connection,
-                Ok(None) => return Taken::Nothing,
-                Err(error) if is_exhausted(&error) => {
-                    self.without_descriptors(cookie, &call, &error);
-                    return Taken::Full;
-                }
-                Err(error) => return Taken::Failed(errno(&error)),
-            };
-            let Some(ends) = connection.ends else {
-                if is_internet(connection.fd.as_fd()) {
-                    // It must not pass for a connection the rules do not know.
-                    *passed_over = true;
-                    continue;
-                }
-                return Taken::Connection(connection);
-            };
-            if let Some((target, port)) = self.wakes.arrived(&connection) {
-                *passed_over = true;
-                let queue = self.queue(cookie);
-                (queue.reached_from, queue.is_unreachable) = (port, false);
-                if target != cookie {
-                    self.went_astray(target);
-                }
-                continue;
-            }
-            match decide::begin(&self.rules, decide::question(&connection.fd, ends, process)) {
-                Ok(Answer::Granted) => return Taken::Connection(connection),
-                Ok(answer) => self.turned_away(answer),
-                Err(_) if !self.room.is_open_to_client(ends.0.ip()) => self.too_many_of(ends.0.ip()),
-                Err(undecided) => {
-                    self.remember_place(cookie, &connection);
-                    self.queue(cookie).undecided += 1;
-                    let permit = self.room.take(cookie, Some(ends.0.ip()));
-                    self.lookups.add(Job {
-                        listener: cookie,
-                        connection,
-                        permit,
-                        process,
-                        wants: undecided.wants,
-                        undecided: Some(undecided),
-                    });
-                }
-            }
-            *passed_over = true;
+        if !self.room.is_open_to(cookie) {
+            let nothing = listener.listens && !is_readable(listener.fd.as_fd());
+            return if nothing { Found::Nothing } else { Found::Full };
         }
-        Taken::Later
+        let connection = match accept::accept(listener, nonblocking, call.address != 0, &self.watchdog) {
+            Ok(Some(connection)) => connection,
+            Ok(None) => return Found::Nothing,
+            Err(error) if is_exhausted(&error) => {
+                self.without_descriptors(&call, &error);
+                return Found::Full;
+            }
+            Err(error) => return Found::Failed(errno(&error)),
+        };
+        let Some(ends) = connection.ends else {
+            // What is of the internet must not pass for a connection the rules do not know.
+            return match is_internet(connection.fd.as_fd()) {
+                true => Found::Refused,
+                false => self.found(cookie, connection),
+            };
+        };
+        if let Some((target, port)) = self.wakes.arrived(&connection) {
+            let queue = self.queue(cookie);
+            (queue.reached_from, queue.is_unreachable) = (port, false);
+            if target != cookie {
+                self.drive(target, Event::Astray, None);
+            }
+            return Found::WakeUp;
+        }
+        match decide::begin(&self.rules, decide::question(&connection.fd, ends, process)) {
+            Ok(Answer::Granted) => self.found(cookie, connection),
+            Ok(answer) => {
+                self.turned_away(answer);
+                Found::Refused
+            }
+            Err(_) if !self.room.is_open_to_client(ends.0.ip()) => {
+                self.too_many_of(ends.0.ip());
+                Found::Refused
+            }
+            Err(undecided) => {
+                self.remember_place(cookie, &connection);
+                let permit = self.room.take(cookie, Some(ends.0.ip()));
+                self.lookups.add(Job {
+                    listener: cookie,
+                    connection,
+                    permit,
+                    process,
+                    wants: undecided.wants,
+                    undecided: Some(undecided),
+                });
+                Found::Undecided
+            }
+        }
+    }
+
+    fn found(&mut self, cookie: u64, connection: Accepted) -> Found<Granted> {
+        let granted = Granted {
+            connection,
+            permit: None,
+        };
+        Found::Granted(match self.queue(cookie).machine.drains() {
+            true => self.keep(cookie, granted),
+            false => granted,
+        })
+    }
+
+    /// What a connection needs that no call has yet.
+    fn keep(&mut self, cookie: u64, mut granted: Granted) -> Granted {
+        self.remember_place(cookie, &granted.connection);
+        if granted.permit.is_none() {
+            let client = granted.connection.ends.map(|(client, _)| client.ip());
+            granted.permit = Some(self.room.take(cookie, client));
+        }
+        granted
     }
 
     /// Says, not more often than once a second, that a client has more connections undecided than it may.
@@ -232,17 +224,10 @@ impl Guard {
         self.rules.log.line(syslog::WARNING, line.as_bytes());
     }
 
-    /// The guard, not the program, has no descriptor left: it goes on with the listener in a while.
-    fn without_descriptors(&mut self, cookie: u64, call: &Call, error: &io::Error) {
+    /// The guard, not the program, has no descriptor left: it goes on in a while.
+    fn without_descriptors(&mut self, call: &Call, error: &io::Error) {
         self.tasks.clear();
         self.complain(call, error);
-        self.is_out_of_room(cookie);
-    }
-
-    /// Goes on with the listener when there is room again.
-    fn is_out_of_room(&mut self, cookie: u64) {
-        self.queue(cookie).full = true;
-        self.is_full = true;
     }
 
     /// What the program does not get; it is closed by whoever holds it.
@@ -267,63 +252,35 @@ impl Guard {
         unsafe { libc::waitpid(process, std::ptr::null_mut(), libc::WNOHANG) };
     }
 
-    /// Hands a connection to the first call that takes it, or keeps it.
-    fn deliver(&mut self, cookie: u64, connection: Accepted) {
-        while let Some(waiter) = self.queue(cookie).next() {
-            let id = waiter.call.id;
-            match self.give(&waiter, &connection) {
-                Given::Done => return self.part_from(connection),
-                Given::Gone => {}
-                Given::Kept(errno) => {
-                    // Who asks `poll` next is to hear of it.
-                    self.keep(cookie, connection, true);
-                    self.wake(cookie);
-                    return self.notifications.fail(id, errno);
-                }
-                Given::Lost(errno) => return self.notifications.fail(id, errno),
-            }
-        }
-        self.keep(cookie, connection, true);
-    }
-
     /// Closes the guard's descriptor of a connection that the program has too. Where the program was faster with
     /// its own, this is the one that lingers, which the guard's main thread must not do.
     fn part_from(&self, mut connection: Accepted) {
         connection.fd.is_the_programs = true;
         let fd = connection.fd.as_fd();
         if accept::lingers(fd)
-            && self.closers.open() < CLOSING
             && let Ok(copy) = fd.try_clone_to_owned()
         {
-            self.closers.add(move || drop(copy));
+            // Where it comes back, the close below is the last one.
+            let _ = close_elsewhere(copy);
         }
         // What it is to do may change at any time.
         self.watchdog.during(|| drop(connection));
     }
 
-    /// Keeps a connection for the next call.
-    pub(crate) fn keep(&mut self, cookie: u64, connection: Accepted, first: bool) {
-        self.remember_place(cookie, &connection);
-        let client = connection.ends.map(|(client, _)| client.ip());
-        let ready = Ready::new(connection, self.room.take(cookie, client));
-        let queue = self.queue(cookie);
-        if first {
-            queue.ready.push_front(ready);
-        } else {
-            queue.ready.push_back(ready);
-        }
-    }
-
     /// Hands a connection to a call: the client's address into its memory, then the descriptor.
-    fn give(&self, waiter: &Waiter, connection: &Accepted) -> Given {
-        let call = waiter.call;
+    fn give(&mut self, cookie: u64, caller: &Caller, granted: Granted) -> Given<Granted> {
+        let (call, connection) = (caller.call, &granted.connection);
         if call.address != 0 {
-            match self.tell_address(waiter, connection.peer.bytes()) {
+            match self.tell_address(caller, connection.peer.bytes()) {
                 Ok(()) => {}
                 // The call may have been gone before, with its memory.
-                Err(_) if !self.notifications.is_waiting(call.id) => return Given::Gone,
+                Err(_) if !self.notifications.is_waiting(call.id) => {
+                    return Given::Gone(self.keep(cookie, granted));
+                }
                 // The guard has no descriptor left, not the program.
-                Err(error) if is_exhausted(&error) => return Given::Kept(libc::ECONNABORTED),
+                Err(error) if is_exhausted(&error) => {
+                    return Given::Kept(self.keep(cookie, granted), libc::ECONNABORTED);
+                }
                 Err(error) => return Given::Lost(errno(&error)),
             }
         }
@@ -336,16 +293,19 @@ impl Guard {
             .notifications
             .hand_over(call.id, connection.fd.as_fd(), close_on_exec)
         {
-            Ok(()) => Given::Done,
-            Err(error) if is_gone(&error) => Given::Gone,
-            Err(error) => Given::Kept(errno(&error)),
+            Ok(()) => {
+                self.part_from(granted.connection);
+                Given::Done
+            }
+            Err(error) if is_gone(&error) => Given::Gone(self.keep(cookie, granted)),
+            Err(error) => Given::Kept(self.keep(cookie, granted), errno(&error)),
         }
     }
 
     /// Writes the client's address, as far as there is room for it, and its length into the caller's memory.
-    fn tell_address(&self, waiter: &Waiter, address: &[u8]) -> io::Result<()> {
-        let call = waiter.call;
-        let memory = Memory::open(&waiter.task)?;
+    fn tell_address(&self, caller: &Caller, address: &[u8]) -> io::Result<()> {
+        let call = caller.call;
+        let memory = Memory::open(&caller.task)?;
         if !self.notifications.is_waiting(call.id) {
             return Err(io::Error::from_raw_os_error(libc::ESRCH));
         }

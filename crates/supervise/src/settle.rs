@@ -1,140 +1,85 @@
-//! Calls that got no connection: which of them wait, for how long, and how the others fail.
+//! Calls that got no connection: what their listener's machine wants to know of them, and what time does to them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use crate::accept::{self, Listener};
-use crate::call::{Epoll, errno};
 use crate::decide::Answer;
 use crate::guard::{Guard, WATCH};
-use crate::queue::{Queue, Ready, State, Waiter};
+use crate::machine::{Event, Facts};
+use crate::queue::Granted;
 
-/// How long a program that does not want to wait is held for a lookup, which spares it a second call. It is
-/// held only while no other connection of the listener is undecided.
-const GRACE: Duration = Duration::from_millis(1);
-/// How long it is held while no connection can be accepted, lest it asks again and again.
-pub(crate) const HELD: Duration = Duration::from_millis(20);
-/// How long a granted connection waits for the program to accept it.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How often such connections are looked at.
+/// How often connections are looked at that nobody has come for.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Guard {
-    /// Ends the calls that have just come in and got no connection, or lets them wait. `passed_over` says
-    /// that there was a connection, which they could not have.
-    pub(crate) fn settle(&mut self, cookie: u64, listener: Option<Listener>, passed_over: bool) {
-        let (Some(queue), Some(listener)) = (self.listeners.get_mut(&cookie), listener) else {
-            return;
-        };
-        let new = queue.extract(|waiter| waiter.state == State::New);
-        if new.is_empty() {
-            return;
-        }
+    /// What is to be known of calls that have found nothing.
+    pub(crate) fn look(&mut self, cookie: u64, listener: &Listener) -> Facts {
         let fd = listener.fd.as_fd();
         let blocks = accept::blocks(fd);
-        let (full, undecided) = (queue.full, queue.undecided);
-        let mut failed = Vec::new();
-        for mut waiter in new {
-            let id = waiter.call.id;
-            if waiter.task.has_no_descriptor_left() {
-                failed.push((id, libc::EMFILE));
-                continue;
-            }
-            let since = Instant::now();
-            let passed_over = passed_over || waiter.was_held;
-            if blocks {
-                waiter.limit = accept::receive_timeout(fd).map(|time| since + time);
-            }
-            let is_held = |waiter: &Waiter| {
-                matches!(waiter.state, State::Held { blocks: true, .. })
-                    && self.notifications.is_waiting(waiter.call.id)
-            };
-            if blocks && (queue.is_waited_on || !passed_over || queue.waiting.iter().any(is_held)) {
-                queue.waits();
-                if let Err(error) = watch(&self.epoll, queue, fd, cookie) {
-                    // Nothing would tell us of a connection: the call cannot wait.
-                    failed.push((id, errno(&error)));
-                    continue;
-                }
-                waiter.state = State::Blocked;
-            } else {
-                let held = if blocks && (full || undecided > 0) && queue.patience > GRACE {
-                    // It may be a call of a program that means to wait.
-                    let _ = watch(&self.epoll, queue, fd, cookie);
-                    queue.patience
-                } else if full {
-                    HELD
-                } else if passed_over && undecided == 1 {
-                    GRACE
-                } else {
-                    failed.push((id, waiter.nothing(blocks)));
-                    continue;
-                };
-                waiter.state = State::Held {
-                    since,
-                    until: since + held,
-                    blocks,
-                };
-            }
-            waiter.timer = waiter.end().map(|(time, _)| self.timers.set(time, id, cookie));
-            queue.waiting.push_back(waiter);
+        let notifications = &self.notifications;
+        let Some(queue) = self.listeners.get(&cookie) else {
+            return Facts::default();
+        };
+        let exhausted = queue.machine.new_calls();
+        Facts {
+            blocks,
+            timeout: blocks.then(|| accept::receive_timeout(fd)).flatten(),
+            exhausted: exhausted
+                .filter(|waiter| waiter.caller.task.has_no_descriptor_left())
+                .map(|waiter| waiter.id)
+                .collect(),
+            is_held: queue
+                .machine
+                .held_calls()
+                .any(|waiter| notifications.is_waiting(waiter.id)),
         }
-        // They may close the listener next.
-        drop(listener);
-        for (id, errno) in failed {
-            self.notifications.fail(id, errno);
+    }
+
+    /// Has the guard told, each time there is something new to accept.
+    ///
+    /// The kernel watches the socket as long as somebody else has it open, not just while `fd` is: a descriptor of
+    /// ours that stayed would keep the port in use after the program has closed it. And it wakes the guard where
+    /// it would have woken the program, on the processor that the connection came in on.
+    pub(crate) fn watch(&mut self, cookie: u64, listener: &Listener) -> io::Result<()> {
+        if self.queue(cookie).is_watched {
+            return Ok(());
         }
+        let events = libc::EPOLLIN | libc::EPOLLET;
+        match self.epoll.add(listener.fd.as_fd(), events, WATCH | cookie) {
+            // It was watched already, when the listener was forgotten.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            result => result?,
+        }
+        self.queue(cookie).is_watched = true;
+        Ok(())
     }
 
     /// Lookups have ended.
     pub(crate) fn decided(&mut self) {
-        let mut changed = BTreeSet::new();
+        let mut ended: BTreeMap<u64, (usize, Vec<Granted>)> = BTreeMap::new();
         for (job, answer) in self.lookups.finished() {
-            self.queue(job.listener).undecided -= 1;
-            changed.insert(job.listener);
+            let (count, granted) = ended.entry(job.listener).or_default();
+            *count += 1;
             match answer {
-                Answer::Granted => {
-                    let ready = Ready::new(job.connection, job.permit);
-                    self.queue(job.listener).ready.push_back(ready);
-                }
+                Answer::Granted => granted.push(Granted {
+                    connection: job.connection,
+                    permit: Some(job.permit),
+                }),
                 answer => self.turned_away(answer),
             }
         }
-        for cookie in changed {
-            self.serve(cookie, None);
-            self.let_go(cookie);
-        }
-    }
-
-    /// Ends the calls that were held for lookups, if these have ended.
-    fn let_go(&mut self, cookie: u64) {
-        for waiter in self.queue(cookie).held_for_nothing() {
-            let errno = waiter.end().map_or(libc::EAGAIN, |(_, errno)| errno);
-            self.notifications.fail(waiter.call.id, errno);
+        for (cookie, (count, granted)) in ended {
+            self.drive(cookie, Event::Decided(count, granted), None);
         }
     }
 
     /// Ends calls whose time is over, and connections that nobody came for.
     pub(crate) fn expire(&mut self, now: Instant) {
         for (id, cookie) in self.timers.due(now) {
-            let Some(queue) = self.listeners.get_mut(&cookie) else {
-                continue;
-            };
-            for mut waiter in queue.extract(|waiter| waiter.call.id == id) {
-                match waiter.end() {
-                    Some((end, errno)) if end <= now => {
-                        queue.spend(&waiter);
-                        self.notifications.fail(id, errno);
-                    }
-                    // It was held, and waits now.
-                    end => {
-                        waiter.timer = end.map(|(end, _)| self.timers.set(end, id, cookie));
-                        queue.waiting.push_back(waiter);
-                    }
-                }
-            }
+            self.drive(cookie, Event::Due(id), None);
         }
         while let Some((time, id)) = self.hopeless.pop_front() {
             if time > now {
@@ -146,60 +91,33 @@ impl Guard {
         }
         if self.room.held() > self.lookups.undecided() && now >= self.look_again {
             self.look_again = now + LOOK_AGAIN;
-            for queue in self.listeners.values_mut() {
-                queue
-                    .ready
-                    .retain(|ready| now.duration_since(ready.since) < PATIENCE);
+            for cookie in self.those(|queue| queue.machine.is_unheard()) {
+                self.drive(cookie, Event::Tick, None);
             }
-            self.wake_again();
         }
-        self.unblock();
+        if self.is_full && !self.room.is_full() {
+            self.unblock();
+        }
     }
 
     /// There may be room again for listeners that had none.
     fn unblock(&mut self) {
-        if !self.is_full || self.room.is_full() {
-            return;
-        }
-        let (again, full): (Vec<u64>, Vec<u64>) = self
-            .listeners
-            .iter()
-            .filter_map(|(cookie, queue)| queue.full.then_some(*cookie))
-            .partition(|cookie| self.room.is_open_to(*cookie));
-        self.is_full = !full.is_empty();
-        for cookie in again {
-            let Some(queue) = self.listeners.get_mut(&cookie) else {
+        self.is_full = false;
+        for cookie in self.those(|queue| queue.machine.is_full()) {
+            if !self.room.is_open_to(cookie) {
+                self.is_full = true;
                 continue;
-            };
-            queue.full = false;
-            let waits = |waiter: &Waiter| self.notifications.is_waiting(waiter.call.id);
-            if !queue.waiting.iter().any(waits) {
-                // Who heard that there is nothing must hear that there is something, even where an earlier
-                // message is still in the backlog.
-                if !self.nudge(cookie) && !self.wakes.are_enough(cookie) {
-                    self.connect(cookie);
-                }
-            } else {
-                self.go_on(cookie, false);
-                self.let_go(cookie);
+            }
+            let notifications = &self.notifications;
+            if let Some(queue) = self.listeners.get_mut(&cookie) {
+                queue.machine.retain(|id| notifications.is_waiting(id));
+            }
+            if let Ok(source) = self.source(cookie, false) {
+                let event = Event::Room {
+                    source: source.is_some(),
+                };
+                self.drive(cookie, event, source);
             }
         }
     }
-}
-
-/// Has the guard told, each time there is something new to accept.
-///
-/// The kernel watches the socket as long as somebody else has it open, not just while `fd` is: a descriptor of
-/// ours that stayed would keep the port in use after the program has closed it. And it wakes the guard where
-/// it would have woken the program, on the processor that the connection came in on.
-fn watch(epoll: &Epoll, queue: &mut Queue, fd: BorrowedFd<'_>, cookie: u64) -> io::Result<()> {
-    if !queue.is_watched {
-        match epoll.add(fd, libc::EPOLLIN | libc::EPOLLET, WATCH | cookie) {
-            // It was watched already, when the queue was forgotten.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            result => result?,
-        }
-        queue.is_watched = true;
-    }
-    Ok(())
 }

@@ -12,9 +12,10 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::call::{option, owned};
+use crate::pool::close_elsewhere;
 
 /// Opens one thread rather than a process, which matters where threads have descriptors of their own, or
 /// where the first one is gone; Linux 6.9.
@@ -92,7 +93,11 @@ impl Task {
             Ok(_) => Ok(taken),
             Err(error) => {
                 IS_WARY.store(true, Relaxed);
-                close_elsewhere(taken);
+                // One that comes back stays open: it takes a program that changes a descriptor in the instant between
+                // two looks at it, so many times.
+                if let Err(fd) = close_elsewhere(taken) {
+                    let _ = fd.into_raw_fd();
+                }
                 Err(error)
             }
         }
@@ -164,32 +169,6 @@ impl Task {
 
 /// Somebody has called `accept` on what is no socket.
 static IS_WARY: AtomicBool = AtomicBool::new(false);
-/// How many threads wait in `close`.
-static CLOSING: AtomicUsize = AtomicUsize::new(0);
-/// How many may.
-const MOST_CLOSING: usize = 16;
-
-/// Closes a descriptor where nobody waits for it. One that cannot be stays open: it takes a program that changes a
-/// descriptor in the instant between two looks at it, so many times.
-fn close_elsewhere(fd: OwnedFd) {
-    let fd = fd.into_raw_fd();
-    if CLOSING.fetch_add(1, Relaxed) >= MOST_CLOSING {
-        CLOSING.fetch_sub(1, Relaxed);
-        return;
-    }
-    let close = move || {
-        // SAFETY: it was taken from its owner above.
-        unsafe { libc::close(fd) };
-        CLOSING.fetch_sub(1, Relaxed);
-    };
-    let thread = std::thread::Builder::new()
-        .name("close".into())
-        .stack_size(64 << 10);
-    if thread.spawn(close).is_err() {
-        CLOSING.fetch_sub(1, Relaxed);
-    }
-}
-
 /// How many descriptors a process may have.
 fn descriptor_limit(process: u32) -> u64 {
     let mut limit = libc::rlimit {

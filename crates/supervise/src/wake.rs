@@ -28,12 +28,11 @@ use crate::accept::{self, Accepted, local_address};
 use crate::bell::Bell;
 use crate::call::{check, is_exhausted, is_readable, option};
 use crate::guard::{Guard, WAKE};
+use crate::machine::Event;
 use crate::network::{self, Network};
 
 /// How many may wait in one backlog.
 const AT_ONCE: usize = 8;
-/// After how many that went astray the next one waits a while: the listener may be closed, and its port another's.
-const ASTRAY: u32 = 64;
 
 /// Both ends of a connection as its listener sees them, and the network they are in: two connections that have all
 /// three in common cannot be there at the same time.
@@ -121,16 +120,16 @@ impl Wakes {
         })
     }
 
-    /// Is one under way to this listener?
-    pub(crate) fn is_under_way(&self, listener: u64) -> bool {
-        self.by_listener.contains_key(&listener)
+    /// How many are under way to this listener?
+    pub(crate) fn under_way(&self, listener: u64) -> usize {
+        self.by_listener
+            .get(&listener)
+            .map_or(0, |of| of.asked.len() + of.wakes.len())
     }
 
     /// Are so many under way that another one would be too many?
     pub(crate) fn are_enough(&self, listener: u64) -> bool {
-        self.by_listener
-            .get(&listener)
-            .is_some_and(|of| of.asked.len() + of.wakes.len() >= AT_ONCE)
+        self.under_way(listener) >= AT_ONCE
     }
 
     /// Has a connection made to a listener, at an address it is reached by.
@@ -251,44 +250,6 @@ impl Guard {
         }
     }
 
-    /// Lets the program know of connections that are ready while it does not wait in `accept`.
-    pub(crate) fn wake(&mut self, cookie: u64) {
-        let Some(queue) = self.listeners.get_mut(&cookie) else {
-            return;
-        };
-        if queue.ready.is_empty() {
-            queue.astray = 0;
-            if queue.undecided == 0 && !queue.full {
-                queue.place = None;
-            }
-        } else if queue.waiting.is_empty() && queue.astray < ASTRAY && !self.wakes.is_under_way(cookie) {
-            self.connect(cookie);
-        }
-    }
-
-    /// Those that have been ready for a while: their wake-ups may have been rejected, or lie in the backlog of
-    /// another listener whose program is busy.
-    pub(crate) fn wake_again(&mut self) {
-        let unheard = |(cookie, queue): (&u64, &crate::queue::Queue)| {
-            (!queue.ready.is_empty() && queue.waiting.is_empty()).then_some(*cookie)
-        };
-        for cookie in self.listeners.iter().filter_map(unheard).collect::<Vec<_>>() {
-            let queue = self.queue(cookie);
-            queue.astray = 0;
-            if queue.is_shared && !self.wakes.are_enough(cookie) {
-                self.connect(cookie);
-            } else {
-                self.wake(cookie);
-            }
-        }
-    }
-
-    /// A wake-up for a listener came to another one of its port.
-    pub(crate) fn went_astray(&mut self, cookie: u64) {
-        self.queue(cookie).astray += 1;
-        self.wake(cookie);
-    }
-
     /// Makes a connection to the listener.
     pub(crate) fn connect(&mut self, cookie: u64) {
         let Some(queue) = self.listeners.get(&cookie) else {
@@ -316,13 +277,12 @@ impl Guard {
             };
             match watched {
                 Ok(true) => {}
-                Ok(false) if self.queue(cookie).ready.is_empty() => self.wakes.give_up(cookie),
+                Ok(false) if !self.queue(cookie).machine.is_unheard() => self.wakes.give_up(cookie),
                 Ok(false) => drop(self.nudge(cookie)),
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => self.refused(cookie),
                 Err(error) if is_exhausted(&error) => {
                     // Again when there is room, with the rest that waits for it.
-                    self.queue(cookie).full = true;
-                    self.is_full = true;
+                    self.drive(cookie, Event::Full, None);
                 }
                 Err(error) => self.cannot_wake(cookie, address, &error),
             }
@@ -331,9 +291,8 @@ impl Guard {
 
     /// Says once for each listener that it cannot be reached. What is ready there waits for the next call.
     fn cannot_wake(&mut self, cookie: u64, address: SocketAddr, error: &io::Error) {
-        let queue = self.queue(cookie);
-        queue.astray = ASTRAY;
-        if std::mem::replace(&mut queue.is_unreachable, true) {
+        self.drive(cookie, Event::Unreachable, None);
+        if std::mem::replace(&mut self.queue(cookie).is_unreachable, true) {
             return;
         }
         let reason = hosts_access::decide::reason(error);
@@ -367,20 +326,18 @@ impl Guard {
             self.refused(cookie);
         } else {
             // Another program accepted it, or closed the listener it came to.
-            self.wake(cookie);
+            self.drive(cookie, Event::Astray, None);
         }
     }
 
     /// Nobody listens at the listener's address, or a packet filter says so.
     fn refused(&mut self, cookie: u64) {
-        if self.find(cookie).is_some() {
-            // What is ready waits for the next call.
-            self.queue(cookie).astray = ASTRAY;
-            return;
-        }
-        // It is closed, and with it goes what waited to be accepted.
-        self.queue(cookie).ready.clear();
-        self.wake(cookie);
+        // What is ready waits for the next call, or goes with the listener.
+        let event = match self.find(cookie) {
+            Some(_) => Event::Unreachable,
+            None => Event::Closed,
+        };
+        self.drive(cookie, event, None);
     }
 }
 
