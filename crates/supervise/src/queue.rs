@@ -33,6 +33,8 @@ pub(crate) struct Queue {
     pub listens: bool,
     /// Who called last, and the descriptor, by which the guard finds the socket when no call waits.
     pub last: Option<(Weak<Task>, i32)>,
+    /// The same, kept while there is no room: then it will be needed.
+    pub kept: Option<Rc<Task>>,
     /// Where clients find it, while some are undecided or ready.
     pub place: Option<(SocketAddr, Network)>,
     /// Its port is shared with other listeners.
@@ -51,6 +53,7 @@ impl Queue {
             machine: Machine::new(number, timers),
             listens: false,
             last: None,
+            kept: None,
             place: None,
             is_shared: false,
             reached_from: 0,

@@ -81,10 +81,13 @@ impl Guard {
             }
         }
         let queue = self.queue(cookie);
-        self.is_full |= queue.machine.is_full();
-        if self.queue(cookie).machine.holds_nothing() {
-            self.queue(cookie).place = None;
+        let is_full = queue.machine.is_full();
+        let last = queue.last.as_ref().filter(|_| is_full);
+        queue.kept = last.and_then(|(task, _)| task.upgrade());
+        if queue.machine.holds_nothing() {
+            queue.place = None;
         }
+        self.is_full |= is_full;
     }
 
     fn perform(
