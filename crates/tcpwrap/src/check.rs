@@ -306,8 +306,8 @@ fn fix(policy: &mut Policy, args: &Args) -> Result<(), String> {
         .collect();
     if args.dry_run {
         for (original, document) in &changed {
-            let changes = crate::text_diff::unified(&document.path, &original.text, &document.text);
-            output::write(&output::escape(changes.as_bytes()))?;
+            let changes = crate::text_diff::shown(&document.path, &original.text, &document.text);
+            output::write(&changes)?;
         }
     } else if let [(allow, new_allow), (deny, new_deny)] = changed[..] {
         let [allow, deny] = [(allow, new_allow), (deny, new_deny)].map(|(original, new)| Change {

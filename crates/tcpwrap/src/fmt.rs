@@ -96,7 +96,7 @@ fn standard_input(args: &Args) -> Result<bool, String> {
     let name = Path::new("<stdin>");
     let new = formatted(name, &text).map_err(|error| format!("standard input: {error}"))?;
     if args.diff {
-        show(&text_diff::unified(name, &text, &new))?;
+        output::write(&text_diff::shown(name, &text, &new))?;
     } else if !args.check {
         use std::io::Write;
         let written = std::io::stdout().write_all(&new);
@@ -119,7 +119,7 @@ fn format_file(args: &Args, path: &Path) -> std::io::Result<bool> {
         return Ok(false);
     }
     if args.diff {
-        show(&text_diff::unified(path, &original.text, &new)).map_err(std::io::Error::other)?;
+        output::write(&text_diff::shown(path, &original.text, &new)).map_err(std::io::Error::other)?;
     } else if args.check {
         show(&format!("{}\n", path.display())).map_err(std::io::Error::other)?;
     } else {

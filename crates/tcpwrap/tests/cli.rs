@@ -256,10 +256,10 @@ fn what_is_wrong_is_told_with_what_to_do() {
         ),
         ("explain sshd 10.0.0.300", "10.0.0.300: no possible address"),
         ("test", "no hosts.test.toml in this directory: name a test file"),
-        ("diff nodir empty", "nodir: no such directory"),
+        ("diff nodir empty", "nodir: no such file or directory"),
         (
             "diff",
-            "name the new tables: a directory, --new-allow or --new-deny",
+            "name the new tables: a directory, a file, --new-allow or --new-deny",
         ),
     ] {
         let output = tcpwrap(arguments).current_dir(scene.path()).output().unwrap();

@@ -172,6 +172,44 @@ fn files_that_are_not_there_are_no_empty_tables() {
 }
 
 #[test]
+fn two_versions_of_one_table() {
+    let old = tables("sshd: 10.0.0.0/30\n", "ALL: ALL\n");
+    std::fs::write(old.path().join("hosts.allow.new"), "sshd: 10.0.0.0/31\n").unwrap();
+    std::fs::write(old.path().join("new.deny"), "ALL EXCEPT sshd: ALL\n").unwrap();
+    let found = |arguments: &str| blocks(&arguments.split(' ').collect::<Vec<_>>(), old.path());
+    let expected = |block: &str, verdict: &str| vec![(block.to_owned(), verdict.to_owned())];
+    assert_eq!(
+        found("hosts.allow hosts.allow.new"),
+        expected("10.0.0.2/31", "denied")
+    );
+    assert_eq!(
+        found("hosts.allow.new hosts.allow"),
+        expected("10.0.0.2/31", "granted")
+    );
+    let [(block, verdict)] = &found("hosts.deny new.deny")[..] else {
+        panic!();
+    };
+    assert_eq!((&block[..], &verdict[..]), ("0.0.0.0/5", "granted"));
+    // Alone, an allow table means something only where others are refused.
+    std::fs::remove_file(old.path().join("hosts.deny")).unwrap();
+    assert_eq!(
+        found("hosts.allow hosts.allow.new"),
+        expected("10.0.0.2/31", "denied")
+    );
+    let arguments = ["hosts.allow", "hosts.allow.new", "--old-allow", "new.deny"].map(Path::new);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tcpwrap"));
+    let output = command
+        .arg("diff")
+        .args(arguments)
+        .current_dir(old.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let output = diff(&[old.path(), &old.path().join("new.deny")], false);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("one is a directory, and one is not"));
+}
+
+#[test]
 fn hosts_in_files_are_compared_by_what_the_files_hold() {
     let old = tables("", "ALL: ALL\n");
     let list = old.path().join("list");

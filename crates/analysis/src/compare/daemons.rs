@@ -9,12 +9,12 @@ use super::hosts::{FileTexts, Hosts, Shared, Within};
 use super::ranges::{Map, Ranges};
 use super::rules::{Box_, Lists, joined, list_holds};
 use super::spelling::{Together, Ways};
-use super::strings::{self, Atom, Class, Kind};
+use super::strings::{self, Atom, Class, Classes, Kind};
 use hosts_access::syntax::pattern::{DaemonPattern, Service, StringPattern};
 
 /// Which ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Port {
+pub(super) enum Port {
     /// This one.
     Exactly(u16),
     /// One that no rule names, or none that is known.
@@ -33,10 +33,10 @@ pub(super) struct Cell {
 
 /// The axes along which requests are asked in other ways.
 pub(super) struct Axes<'t> {
-    pub(super) daemons: Vec<Class>,
+    pub(super) daemons: Classes,
     pub(super) ports: Vec<Port>,
     pub(super) cells: Vec<Cell>,
-    pub(super) names: Vec<Class>,
+    pub(super) names: Classes,
     pub(super) groups: Vec<Vec<bool>>,
     pub(super) shared: Shared<'t>,
     #[cfg(test)]

@@ -21,18 +21,18 @@ mod strings;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub use self::confirm::{Decided, Witness};
-pub use self::daemons::Port;
 pub use self::outcome::{Outcome, Run, Step};
-pub use self::strings::Strings;
+pub use self::words::{Like, Strings};
 
 use self::confirm::Confirming;
-use self::daemons::{Asked, Axes, MOST_GROUPS, MOST_WAYS};
+use self::daemons::{Asked, Axes, MOST_GROUPS, MOST_WAYS, Port};
 use self::family::Family;
 use self::hosts::FileTexts;
 use self::outcome::Outcomes;
@@ -40,7 +40,6 @@ use self::ranges::{Ranges, blocks, difference, normal};
 use self::rules::{Box_, Lists, OneSide, Rule, joined, lines};
 pub(crate) use self::spelling::Ways;
 use self::spelling::{Spelling, Together};
-use self::strings::Class;
 use self::sweep::{Part, Swept, sweep};
 use crate::document::Documents;
 use hosts_access::syntax::option::Keyword;
@@ -150,13 +149,32 @@ pub struct Service {
     /// The daemons' names; nothing where any will do.
     pub daemons: Option<Vec<Strings>>,
     /// The server's ports; nothing where any will do.
-    pub ports: Option<Vec<Port>>,
+    pub ports: Option<Ports>,
     /// The server's addresses; nothing where any will do.
     pub addresses: Option<Addresses>,
     /// The server's names; nothing where any will do.
     pub names: Option<Vec<Strings>>,
     /// Netgroups the server is or is not in.
     pub netgroups: Vec<(Vec<u8>, bool)>,
+}
+
+/// Which ports.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ports {
+    /// These.
+    These(Vec<u16>),
+    /// Any but these, and any that is not known.
+    AllBut(Vec<u16>),
+}
+
+impl Ports {
+    /// Is this port among them?
+    pub fn holds(&self, port: u16) -> bool {
+        match self {
+            Ports::These(ports) => ports.contains(&port),
+            Ports::AllBut(ports) => !ports.contains(&port),
+        }
+    }
 }
 
 /// Clients by what is known of them.
@@ -397,8 +415,8 @@ impl Telling<'_, '_> {
                 let netgroups = holding(&swept.groups, &client[2..]);
                 let clients = Clients {
                     addresses: addresses(&changed.parts, &swept.spellings, &swept.ways),
-                    names: told(&swept.names, &client[0]),
-                    users: told(&swept.users, &client[1]),
+                    names: swept.names.told(&client[0]),
+                    users: swept.users.told(&client[1]),
                     netgroups,
                 };
                 let boxes = &self.asked[asked].boxes;
@@ -543,27 +561,23 @@ fn holding(groups: &[&[u8]], axes: &[Vec<u32>]) -> Vec<(Vec<u8>, bool)> {
         .collect()
 }
 
-/// The strings of some classes, or nothing where these are all classes.
-fn told(classes: &[Class], which: &[u32]) -> Option<Vec<Strings>> {
-    if which.len() == classes.len() {
-        return None;
-    }
-    let mut strings: Vec<Strings> = which
-        .iter()
-        .flat_map(|at| classes[*at as usize].strings.iter().cloned())
-        .collect();
-    strings.sort();
-    strings.dedup();
-    Some(strings)
-}
-
 fn services(axes: &Axes<'_>, boxes: Vec<Box_>) -> Vec<Service> {
     joined(boxes).iter().map(|one| service(axes, one)).collect()
 }
 
 fn service(axes: &Axes<'_>, one: &Box_) -> Service {
     let is_part = |axis: usize, count: usize| one[axis].len() < count;
-    let ports = one[1].iter().map(|at| axes.ports[*at as usize]);
+    let ports = |told: bool| -> Vec<u16> {
+        let ports = (0..)
+            .zip(&axes.ports)
+            .filter(|(at, _)| one[1].contains(at) == told);
+        let numbers = ports.filter_map(|(_, port)| match port {
+            Port::Exactly(number) => Some(*number),
+            Port::Other => None,
+        });
+        numbers.collect()
+    };
+    let has_other = one[1].iter().any(|at| axes.ports[*at as usize] == Port::Other);
     let cells = is_part(2, axes.cells.len()).then(|| {
         let parts: Vec<Part> = one[2]
             .iter()
@@ -599,10 +613,13 @@ fn service(axes: &Axes<'_>, one: &Box_) -> Service {
         })
         .collect();
     Service {
-        daemons: told(&axes.daemons, &one[0]),
-        ports: is_part(1, axes.ports.len()).then(|| ports.collect()),
+        daemons: axes.daemons.told(&one[0]),
+        ports: is_part(1, axes.ports.len()).then(|| match has_other {
+            true => Ports::AllBut(ports(false)),
+            false => Ports::These(ports(true)),
+        }),
         addresses: cells,
-        names: told(&axes.names, &one[3]),
+        names: axes.names.told(&one[3]),
         netgroups: holding(&axes.shared.groups, &group_axes),
     }
 }

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use super::Incomparable;
+use super::words::{Ends, Grouped, Strings, Texts, Wildcards, Words};
 use hosts_access::request::{PARANOID, UNKNOWN};
 use hosts_access::string_matches;
 use hosts_access::syntax::pattern::StringPattern;
@@ -23,21 +24,6 @@ pub(super) enum Atom<'t> {
     Local,
 }
 
-/// Which strings, in words.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Strings {
-    /// This string; `unknown` and `paranoid` are such strings.
-    Exactly(Vec<u8>),
-    /// Strings that these patterns match and no longer or more exact one does.
-    Matching(Vec<Vec<u8>>),
-    /// Strings with a dot that nothing else names.
-    OtherDotted,
-    /// Strings without a dot that nothing else names.
-    OtherLocal,
-    /// Strings that nothing else names.
-    Other,
-}
-
 /// Strings that no atom tells apart.
 #[derive(Debug, Clone)]
 pub(super) struct Class {
@@ -45,8 +31,36 @@ pub(super) struct Class {
     pub(super) tags: Vec<u32>,
     /// One of the strings.
     pub(super) witness: Vec<u8>,
-    /// All of them, in words.
-    pub(super) strings: Vec<Strings>,
+    /// Those that are told by patterns.
+    pub(super) free: Vec<Free>,
+    /// Those that are named, and where they would be if they were not.
+    pub(super) exact: Vec<(Vec<u8>, Free)>,
+}
+
+/// Strings that no pattern tells apart: by the number of their longest beginning and ending, or of the way in which
+/// patterns match; and whether they have a dot.
+pub(super) type Free = (u32, u32, bool);
+
+/// All classes, and how to tell some of them.
+#[derive(Debug)]
+pub(super) struct Classes {
+    all: Vec<Class>,
+    words: Words,
+}
+
+impl std::ops::Deref for Classes {
+    type Target = [Class];
+
+    fn deref(&self) -> &[Class] {
+        &self.all
+    }
+}
+
+impl Classes {
+    /// The strings of some classes, or nothing where these are all classes.
+    pub(super) fn told(&self, which: &[u32]) -> Option<Vec<Strings>> {
+        (which.len() < self.all.len()).then(|| self.words.tell(&self.all, which))
+    }
 }
 
 /// What kind of strings to class.
@@ -200,7 +214,7 @@ fn lower(text: &[u8]) -> Vec<u8> {
 ///
 /// # Errors
 /// Where wildcards combine in more ways than can be followed.
-pub(super) fn classes(atoms: &[(Atom<'_>, u32)], kind: Kind) -> Result<Vec<Class>, Incomparable> {
+pub(super) fn classes(atoms: &[(Atom<'_>, u32)], kind: Kind) -> Result<Classes, Incomparable> {
     let atoms = Atoms::new(atoms, kind);
     let mut found = Found {
         classes: HashMap::new(),
@@ -219,34 +233,89 @@ pub(super) fn classes(atoms: &[(Atom<'_>, u32)], kind: Kind) -> Result<Vec<Class
     if kind == Kind::Hosts {
         exact.insert(PARANOID.to_vec());
     }
-    // The first string of a class stands for it.
-    let unknown = exact.get(UNKNOWN);
-    for string in unknown.into_iter().chain(exact.iter().filter(|s| *s != UNKNOWN)) {
-        let strings = Strings::Exactly(string.clone());
-        found.add(atoms.tags(string), string.clone(), strings);
+    // A suffix pattern wants something before it, which other patterns for the same ending do not.
+    if kind != Kind::Hosts {
+        let tails = atoms
+            .tails
+            .iter()
+            .filter(|(_, tags)| tags.iter().any(|(_, longer)| *longer));
+        exact.extend(tails.map(|(text, _)| text.clone()));
     }
     let has_automaton = atoms
         .others
         .iter()
         .any(|(pattern, _)| matches!(pattern, StringPattern::Wildcard(_)));
-    if has_automaton {
-        automaton(&atoms, &exact, kind, &mut found)?;
+    let patterns = if has_automaton {
+        patterns(&atoms)
     } else {
-        chains(&atoms, &exact, &mut found);
-        // A suffix pattern wants something before it, which other patterns for the same ending do not.
-        for text in atoms.tails.keys().filter(|_| kind != Kind::Hosts) {
-            let tags = atoms.tags(text);
-            if !text.is_empty() && !found.classes.contains_key(&tags) {
-                found.add(tags, text.clone(), Strings::Exactly(text.clone()));
-            }
-        }
+        Vec::new()
+    };
+    let ends = Groups::new(&atoms, kind);
+    // The first string of a class stands for it.
+    let unknown = exact.get(UNKNOWN);
+    let mut named: Vec<Vec<bool>> = Vec::new();
+    for string in unknown.into_iter().chain(exact.iter().filter(|s| *s != UNKNOWN)) {
+        let place = if has_automaton {
+            named.push(way(&patterns, string));
+            (named.len() as u32 - 1, 0)
+        } else {
+            (
+                ends.heads.longest_of(string, head),
+                ends.tails.longest_of(string, tail),
+            )
+        };
+        let place = (place.0, place.1, string.contains(&b'.'));
+        found
+            .class(atoms.tags(string), string)
+            .exact
+            .push((string.clone(), place));
     }
-    let mut classes: Vec<Class> = found.classes.into_values().collect();
-    for class in &mut classes {
-        class.strings.sort();
+    let tells_dots = !atoms.local.is_empty();
+    let ways = if has_automaton {
+        automaton(&atoms, &patterns, &exact, kind, &mut found)?
+    } else {
+        chains(&atoms, &ends, &exact, &mut found);
+        Vec::new()
+    };
+    let mut all: Vec<Class> = found.classes.into_values().collect();
+    for class in &mut all {
+        class.free.sort_by_key(|free| order(free, &ways));
     }
-    classes.sort_by(|a, b| a.strings.cmp(&b.strings));
-    Ok(classes)
+    all.sort_by_cached_key(|class| {
+        let free: Vec<_> = class.free.iter().map(|free| order(free, &ways)).collect();
+        (class.exact.is_empty(), class.exact.clone(), free)
+    });
+    let words = if has_automaton {
+        Words::Wildcards(Wildcards {
+            patterns,
+            ways,
+            named,
+            tells_dots,
+        })
+    } else {
+        Words::Ends(Ends::new(ends.heads, ends.tails, tells_dots, &all))
+    };
+    Ok(Classes { all, words })
+}
+
+/// What nothing names comes last, and of that what has no dot.
+fn order(free: &Free, ways: &[Vec<bool>]) -> (bool, u32, u32, bool) {
+    let (first, second, dot) = *free;
+    let is_other = match ways.get(first as usize) {
+        Some(way) => !way.contains(&true),
+        None => (first, second) == (0, 0),
+    };
+    (is_other, first, second, !dot)
+}
+
+/// So many letters of a string at its beginning.
+fn head(text: &[u8], length: usize) -> &[u8] {
+    &text[..length]
+}
+
+/// So many letters of a string at its end.
+fn tail(text: &[u8], length: usize) -> &[u8] {
+    &text[text.len() - length..]
 }
 
 struct Found<'a, 't> {
@@ -255,14 +324,15 @@ struct Found<'a, 't> {
 }
 
 impl Found<'_, '_> {
-    fn add(&mut self, tags: Vec<u32>, witness: Vec<u8>, strings: Strings) {
-        debug_assert_eq!(self.atoms.tags(&witness), tags);
-        let class = self.classes.entry(tags).or_insert_with_key(|tags| Class {
+    /// The class with these tags, for which a string stands if it is new.
+    fn class(&mut self, tags: Vec<u32>, witness: &[u8]) -> &mut Class {
+        debug_assert_eq!(self.atoms.tags(witness), tags);
+        self.classes.entry(tags).or_insert_with_key(|tags| Class {
             tags: tags.clone(),
-            witness,
-            strings: Vec::new(),
-        });
-        class.strings.push(strings);
+            witness: witness.to_vec(),
+            free: Vec::new(),
+            exact: Vec::new(),
+        })
     }
 }
 
@@ -292,56 +362,83 @@ fn fillers(atoms: &Atoms<'_>, exact: &BTreeSet<Vec<u8>>) -> Vec<Vec<u8>> {
     fillers
 }
 
-/// A longest beginning or ending: the tags of it and of all that it holds, one text, and in words.
-struct Chain {
+/// Longest beginnings or endings that no atom tells apart: the tags of them and of all that they hold, and one of
+/// them.
+struct Group {
     tags: Vec<u32>,
     text: Vec<u8>,
     dotted: bool,
-    texts: Vec<Vec<u8>>,
 }
 
-/// How many combinations of a beginning and an ending are told one by one.
-const MOST_NAMED: usize = 256;
+/// The beginnings and endings of patterns, in groups.
+struct Groups {
+    head_groups: Vec<Group>,
+    tail_groups: Vec<Group>,
+    heads: Texts,
+    tails: Texts,
+}
 
-fn grouped(chains: impl Iterator<Item = (Vec<u8>, Vec<u32>, Vec<u8>)>) -> Vec<Chain> {
-    let mut groups: BTreeMap<(Vec<u32>, bool), Chain> = BTreeMap::new();
-    for (text, mut tags, shown) in chains {
+impl Groups {
+    fn new(atoms: &Atoms<'_>, kind: Kind) -> Self {
+        let tells_dots = !atoms.local.is_empty();
+        let heads = atoms.heads.keys().map(|text| {
+            let tags = (0..=text.len()).filter_map(|end| atoms.heads.get(&text[..end]));
+            (text.clone(), tags.flatten().copied().collect(), show_head(text))
+        });
+        let (head_groups, heads) = grouped(heads);
+        let tails = atoms.tails.keys().map(|text| {
+            let tags = (0..=text.len()).filter_map(|start| atoms.tails.get(&text[start..]));
+            let tags = tags.flatten().map(|(tag, _)| *tag).collect();
+            (text.clone(), tags, show_tail(text, kind))
+        });
+        let (tail_groups, tails) = grouped(tails);
+        Groups {
+            head_groups,
+            tail_groups,
+            heads: Texts::new(heads, tells_dots, head),
+            tails: Texts::new(tails, tells_dots, tail),
+        }
+    }
+}
+
+/// Texts with their tags and as patterns, in groups; the first group is that of the empty text. Beside the groups,
+/// each text with the number of its group, and as a pattern.
+fn grouped(texts: impl Iterator<Item = (Vec<u8>, Vec<u32>, Vec<u8>)>) -> (Vec<Group>, Vec<Grouped>) {
+    let mut groups = vec![Group {
+        tags: Vec::new(),
+        text: Vec::new(),
+        dotted: false,
+    }];
+    let mut told = vec![(Vec::new(), 0, Vec::new())];
+    let mut numbers: HashMap<(Vec<u32>, bool), u32> = HashMap::new();
+    let mut texts: Vec<_> = texts.collect();
+    texts.sort();
+    for (text, mut tags, pattern) in texts {
         tags.sort_unstable();
         tags.dedup();
         let dotted = text.contains(&b'.');
-        let chain = groups
-            .entry((tags, dotted))
-            .or_insert_with_key(|(tags, _)| Chain {
+        let next = groups.len() as u32;
+        let number = *numbers.entry((tags, dotted)).or_insert_with_key(|(tags, _)| {
+            groups.push(Group {
                 tags: tags.clone(),
-                text,
+                text: text.clone(),
                 dotted,
-                texts: Vec::new(),
             });
-        chain.texts.push(shown);
+            next
+        });
+        told.push((text, number, pattern));
     }
-    groups.into_values().collect()
+    (groups, told)
 }
 
 /// All classes of strings that are not exactly named, where patterns leave only one end free. A string
 /// with a longest beginning and a longest ending among the patterns agrees with any other that has the
 /// same two, but for having a dot.
-fn chains(atoms: &Atoms<'_>, exact: &BTreeSet<Vec<u8>>, found: &mut Found<'_, '_>) {
-    let none = (Vec::new(), Vec::new(), Vec::new());
-    let mut heads = grouped(atoms.heads.keys().map(|text| {
-        let tags = (0..=text.len()).filter_map(|end| atoms.heads.get(&text[..end]));
-        (text.clone(), tags.flatten().copied().collect(), show_head(text))
-    }));
-    heads.insert(0, grouped(std::iter::once(none.clone())).remove(0));
-    let mut tails = grouped(atoms.tails.keys().map(|text| {
-        let tags = (0..=text.len()).filter_map(|start| atoms.tails.get(&text[start..]));
-        let tags = tags.flatten().map(|(tag, _)| *tag).collect();
-        (text.clone(), tags, show_tail(text))
-    }));
-    tails.insert(0, grouped(std::iter::once(none)).remove(0));
+fn chains(atoms: &Atoms<'_>, groups: &Groups, exact: &BTreeSet<Vec<u8>>, found: &mut Found<'_, '_>) {
     let fillers = fillers(atoms, exact);
     let tells_dots = !atoms.local.is_empty();
-    for head in &heads {
-        for tail in &tails {
+    for (head_at, head) in (0..).zip(&groups.head_groups) {
+        for (tail_at, tail) in (0..).zip(&groups.tail_groups) {
             let mut expected = [&atoms.all[..], &atoms.known, &head.tags, &tail.tags].concat();
             let is_dotted = head.dotted || tail.dotted;
             for dotted in [false, true] {
@@ -364,9 +461,8 @@ fn chains(atoms: &Atoms<'_>, exact: &BTreeSet<Vec<u8>>, found: &mut Found<'_, '_
                     (!exact.contains(&string) && atoms.tags(&string) == expected).then_some(string)
                 });
                 if let Some(witness) = witness {
-                    for strings in in_words(head, tail, tells_dots.then_some(dotted)) {
-                        found.add(expected.clone(), witness.clone(), strings);
-                    }
+                    let free = (head_at, tail_at, dotted && tells_dots);
+                    found.class(expected.clone(), &witness).free.push(free);
                 }
                 if !dotted {
                     expected.retain(|tag| !atoms.local.contains(tag));
@@ -384,60 +480,22 @@ fn other_holds<'a>(atoms: &'a Atoms<'_>) -> impl Iterator<Item = &'a u32> {
 
 fn show_head(text: &[u8]) -> Vec<u8> {
     match text {
+        [b'.', ..] => [text, b"*"].concat(),
         [.., b'.'] => text.to_vec(),
         _ => [text, b"*"].concat(),
     }
 }
 
-fn show_tail(text: &[u8]) -> Vec<u8> {
+/// For names of hosts, which do not begin with a dot, a suffix is all that ends in it.
+fn show_tail(text: &[u8], kind: Kind) -> Vec<u8> {
     match text {
-        [b'.', ..] => text.to_vec(),
+        [b'.', .., last] if kind == Kind::Hosts && *last != b'.' => text.to_vec(),
         _ => [b"*", text].concat(),
     }
 }
 
-fn in_words(head: &Chain, tail: &Chain, dotted: Option<bool>) -> Vec<Strings> {
-    match (head.text.is_empty(), tail.text.is_empty()) {
-        (true, true) => vec![match dotted {
-            None => Strings::Other,
-            Some(true) => Strings::OtherDotted,
-            Some(false) => Strings::OtherLocal,
-        }],
-        (true, false) => tail
-            .texts
-            .iter()
-            .map(|t| Strings::Matching(vec![t.clone()]))
-            .collect(),
-        (false, true) => head
-            .texts
-            .iter()
-            .map(|h| Strings::Matching(vec![h.clone()]))
-            .collect(),
-        (false, false) => {
-            let pairs = head
-                .texts
-                .iter()
-                .flat_map(|h| tail.texts.iter().map(move |t| (h, t)));
-            pairs
-                .take(MOST_NAMED)
-                .map(|(h, t)| Strings::Matching(vec![h.clone(), t.clone()]))
-                .collect()
-        }
-    }
-}
-
-/// How much work following wildcards may be.
-const MOST_WORK: usize = 200_000_000;
-
-/// All classes of strings that are not exactly named, by following every string through all patterns at
-/// once: the states of the automaton are the sets of places in the patterns that a string can have
-/// reached.
-fn automaton(
-    atoms: &Atoms<'_>,
-    exact: &BTreeSet<Vec<u8>>,
-    kind: Kind,
-    found: &mut Found<'_, '_>,
-) -> Result<(), Incomparable> {
+/// All patterns with wildcards, in lower case.
+fn patterns(atoms: &Atoms<'_>) -> Vec<Vec<u8>> {
     let mut patterns: Vec<Vec<u8>> = Vec::new();
     patterns.extend(atoms.heads.keys().map(|text| [text, &b"*"[..]].concat()));
     for (text, tags) in &atoms.tails {
@@ -455,6 +513,30 @@ fn automaton(
     }
     patterns.sort();
     patterns.dedup();
+    patterns
+}
+
+/// Which of the patterns match.
+fn way(patterns: &[Vec<u8>], string: &[u8]) -> Vec<bool> {
+    let patterns = patterns.iter();
+    patterns
+        .map(|pattern| string_matches(StringPattern::Wildcard(pattern), string))
+        .collect()
+}
+
+/// How much work following wildcards may be.
+const MOST_WORK: usize = 200_000_000;
+
+/// All classes of strings that are not exactly named, by following every string through all patterns at
+/// once: the states of the automaton are the sets of places in the patterns that a string can have
+/// reached.
+fn automaton(
+    atoms: &Atoms<'_>,
+    patterns: &[Vec<u8>],
+    exact: &BTreeSet<Vec<u8>>,
+    kind: Kind,
+    found: &mut Found<'_, '_>,
+) -> Result<Vec<Vec<bool>>, Incomparable> {
     let free = fillers(atoms, exact).pop().unwrap_or_default();
     let mut letters: Vec<u8> = free.clone();
     let mut rest: BTreeSet<u8> = patterns.concat().into_iter().collect();
@@ -466,9 +548,11 @@ fn automaton(
     // One text of all patterns, each ended by a 0, so that a place is a number.
     let mut text: Vec<u8> = Vec::new();
     let mut start: Vec<u32> = Vec::new();
-    for pattern in &patterns {
+    let mut ends: HashMap<u32, usize> = HashMap::new();
+    for (number, pattern) in patterns.iter().enumerate() {
         let place = text.len() as u32;
         text.extend_from_slice(pattern);
+        ends.insert(text.len() as u32, number);
         text.push(0);
         reach(&text, place, &mut start);
     }
@@ -480,6 +564,10 @@ fn automaton(
     let mut seen: HashSet<State> = HashSet::new();
     let mut queue: VecDeque<(State, Vec<u8>)> = VecDeque::new();
     queue.push_back(((start, false, false), Vec::new()));
+    // The ways in which patterns match, and those that have been told with and without a dot.
+    let mut ways: Vec<Vec<bool>> = Vec::new();
+    let mut numbers: HashMap<Vec<bool>, u32> = HashMap::new();
+    let mut told: HashSet<(u32, bool)> = HashSet::new();
     let mut work = 0;
     while let Some(((places, dotted, is_free), string)) = queue.pop_front() {
         for &letter in &letters {
@@ -507,36 +595,25 @@ fn automaton(
             let mut longer = string.clone();
             longer.push(letter);
             if !exact.contains(&longer) {
-                let tags = atoms.tags(&longer);
-                if !found.classes.contains_key(&tags) || state.2 {
-                    let matching: Vec<Vec<u8>> = patterns
-                        .iter()
-                        .filter(|p| string_matches(StringPattern::Wildcard(p), &longer))
-                        .map(|p| {
-                            p.strip_prefix(b"?*.")
-                                .map_or_else(|| p.clone(), |t| [b".", t].concat())
-                        })
-                        .take(MOST_NAMED)
-                        .collect();
-                    let strings = match (matching.is_empty(), atoms.local.is_empty(), state.1) {
-                        (false, ..) => Strings::Matching(matching),
-                        (true, true, _) => Strings::Other,
-                        (true, false, true) => Strings::OtherDotted,
-                        (true, false, false) => Strings::OtherLocal,
-                    };
-                    let is_told = found
-                        .classes
-                        .get(&tags)
-                        .is_some_and(|c| c.strings.contains(&strings));
-                    if !is_told {
-                        found.add(tags, longer.clone(), strings);
-                    }
+                let mut way = vec![false; patterns.len()];
+                let ended = state.0.iter().filter_map(|place| ends.get(place));
+                ended.for_each(|number| way[*number] = true);
+                let next = ways.len() as u32;
+                let number = *numbers.entry(way).or_insert_with_key(|way| {
+                    ways.push(way.clone());
+                    next
+                });
+                if told.insert((number, state.1)) {
+                    found
+                        .class(atoms.tags(&longer), &longer)
+                        .free
+                        .push((number, 0, state.1));
                 }
             }
             queue.push_back((state, longer));
         }
     }
-    Ok(())
+    Ok(ways)
 }
 
 /// Adds a place and those reached from it without a letter.
@@ -555,29 +632,30 @@ fn reach(text: &[u8], place: u32, places: &mut Vec<u32>) {
 mod tests {
     use super::*;
 
+    fn atoms<'t>(patterns: &[&'t str]) -> Vec<(Atom<'t>, u32)> {
+        let atoms = (0..).zip(patterns).map(|(at, text)| match *text {
+            "LOCAL" => (Atom::Local, at),
+            text => (Atom::Matches(StringPattern::parse(text.as_bytes())), at),
+        });
+        atoms.collect()
+    }
+
     fn tags(patterns: &[&str], kind: Kind) -> BTreeSet<Vec<u32>> {
-        let atoms: Vec<(Atom<'_>, u32)> = patterns
-            .iter()
-            .enumerate()
-            .map(|(at, text)| match *text {
-                "LOCAL" => (Atom::Local, at as u32),
-                text => (Atom::Matches(StringPattern::parse(text.as_bytes())), at as u32),
-            })
-            .collect();
+        let atoms = atoms(patterns);
         let classes = classes(&atoms, kind).unwrap();
-        for class in &classes {
+        for class in classes.iter() {
             let truth: Vec<u32> = Atoms::new(&atoms, kind).tags(&class.witness);
             assert_eq!(truth, class.tags);
         }
-        classes.into_iter().map(|class| class.tags).collect()
+        classes.iter().map(|class| class.tags.clone()).collect()
     }
 
-    /// Every string of up to seven letters of a small alphabet.
-    fn by_force(patterns: &[&str], kind: Kind) -> BTreeSet<Vec<u32>> {
+    /// Every string of up to so many letters of a small alphabet, and some others.
+    fn all_strings(most: usize, kind: Kind) -> Vec<Vec<u8>> {
         let letters = b"ab.x";
         let mut strings: Vec<Vec<u8>> = vec![vec![]];
         let mut from = 0;
-        for _ in 0..7 {
+        for _ in 0..most {
             let to = strings.len();
             for at in from..to {
                 for letter in letters {
@@ -590,7 +668,14 @@ mod tests {
         }
         strings.remove(0);
         strings.retain(|s| kind != Kind::Hosts || s[0] != b'.');
-        strings.extend([&b"unknown"[..], b"xknown", b"paranoid"].map(<[u8]>::to_vec));
+        strings.extend([&b"xknown"[..], b"q", b"q.q"].map(<[u8]>::to_vec));
+        strings.extend((kind != Kind::Daemons).then(|| b"unknown".to_vec()));
+        strings.push(b"paranoid".to_vec());
+        strings
+    }
+
+    fn by_force(patterns: &[&str], kind: Kind) -> BTreeSet<Vec<u32>> {
+        let strings = all_strings(7, kind);
         let is_known = |s: &[u8]| s != b"unknown" && s != b"paranoid";
         strings
             .iter()
@@ -606,26 +691,80 @@ mod tests {
             .collect()
     }
 
+    const SETS: [&[&str]; 18] = [
+        &[],
+        &["a.b", ".b", ".a.b", "LOCAL"],
+        &["a.", "a.b.", ".b", "a.b"],
+        &["a*", "*b", "ab", "b"],
+        &["*a*", "b*", ".a", "LOCAL"],
+        &["a?b", "?a", "*.b"],
+        &["a*b", "ab", "a.b", ".b"],
+        &["*a*b*", "*b*a*"],
+        &["??", "?", "a", "b"],
+        &["KNOWN", "unknown", "*known", "paranoid"],
+        &["a*.b", "LOCAL", "b?", "b.", "*", "ALL"],
+        &["*b", "*ab", "a*", "ab*", "LOCAL", "ab.a"],
+        &["*.b", ".b", ".*"],
+        &["ab*", "LOCAL"],
+        &["a*", "a.", ".b", "LOCAL", "ab.b"],
+        &[".b", "*.b", "b", "a.b", "aa.b"],
+        &["a*", "ab*", "aba*", "*a", "*ba", "ab", "abab"],
+        &["a*b*", ".b", "LOCAL", "ab", "*x"],
+    ];
+
     #[test]
     fn classes_are_those_found_by_force() {
-        let sets: [&[&str]; 13] = [
-            &[],
-            &["a.b", ".b", ".a.b", "LOCAL"],
-            &["a.", "a.b.", ".b", "a.b"],
-            &["a*", "*b", "ab", "b"],
-            &["*a*", "b*", ".a", "LOCAL"],
-            &["a?b", "?a", "*.b"],
-            &["a*b", "ab", "a.b", ".b"],
-            &["*a*b*", "*b*a*"],
-            &["??", "?", "a", "b"],
-            &["KNOWN", "unknown", "*known", "paranoid"],
-            &["a*.b", "LOCAL", "b?", "b.", "*", "ALL"],
-            &["*b", "*ab", "a*", "ab*", "LOCAL", "ab.a"],
-            &["*.b", ".b", ".*"],
-        ];
-        for set in sets {
+        for set in SETS {
             for kind in [Kind::Hosts, Kind::Users] {
                 assert_eq!(tags(set, kind), by_force(set, kind), "{set:?}");
+            }
+        }
+    }
+
+    /// What is told of some classes holds their strings and no others.
+    #[test]
+    fn what_is_told_is_what_was_found() {
+        let mut random = 1u64;
+        let mut chosen = move || {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            random >> 33
+        };
+        for (set, kind) in SETS
+            .iter()
+            .flat_map(|set| [Kind::Hosts, Kind::Users, Kind::Daemons].map(|kind| (set, kind)))
+        {
+            // Only a host can be local.
+            if set.contains(&"LOCAL") && kind != Kind::Hosts {
+                continue;
+            }
+            let atoms = atoms(set);
+            let classes = classes(&atoms, kind).unwrap();
+            let sorted = Atoms::new(&atoms, kind);
+            let strings: Vec<(Vec<u8>, u32)> = all_strings(6, kind)
+                .into_iter()
+                .map(|string| {
+                    let tags = sorted.tags(&string);
+                    let at = classes.iter().position(|class| class.tags == tags);
+                    (string, at.unwrap() as u32)
+                })
+                .collect();
+            for _ in 0..24 {
+                let bits = chosen();
+                let which: Vec<u32> = (0..classes.len() as u32)
+                    .filter(|at| bits >> (at % 31) & 1 == 1)
+                    .collect();
+                let told = classes.told(&which);
+                for (string, class) in &strings {
+                    let is_told = told
+                        .as_ref()
+                        .is_none_or(|told| told.iter().any(|one| one.holds(string)));
+                    assert_eq!(
+                        is_told,
+                        which.contains(class),
+                        "{set:?} {kind:?}: {} in {which:?}, told as {told:?}",
+                        string.escape_ascii()
+                    );
+                }
             }
         }
     }

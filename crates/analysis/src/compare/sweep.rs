@@ -16,7 +16,7 @@ use super::outcome::Outcomes;
 use super::ranges::{HOLE, Map, Ranges, difference, intersection, normal};
 use super::rules::{Box_, Lists, Rule, joined};
 use super::spelling::{Spelling, Together, Ways};
-use super::strings::{self, Atom, Class, Kind};
+use super::strings::{self, Atom, Classes, Kind};
 use crate::document::Token;
 use hosts_access::decision::{TableKind, Verdict};
 use hosts_access::syntax::pattern::{ClientPattern, StringPattern};
@@ -289,8 +289,8 @@ pub(super) struct Changed {
 
 /// What the differences for one way of being asked are told in.
 pub(super) struct Swept<'t> {
-    pub(super) names: Vec<Class>,
-    pub(super) users: Vec<Class>,
+    pub(super) names: Classes,
+    pub(super) users: Classes,
     pub(super) groups: Vec<&'t [u8]>,
     pub(super) spellings: Vec<Spelling>,
     /// The ways in which the spellings can hold.

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::strings::Atom;
+use super::strings::{Atom, Class};
 use super::*;
 use crate::document::{Content, Document, content};
 use hosts_access::decision::Verdict;

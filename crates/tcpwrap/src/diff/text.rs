@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use analysis::compare::{
-    Addresses, Block, Comparison, Difference, LeftOut, Outcome, Port, Service, Step, Strings, Unknown,
+    Addresses, Block, Comparison, Difference, LeftOut, Like, Outcome, Ports, Service, Step, Strings, Unknown,
     Witness,
 };
 use hosts_access::{TableKind, Verdict};
@@ -11,17 +11,22 @@ use serde_json::{Value, json};
 
 use crate::output::{BAD, DIM, GOOD, NOTE, escape, utf8};
 
-/// So many of a kind are shown; the JSON output holds all of them.
-const MOST_SHOWN: usize = 12;
+/// So many of a kind are shown to a person.
+pub const FEW: usize = 12;
 
-/// The whole comparison, for the terminal.
+/// The comparison, for the terminal.
 pub fn render(comparison: &Comparison) -> String {
+    render_most(comparison, FEW)
+}
+
+/// The comparison for the terminal, with at most so many of a kind.
+pub fn render_most(comparison: &Comparison, most: usize) -> String {
     let mut out = String::new();
     if comparison.differences.is_empty() && comparison.left_out.is_empty() {
         return "No request ends differently.\n".to_owned();
     }
     for difference in &comparison.differences {
-        out.push_str(&one(difference));
+        out.push_str(&one(difference, most));
         out.push('\n');
     }
     for unknown in &comparison.unknowns {
@@ -32,8 +37,12 @@ pub fn render(comparison: &Comparison) -> String {
         );
     }
     for left_out in &comparison.left_out {
-        let services: Vec<String> = left_out.services.iter().map(service_text).collect();
-        let text = format!("{}: {}", listed(services, "service"), left_out.problem);
+        let services: Vec<String> = left_out
+            .services
+            .iter()
+            .map(|service| service_text(service, most))
+            .collect();
+        let text = format!("{}: {}", listed(services, "service", most), left_out.problem);
         let _ = writeln!(out, "{NOTE}not compared:{NOTE:#} {}", escape(text.as_bytes()));
     }
     let count = comparison.differences.len();
@@ -49,7 +58,7 @@ pub fn render(comparison: &Comparison) -> String {
     out
 }
 
-fn one(difference: &Difference) -> String {
+fn one(difference: &Difference, most: usize) -> String {
     let mut out = String::new();
     let heads = [&difference.old, &difference.new].map(|o| (verdict(o), outcome(o)));
     let style = match difference.new.steps.last().map(|step| step.verdict) {
@@ -62,11 +71,11 @@ fn one(difference: &Difference) -> String {
         let _ = writeln!(out, "  was:     {}", escape(heads[0].1.as_bytes()));
         let _ = writeln!(out, "  becomes: {}", escape(heads[1].1.as_bytes()));
     }
-    for (at, service) in difference.services.iter().take(MOST_SHOWN).enumerate() {
+    for (at, service) in difference.services.iter().take(most).enumerate() {
         let label = if at == 0 { "  daemons:" } else { "      and:" };
-        let _ = writeln!(out, "{label} {}", escape(service_text(service).as_bytes()));
+        let _ = writeln!(out, "{label} {}", escape(service_text(service, most).as_bytes()));
     }
-    let more = difference.services.len().saturating_sub(MOST_SHOWN);
+    let more = difference.services.len().saturating_sub(most);
     if more > 0 {
         let _ = writeln!(out, "           and {more} more");
     }
@@ -74,12 +83,12 @@ fn one(difference: &Difference) -> String {
     let mut field = |label: &str, text: String| {
         let _ = writeln!(out, "  {label:<8} {}", escape(text.as_bytes()));
     };
-    field("clients:", addresses(&clients.addresses));
+    field("clients:", addresses(&clients.addresses, most));
     if let Some(names) = &clients.names {
-        field("names:", strings(names, "name"));
+        field("names:", strings(names, "name", most));
     }
     if let Some(users) = &clients.users {
-        field("users:", strings(users, "user"));
+        field("users:", strings(users, "user", most));
     }
     for (group, holds) in &clients.netgroups {
         let is = if *holds { "in" } else { "not in" };
@@ -148,53 +157,94 @@ fn outcome(outcome: &Outcome) -> String {
     steps.join("; if its command fails: ")
 }
 
-fn listed(mut items: Vec<String>, of: &str) -> String {
-    let more = items.len().saturating_sub(MOST_SHOWN);
+fn listed(mut items: Vec<String>, of: &str, most: usize) -> String {
+    let more = items.len().saturating_sub(most);
     if more > 1 {
-        items.truncate(MOST_SHOWN);
+        items.truncate(most);
         items.push(format!("and {more} more {of}s"));
     }
     items.join(", ")
 }
 
-fn strings(strings: &[Strings], of: &str) -> String {
-    let texts = strings.iter().map(|s| match s {
-        Strings::Exactly(text) => utf8(text),
-        Strings::Matching(patterns) => {
-            let patterns: Vec<_> = patterns.iter().map(|p| utf8(p)).collect();
-            format!("other {}", patterns.join(" and "))
+/// Patterns first, each with what it is without, and then names that stand for themselves.
+fn strings(strings: &[Strings], of: &str, most: usize) -> String {
+    let mut likes = Vec::new();
+    let mut exact = Vec::new();
+    for one in strings {
+        match one {
+            Strings::Like(one) => likes.push(like(one, of, most)),
+            Strings::Exactly(text) => exact.push(exactly(text)),
         }
-        Strings::Other => format!("any other {of}"),
-        Strings::OtherDotted => format!("any other {of} with a dot"),
-        Strings::OtherLocal => format!("any other {of} without a dot"),
-    });
-    listed(texts.collect(), of)
+    }
+    let more = likes.len().saturating_sub(most);
+    if more > 1 {
+        likes.truncate(most);
+        likes.push(format!("and {more} more patterns"));
+    }
+    if !exact.is_empty() {
+        likes.push(listed(exact, of, most));
+    }
+    likes.join("; ")
 }
 
-fn addresses(addresses: &Addresses) -> String {
+fn like(one: &Like, of: &str, most: usize) -> String {
+    let patterns: Vec<String> = one.like.iter().map(|pattern| utf8(pattern)).collect();
+    let mut text = match &patterns[..] {
+        [] => "any".to_owned(),
+        patterns => patterns.join(" and "),
+    };
+    text.push_str(match one.dot {
+        None => "",
+        Some(true) => " with a dot",
+        Some(false) => " without a dot",
+    });
+    let without = one.unlike.iter().map(|pattern| utf8(pattern));
+    let without: Vec<String> = without.chain(one.but.iter().map(|text| exactly(text))).collect();
+    if !without.is_empty() {
+        let _ = write!(text, " but {}", listed(without, of, most));
+    }
+    text
+}
+
+/// A string that stands for itself, in quotes where it could be taken for a pattern or a word of ours.
+fn exactly(text: &[u8]) -> String {
+    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_.:%@/+~".contains(b) || *b >= 0x80;
+    let is_name =
+        text.iter().all(is_plain) && !text.starts_with(b".") && !text.ends_with(b".") && text != b"any";
+    if is_name {
+        utf8(text)
+    } else {
+        format!("\"{}\"", utf8(text).replace('"', "\\x22"))
+    }
+}
+
+fn addresses(addresses: &Addresses, most: usize) -> String {
     if addresses.is_all() {
         return "any".to_owned();
     }
     if let Some(rest) = nearly_all(addresses) {
-        return format!("any but {}", listed(rest, "block"));
+        return format!("any but {}", listed(rest, "block", most));
     }
     let texts_of = |blocks: &[Block]| blocks.iter().map(ToString::to_string).collect::<Vec<_>>();
     let mut texts = Vec::new();
     for part in &addresses.parts {
         let rest = part.rest();
         let mut text = if rest.len() < part.blocks.len() {
-            let family = if rest.iter().all(|block| block.address.is_ipv4()) {
-                "IPv4"
-            } else {
-                "IPv6"
-            };
-            format!("any {family} address but {}", listed(texts_of(&rest), "block"))
+            let is_ipv4 = part.blocks.first().is_some_and(|block| block.address.is_ipv4());
+            let family = if is_ipv4 { "IPv4" } else { "IPv6" };
+            match rest.is_empty() {
+                true => format!("any {family} address"),
+                false => format!(
+                    "any {family} address but {}",
+                    listed(texts_of(&rest), "block", most)
+                ),
+            }
         } else {
-            listed(texts_of(&part.blocks), "block")
+            listed(texts_of(&part.blocks), "block", most)
         };
         for (at, (pattern, holds)) in part.spelled.iter().enumerate() {
-            let joint = if at == 0 { " that" } else { " and" };
-            let is = if *holds { "match" } else { "do not match" };
+            let joint = if at == 0 { ", where the text" } else { " and" };
+            let is = if *holds { "matches" } else { "does not match" };
             let _ = write!(text, "{joint} {is} {}", utf8(pattern));
         }
         texts.push(text);
@@ -217,23 +267,24 @@ fn nearly_all(addresses: &Addresses) -> Option<Vec<String>> {
     (is_plain && is_shorter && is_each).then(|| rest.iter().map(ToString::to_string).collect())
 }
 
-fn service_text(service: &Service) -> String {
+fn service_text(service: &Service, most: usize) -> String {
     let mut text = match &service.daemons {
         None => "any".to_owned(),
-        Some(daemons) => strings(daemons, "daemon"),
+        Some(daemons) => strings(daemons, "daemon", most),
     };
     if let Some(ports) = &service.ports {
-        let ports = ports.iter().map(|port| match port {
-            Port::Exactly(port) => port.to_string(),
-            Port::Other => "any other".to_owned(),
-        });
-        let _ = write!(text, "; port {}", listed(ports.collect(), "port"));
+        let (joint, ports) = match ports {
+            Ports::These(ports) => ("", ports),
+            Ports::AllBut(ports) => ("any but ", ports),
+        };
+        let ports = ports.iter().map(ToString::to_string).collect();
+        let _ = write!(text, "; port {joint}{}", listed(ports, "port", most));
     }
     if let Some(at) = &service.addresses {
-        let _ = write!(text, "; server address {}", addresses(at));
+        let _ = write!(text, "; server address {}", addresses(at, most));
     }
     if let Some(names) = &service.names {
-        let _ = write!(text, "; server name {}", strings(names, "name"));
+        let _ = write!(text, "; server name {}", strings(names, "name", most));
     }
     for (group, holds) in &service.netgroups {
         let is = if *holds { "in" } else { "not in" };
@@ -294,14 +345,15 @@ fn strings_json(strings: &Option<Vec<Strings>>) -> Value {
     let Some(strings) = strings else {
         return Value::Null;
     };
+    let texts = |texts: &[Vec<u8>]| texts.iter().map(|text| utf8(text)).collect::<Vec<_>>();
     let one = |s: &Strings| match s {
         Strings::Exactly(text) => json!({"exactly": utf8(text)}),
-        Strings::Matching(patterns) => {
-            json!({"matching": patterns.iter().map(|p| utf8(p)).collect::<Vec<_>>()})
-        }
-        Strings::Other => json!("other"),
-        Strings::OtherDotted => json!("other with a dot"),
-        Strings::OtherLocal => json!("other without a dot"),
+        Strings::Like(like) => json!({
+            "like": texts(&like.like),
+            "dot": like.dot,
+            "unlike": texts(&like.unlike),
+            "but": texts(&like.but),
+        }),
     };
     strings.iter().map(one).collect()
 }
@@ -342,12 +394,9 @@ fn outcome_json(outcome: &Outcome) -> Value {
 }
 
 fn service_json(service: &Service) -> Value {
-    let ports = service.ports.as_ref().map(|ports| {
-        let one = |port: &Port| match port {
-            Port::Exactly(port) => json!(port),
-            Port::Other => json!("other"),
-        };
-        ports.iter().map(one).collect::<Vec<_>>()
+    let ports = service.ports.as_ref().map(|ports| match ports {
+        Ports::These(ports) => json!({ "these": ports }),
+        Ports::AllBut(ports) => json!({ "all_but": ports }),
     });
     json!({
         "daemons": strings_json(&service.daemons),

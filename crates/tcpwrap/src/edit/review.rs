@@ -30,8 +30,8 @@ pub fn of(args: &Args, old: &Tables, new: &Tables, edited: &[Edited]) -> Result<
         is_sound: true,
     };
     for table in edited {
-        let diff = text_diff::unified(&table.path, &table.original.text, &table.text()?);
-        review.text.push_str(&escape(beginning(&diff).as_bytes()));
+        let diff = text_diff::shown(&table.path, &table.original.text, &table.text()?);
+        review.text.push_str(&beginning(&diff));
     }
     review.text.push('\n');
     let before = input::both(old, false)?;

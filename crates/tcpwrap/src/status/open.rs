@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use analysis::compare::{Addresses, Clients, Comparison, Outcome, Port, Service, Strings, compare};
+use analysis::compare::{Addresses, Clients, Comparison, Like, Outcome, Ports, Service, Strings, compare};
 use analysis::document::{Document, Documents};
 use hosts_access::Verdict;
 
@@ -90,10 +90,9 @@ impl Opened {
         let left_out = opens.left_out.iter().chain(&closes.left_out);
         let (open, closed) = (all(&opens, true), all(&closes, false));
         let services = open.iter().chain(&closed).flat_map(|(services, ..)| services);
-        let ports = services.flat_map(|service| service.ports.iter().flatten());
-        let ports = ports.filter_map(|port| match port {
-            Port::Exactly(port) => Some(*port),
-            Port::Other => None,
+        let ports = services.filter_map(|service| service.ports.as_ref());
+        let ports = ports.flat_map(|ports| match ports {
+            Ports::These(ports) | Ports::AllBut(ports) => ports.iter().copied(),
         });
         Ok(Opened {
             ports: ports.collect(),
@@ -164,18 +163,16 @@ impl Opened {
 
     /// Is this what they ask for?
     fn is_asked(&self, service: &Service, daemon: &[u8], address: SocketAddr) -> bool {
-        let is_named = |strings: &Strings| matches!(strings, Strings::Exactly(text) if text.eq_ignore_ascii_case(daemon));
-        let port = match self.ports.contains(&address.port()) {
-            true => Port::Exactly(address.port()),
-            false => Port::Other,
-        };
         let at = address.ip().to_canonical();
         let own = Ranges::block(at, if at.is_ipv4() { 32 } else { 128 });
         service
             .daemons
             .as_ref()
-            .is_none_or(|all| all.iter().any(is_named))
-            && service.ports.as_ref().is_none_or(|all| all.contains(&port))
+            .is_none_or(|all| all.iter().any(|one| one.holds(daemon)))
+            && service
+                .ports
+                .as_ref()
+                .is_none_or(|ports| ports.holds(address.port()))
             && service
                 .addresses
                 .as_ref()
@@ -400,8 +397,12 @@ fn described(these: &[Clients], others: &[Clients]) -> Option<String> {
     }
     words.extend(blocks);
     // Names that nobody else has.
-    let has_name =
-        |clients: &Clients, name: &Strings| clients.names.as_ref().is_none_or(|names| names.contains(name));
+    let has_name = |clients: &Clients, name: &Strings| {
+        clients
+            .names
+            .as_ref()
+            .is_none_or(|names| names.iter().any(|one| one.may_meet(name)))
+    };
     let is_own = |name: &&Strings| !others.iter().any(|clients| has_name(clients, name));
     let mut names: Vec<&Strings> = these
         .iter()
@@ -410,7 +411,6 @@ fn described(these: &[Clients], others: &[Clients]) -> Option<String> {
         .collect();
     names.sort_unstable();
     names.dedup();
-    let is_rest = |name: &&Strings| matches!(name, Strings::Other);
     if names.iter().any(|name| is_rest(name)) {
         return None;
     }
@@ -488,7 +488,7 @@ fn set_words(clients: &Clients, addresses: &Ranges, told: &[&Strings]) -> Option
     if let Some(names) = &clients.names {
         let names: Vec<&Strings> = names.iter().filter(|name| !told.contains(name)).collect();
         // All names that others do not have besides: no word is needed.
-        if !names.iter().any(|name| matches!(name, Strings::Other)) && !names.is_empty() {
+        if !names.iter().any(|name| is_rest(name)) && !names.is_empty() {
             let names: Vec<String> = names.into_iter().map(name_words).collect();
             text = format!("{text} ({})", names.join(", "));
         }
@@ -496,17 +496,37 @@ fn set_words(clients: &Clients, addresses: &Ranges, told: &[&Strings]) -> Option
     Some(text)
 }
 
+/// Is it nearly every string?
+fn is_rest(strings: &Strings) -> bool {
+    matches!(strings, Strings::Like(like) if like.like.is_empty() && like.dot.is_none())
+}
+
 fn exactly(strings: &Strings) -> Option<String> {
     match strings {
         Strings::Exactly(text) if text != b"unknown" => Some(utf8(text)),
-        Strings::Matching(patterns) => Some(
-            patterns
-                .iter()
-                .map(|text| utf8(text))
-                .collect::<Vec<_>>()
-                .join(" and "),
-        ),
+        Strings::Like(like) if !like.like.is_empty() => Some(pattern_words(like) + &without_words(like)),
         _ => None,
+    }
+}
+
+fn pattern_words(like: &Like) -> String {
+    let patterns: Vec<String> = like.like.iter().map(|text| utf8(text)).collect();
+    patterns.join(" and ")
+}
+
+/// What is taken away again. That a name is not known, or not to be trusted, goes without saying.
+fn without_words(like: &Like) -> String {
+    let is_name = |text: &&Vec<u8>| ![hosts_access::UNKNOWN, hosts_access::PARANOID].contains(&&text[..]);
+    let without = like.unlike.iter().chain(like.but.iter().filter(is_name));
+    let mut without: Vec<String> = without.map(|text| utf8(text)).collect();
+    let more = without.len().saturating_sub(MOST_SHOWN);
+    if more > 1 {
+        without.truncate(MOST_SHOWN);
+        without.push(format!("{more} more"));
+    }
+    match without.is_empty() {
+        true => String::new(),
+        false => format!(" but {}", without.join(", ")),
     }
 }
 
@@ -518,16 +538,19 @@ fn name_words(name: &Strings) -> String {
             "clients whose name and address disagree".to_owned()
         }
         Strings::Exactly(text) => utf8(text),
-        Strings::Matching(patterns) => {
-            let patterns: Vec<String> = patterns.iter().map(|text| utf8(text)).collect();
-            match &patterns[..] {
-                [one] if one.starts_with('.') => format!("names under {one}"),
-                all => format!("names like {}", all.join(" and ")),
-            }
+        Strings::Like(like) => {
+            let mut words = match &like.like[..] {
+                [] => "names".to_owned(),
+                [one] if one.starts_with(b".") => format!("names under {}", utf8(one)),
+                _ => format!("names like {}", pattern_words(like)),
+            };
+            words.push_str(match like.dot {
+                None => "",
+                Some(true) => " with a dot",
+                Some(false) => " without a dot",
+            });
+            words + &without_words(like)
         }
-        Strings::OtherDotted => "other names with a dot".to_owned(),
-        Strings::OtherLocal => "names without a dot".to_owned(),
-        Strings::Other => "other names".to_owned(),
     }
 }
 
