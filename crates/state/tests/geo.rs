@@ -201,3 +201,14 @@ fn a_record_that_never_ends_is_left() {
         );
     }
 }
+
+/// Writes the seeds of the fuzzer anew: `cargo nextest run -p state --run-ignored only seeds`.
+#[test]
+#[ignore = "writes into the repository"]
+fn seeds_of_the_fuzzer() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/databases");
+    for (record_size, is_v6) in [(24, true), (28, true), (32, false)] {
+        let bytes = database(Shape { record_size, is_v6 }, &RECORDS);
+        std::fs::write(directory.join(record_size.to_string()), bytes).unwrap();
+    }
+}

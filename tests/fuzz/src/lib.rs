@@ -21,12 +21,14 @@ use tempfile::TempDir;
 pub type Body = fn(&[u8]);
 
 /// Every target, by name.
-pub const TARGETS: [(&str, Body); 5] = [
+pub const TARGETS: [(&str, Body); 7] = [
     ("tables", tables),
     ("decisions", decisions),
     ("expansions", expansions),
     ("ident", ident_replies),
     ("services", service_files),
+    ("databases", databases),
+    ("bans", ban_lists),
 ];
 
 /// Reads, checks and formats a table. Its entries are all of its text, and formatting what is formatted
@@ -145,4 +147,43 @@ pub fn service_files(data: &[u8]) {
     if !data.windows(7).any(|word| word.eq_ignore_ascii_case(b"include")) {
         services::xinetd::parse(Path::new("xinetd.conf"), data);
     }
+}
+
+/// Asks a database of countries: whatever is in it, there is an answer or an error, and an end.
+pub fn databases(data: &[u8]) {
+    for address in [
+        "0.0.0.0",
+        "127.0.0.1",
+        "192.0.2.7",
+        "255.255.255.255",
+        "::",
+        "2001:db8::1",
+    ] {
+        let address = address.parse().expect("an address");
+        if let Ok(Some(located)) = state::geo::locate_in(data, address) {
+            assert!(located.network.contains(address), "{located:?}");
+        }
+    }
+}
+
+/// Reads a ban list of any bytes: once, staying, and written anew with an index, it says the same.
+pub fn ban_lists(data: &[u8]) {
+    const NOW: u64 = 1_800_000_000;
+    let directory = TempDir::new().expect("a temporary directory");
+    let path = directory.path().join("bans");
+    fs::write(&path, data).expect("a file of ours");
+    let ask = || {
+        let addresses = ["192.0.2.7", "10.0.0.1", "2001:db8::1", "::1"];
+        addresses.map(|address| {
+            let address = address.parse().expect("an address");
+            let once = state::bans::look_up(&path, address, NOW);
+            assert_eq!(once, state::bans::List::new(&path).look_up(address, NOW));
+            once.map(|found| found.map(|found| found.expiry)).map_err(drop)
+        })
+    };
+    let before = ask();
+    state::bans::Writer::new(&path)
+        .compact(NOW)
+        .expect("it is written anew");
+    assert_eq!(before, ask(), "written anew it says the same");
 }

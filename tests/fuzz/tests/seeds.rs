@@ -153,6 +153,16 @@ fn configurations_of_any_bytes_are_read() {
 }
 
 #[test]
+fn databases_of_any_bytes_are_asked() {
+    target("databases", 3000);
+}
+
+#[test]
+fn ban_lists_of_any_bytes_are_read_and_written_anew() {
+    target("bans", 200);
+}
+
+#[test]
 fn every_target_is_built_for_the_fuzzer() {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/fuzz_targets");
     for (name, _) in TARGETS {

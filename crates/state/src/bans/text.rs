@@ -63,6 +63,9 @@ pub const LONGEST_ORIGIN: usize = 64;
 /// The longest reason; what is longer is cut.
 const LONGEST_REASON: usize = 300;
 
+/// Stands for an origin that cannot be read.
+const NOBODY: &[u8] = b"?";
+
 /// Can this be an origin? One word of letters, digits and `._:/@+-`.
 pub fn is_origin(text: &str) -> bool {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"._:/@+-".contains(&b);
@@ -72,7 +75,6 @@ pub fn is_origin(text: &str) -> bool {
 impl Ban {
     /// The ban as a line, with its end.
     pub(crate) fn write(&self, out: &mut String) {
-        debug_assert!(is_origin(&self.origin), "{:?}", self.origin);
         // Writing to a string cannot fail.
         let _ = write!(out, "{} {} {}", self.network, self.expiry, self.origin);
         let mut blank = true;
@@ -139,6 +141,8 @@ pub(crate) fn read(line: &[u8]) -> Said<'_> {
 fn read_rest(network: Network, rest: &[u8]) -> Line<'_> {
     let (expiry, rest) = word(rest);
     let (origin, reason) = word(rest);
+    let is_sound = std::str::from_utf8(origin).is_ok_and(is_origin);
+    let origin = if is_sound { origin } else { NOBODY };
     Line {
         network,
         expiry: stamp::read(expiry).map_or(Expiry::Never, Expiry::At),
@@ -235,6 +239,13 @@ mod tests {
             };
             assert!(!line.expiry.is_over(now));
         }
+        // What has no origin can be taken back all the same, and is the same when it is written anew.
+        let Said::Ban(line) = read(b"192.0.2.7 never \xff x") else {
+            panic!("it is a ban");
+        };
+        let mut text = String::new();
+        Ban::from_line(&line).write(&mut text);
+        assert_eq!(read(text.trim_end().as_bytes()), Said::Ban(line));
         assert_eq!(read(b"192.0.2 never x"), Said::Damaged);
         assert_eq!(read(b" 192.0.2.1 never x"), Said::Damaged);
         assert_eq!(read(b"\xff"), Said::Damaged);
