@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::bans::{self, Ban, Found, List, Queue};
 use crate::clock::{Clock, WallTime};
@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::counts::Counts;
 use crate::geo::{Database, Located};
 use crate::interfaces::Interfaces;
+use crate::lazy::Lazy;
 use crate::limits::{self, Memory, Rate, Taken};
 use crate::names::{Family, Names, Resolved};
 use crate::network::Network;
@@ -20,7 +21,7 @@ use crate::{Answer, config, stamp};
 ///
 /// ```
 /// use state::State;
-/// let state = State::new(false);
+/// let state = State::new();
 /// // Nobody is banned where there is no list; a list that cannot be read is an error with its cause.
 /// let client = "192.0.2.7".parse().unwrap();
 /// match state.banned(client) {
@@ -31,31 +32,37 @@ use crate::{Answer, config, stamp};
 /// ```
 #[derive(Debug)]
 pub struct State {
-    stays: bool,
-    config: OnceLock<Config>,
-    countries: OnceLock<Answer<Database>>,
-    systems: OnceLock<Answer<Database>>,
-    names: OnceLock<Answer<Names>>,
-    list: OnceLock<Answer<List>>,
-    queue: OnceLock<Answer<Queue>>,
-    memory: OnceLock<Answer<Memory>>,
+    stays: AtomicBool,
+    config: Lazy<Config>,
+    countries: Lazy<Answer<Database>>,
+    systems: Lazy<Answer<Database>>,
+    names: Lazy<Answer<Names>>,
+    list: Lazy<Answer<List>>,
+    queue: Lazy<Answer<Queue>>,
+    memory: Lazy<Answer<Memory>>,
     counts: Counts,
     interfaces: Interfaces,
     clock: Clock,
 }
 
+impl Default for State {
+    fn default() -> Self {
+        State::new()
+    }
+}
+
 impl State {
-    /// For a process that decides once, or one that `stays` and keeps what it has read.
-    pub const fn new(stays: bool) -> Self {
+    /// For a process that decides once, until it [stays](Self::stay).
+    pub const fn new() -> Self {
         State {
-            stays,
-            config: OnceLock::new(),
-            countries: OnceLock::new(),
-            systems: OnceLock::new(),
-            names: OnceLock::new(),
-            list: OnceLock::new(),
-            queue: OnceLock::new(),
-            memory: OnceLock::new(),
+            stays: AtomicBool::new(false),
+            config: Lazy::new(),
+            countries: Lazy::new(),
+            systems: Lazy::new(),
+            names: Lazy::new(),
+            list: Lazy::new(),
+            queue: Lazy::new(),
+            memory: Lazy::new(),
             counts: Counts::new(),
             interfaces: Interfaces::new(),
             clock: Clock::new(),
@@ -63,45 +70,59 @@ impl State {
     }
 
     /// By this configuration, not the host's.
-    pub fn with(config: Config, stays: bool) -> Self {
-        let state = State::new(stays);
-        // The cell is new, and empty.
-        let _ = state.config.set(config);
+    pub fn with(config: Config) -> Self {
+        let state = State::new();
+        state.config.get_or(|| config);
         state
+    }
+
+    /// This process will decide often: from now on what is read is kept in memory.
+    pub fn stay(&self) {
+        self.stays.store(true, Ordering::Relaxed);
+    }
+
+    fn stays(&self) -> bool {
+        self.stays.load(Ordering::Relaxed)
     }
 
     /// The configuration.
     pub fn config(&self) -> &Config {
-        self.config.get_or_init(|| Config::read(Path::new(config::PATH)))
+        self.config.get_or(|| Config::read(Path::new(config::PATH)))
     }
 
     /// The database of countries.
     pub fn countries(&self) -> Answer<&Database> {
         let open = || {
             let geo = self.config().geo.clone()?;
-            Ok(Database::of_countries(geo.country.as_deref(), self.stays))
+            Ok(Database::of_countries(geo.country.as_deref()))
         };
-        self.countries.get_or_init(open).as_ref().map_err(Clone::clone)
+        self.countries.get_or(open).as_ref().map_err(Clone::clone)
     }
 
     /// The database of autonomous systems.
     pub fn systems(&self) -> Answer<&Database> {
         let open = || {
             let geo = self.config().geo.clone()?;
-            Ok(Database::of_systems(geo.asn.as_deref(), self.stays))
+            Ok(Database::of_systems(geo.asn.as_deref()))
         };
-        self.systems.get_or_init(open).as_ref().map_err(Clone::clone)
+        self.systems.get_or(open).as_ref().map_err(Clone::clone)
     }
 
     /// The country and continent of an address; `None` where the database does not have it, and where there is none
     /// and the configuration says that this means no.
     pub fn country(&self, address: IpAddr) -> Answer<Option<Located>> {
-        self.located(self.countries().and_then(|database| database.locate(address)))
+        self.located(
+            self.countries()
+                .and_then(|database| database.locate(address, self.stays())),
+        )
     }
 
     /// The autonomous system of an address, as [`country`](Self::country).
     pub fn system(&self, address: IpAddr) -> Answer<Option<Located>> {
-        self.located(self.systems().and_then(|database| database.locate(address)))
+        self.located(
+            self.systems()
+                .and_then(|database| database.locate(address, self.stays())),
+        )
     }
 
     fn located(&self, answer: Answer<Option<Located>>) -> Answer<Option<Located>> {
@@ -113,7 +134,7 @@ impl State {
 
     fn names(&self) -> Answer<&Names> {
         let open = || Ok(Names::new(self.config().dns.clone()?));
-        self.names.get_or_init(open).as_ref().map_err(Clone::clone)
+        self.names.get_or(open).as_ref().map_err(Clone::clone)
     }
 
     /// The addresses a name has now, of the family of a client's address.
@@ -138,12 +159,12 @@ impl State {
 
     /// Is the address banned?
     pub fn banned(&self, address: IpAddr) -> Answer<Option<Found>> {
-        if !self.stays {
+        if !self.stays() {
             let bans = self.config().bans.as_ref().map_err(Clone::clone)?;
             return bans::look_up(&bans.file, address, stamp::now());
         }
         let open = || Ok(List::new(self.config().bans.clone()?.file));
-        let list = self.list.get_or_init(open).as_ref().map_err(Clone::clone)?;
+        let list = self.list.get_or(open).as_ref().map_err(Clone::clone)?;
         list.look_up(address, stamp::now())
     }
 
@@ -165,7 +186,7 @@ impl State {
             )));
         }
         let open = || Ok(Queue::new(&configured.file));
-        let queue = self.queue.get_or_init(open).as_ref().map_err(Clone::clone)?;
+        let queue = self.queue.get_or(open).as_ref().map_err(Clone::clone)?;
         queue.add(ban)
     }
 
@@ -180,7 +201,7 @@ impl State {
             let slots = self.config().limits.as_ref().map_err(Clone::clone)?.slots;
             Memory::open(Path::new(limits::DIRECTORY), slots)
         };
-        self.memory.get_or_init(open).as_ref().map_err(Clone::clone)
+        self.memory.get_or(open).as_ref().map_err(Clone::clone)
     }
 
     /// Counts a connection of a client under a limit.

@@ -16,6 +16,7 @@ pub mod config;
 pub mod counts;
 pub mod geo;
 pub mod interfaces;
+mod lazy;
 pub mod limits;
 pub mod names;
 pub mod network;

@@ -108,40 +108,49 @@ fn a_file_is_asked_in_pieces_or_whole_and_noticed_when_replaced() {
         record_size: 28,
         is_v6: true,
     };
-    let once = Database::of_countries(Some(&path), false);
-    let stays = Database::of_countries(Some(&path), true);
+    let database_file = Database::of_countries(Some(&path));
+    let (once, stays) = (
+        (&database_file, false),
+        (&Database::of_countries(Some(&path)), true),
+    );
     let address: IpAddr = "192.0.2.7".parse().unwrap();
-    let cause = stays.locate(address).unwrap_err().to_string();
+    let cause = stays.0.locate(address, true).unwrap_err().to_string();
     assert_eq!(cause, format!("{}: no such file", path.display()));
-    assert!(once.locate(address).is_err());
+    assert!(once.0.locate(address, false).is_err());
     let put = |bytes: &[u8]| {
         std::fs::write(directory.path().join("new"), bytes).unwrap();
         std::fs::rename(directory.path().join("new"), &path).unwrap();
     };
     put(&database(shape, &RECORDS));
-    let country = |database: &Database| {
+    let country = |(database, stays): (&Database, bool)| {
         database
-            .locate(address)
+            .locate(address, stays)
             .unwrap()
             .unwrap()
             .country
             .unwrap()
             .to_string()
     };
-    assert_eq!((country(&once), country(&stays)), ("DE".into(), "DE".into()));
-    assert_eq!(stays.locate("203.0.113.1".parse().unwrap()), Ok(None));
-    assert_eq!(stays.edition().unwrap().built, 1_700_000_000);
+    assert_eq!((country(once), country(stays)), ("DE".into(), "DE".into()));
+    assert_eq!(stays.0.locate("203.0.113.1".parse().unwrap(), true), Ok(None));
+    assert_eq!(stays.0.edition().unwrap().built, 1_700_000_000);
     // Replaced, it is noticed.
     put(&database(shape, &[("192.0.2.0/24", Record::Flat("CH", 7))]));
-    wait(|| country(&stays) == "CH");
+    wait(|| country(stays) == "CH");
     // Damaged, then gone, the last good one is kept, and says so.
     put(b"nothing of the kind");
-    wait(|| stays.stale().is_some_and(|why| why.contains("damaged database")) | (country(&stays) != "CH"));
-    assert!(once.locate(address).is_err());
+    wait(|| {
+        stays
+            .0
+            .stale()
+            .is_some_and(|why| why.contains("damaged database"))
+            | (country(stays) != "CH")
+    });
+    assert!(once.0.locate(address, false).is_err());
     std::fs::remove_file(&path).unwrap();
-    wait(|| stays.stale().is_some_and(|why| why.contains("no such file")) | (country(&stays) != "CH"));
+    wait(|| stays.0.stale().is_some_and(|why| why.contains("no such file")) | (country(stays) != "CH"));
     put(&database(shape, &RECORDS));
-    wait(|| country(&stays) == "DE" && stays.stale().is_none());
+    wait(|| country(stays) == "DE" && stays.0.stale().is_none());
 }
 
 fn wait(mut ready: impl FnMut() -> bool) {

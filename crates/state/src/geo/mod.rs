@@ -66,6 +66,11 @@ impl Code {
         }
     }
 
+    /// Both letters.
+    pub fn letters(self) -> [u8; 2] {
+        self.0
+    }
+
     /// As text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
@@ -167,8 +172,8 @@ pub struct Database {
     /// Where it may be, in the order of preference.
     paths: Vec<PathBuf>,
     what: &'static str,
-    /// Kept in memory by those who stay.
-    loaded: Option<Resident>,
+    /// For those who stay.
+    memory: Resident,
 }
 
 #[derive(Debug)]
@@ -183,40 +188,34 @@ struct Resident {
 }
 
 impl Database {
-    /// The database of countries: the one that is configured, or the first usual one. `stays`: the process asks often.
-    pub fn of_countries(configured: Option<&Path>, stays: bool) -> Self {
-        Self::new(configured, &COUNTRY, "countries", stays)
+    /// The database of countries: the one that is configured, or the first usual one.
+    pub fn of_countries(configured: Option<&Path>) -> Self {
+        Self::new(configured, &COUNTRY, "countries")
     }
 
     /// The database of autonomous systems.
-    pub fn of_systems(configured: Option<&Path>, stays: bool) -> Self {
-        Self::new(configured, &ASN, "autonomous systems", stays)
+    pub fn of_systems(configured: Option<&Path>) -> Self {
+        Self::new(configured, &ASN, "autonomous systems")
     }
 
-    fn new(configured: Option<&Path>, usual: &[&str], what: &'static str, stays: bool) -> Self {
+    fn new(configured: Option<&Path>, usual: &[&str], what: &'static str) -> Self {
         let paths = match configured {
             Some(path) => vec![path.to_path_buf()],
             None => usual.iter().map(PathBuf::from).collect(),
         };
-        let resident = || Resident {
+        let memory = Resident {
             loaded: RwLock::new(None),
             stale: RwLock::new(None),
             seen: Mutex::new(None),
             made: Instant::now(),
             looked: AtomicU64::new(0),
         };
-        Database {
-            paths,
-            what,
-            loaded: stays.then(resident),
-        }
+        Database { paths, what, memory }
     }
 
-    /// Where an address is; `None` where the database does not have it.
-    pub fn locate(&self, address: IpAddr) -> Answer<Option<Located>> {
-        if let Some(resident) = &self.loaded
-            && let Some(loaded) = self.in_memory(resident)?
-        {
+    /// Where an address is; `None` where the database does not have it. A process that `stays` keeps the database.
+    pub fn locate(&self, address: IpAddr, stays: bool) -> Answer<Option<Located>> {
+        if stays && let Some(loaded) = self.in_memory()? {
             let mut bytes = loaded.bytes.as_slice();
             return locate(&loaded.layout, &mut bytes, address)
                 .map_err(|error| Unknown::file(&loaded.path, &error));
@@ -232,8 +231,8 @@ impl Database {
 
     /// Which database is asked.
     pub fn edition(&self) -> Answer<Edition> {
-        if let Some(resident) = &self.loaded
-            && let Some(loaded) = self.in_memory(resident)?
+        if self.memory.has_some()
+            && let Some(loaded) = self.in_memory()?
         {
             return Ok(Edition {
                 path: loaded.path.clone(),
@@ -253,8 +252,7 @@ impl Database {
 
     /// Why the file in the database's place is not used, where an older one in memory is.
     pub fn stale(&self) -> Option<String> {
-        let resident = self.loaded.as_ref()?;
-        resident.stale.try_read().ok()?.clone()
+        self.memory.stale.try_read().ok()?.clone()
     }
 
     fn open(&self) -> Answer<(PathBuf, File)> {
@@ -275,7 +273,8 @@ impl Database {
     }
 
     /// The database in memory, read anew if it is time and there is a new one. `None` if somebody else is at it.
-    fn in_memory(&self, resident: &Resident) -> Answer<Option<Arc<Loaded>>> {
+    fn in_memory(&self) -> Answer<Option<Arc<Loaded>>> {
+        let resident = &self.memory;
         let current = || resident.loaded.try_read().ok().and_then(|loaded| loaded.clone());
         let now = resident.made.elapsed().as_millis() as u64 + 1;
         let looked = resident.looked.load(Ordering::Acquire);
@@ -328,7 +327,7 @@ impl Database {
             if seen
                 .as_ref()
                 .is_some_and(|(old, was)| *old == path && *was == identity)
-                && self.loaded.as_ref().is_some_and(has_some)
+                && self.memory.has_some()
             {
                 return Ok(None);
             }
@@ -346,8 +345,10 @@ impl Database {
     }
 }
 
-fn has_some(resident: &Resident) -> bool {
-    resident.loaded.try_read().is_ok_and(|loaded| loaded.is_some())
+impl Resident {
+    fn has_some(&self) -> bool {
+        self.loaded.try_read().is_ok_and(|loaded| loaded.is_some())
+    }
 }
 
 /// Asks a database in memory: for fuzzing, and for tests.

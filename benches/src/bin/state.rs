@@ -1,0 +1,172 @@
+//! What decisions remember and are told: each question by a process that stays (warm) and by one that asks once and
+//! opens everything for it (once). Run it with `cargo xtask bench state [DATABASE]`; DATABASE is one of countries.
+
+#![forbid(unsafe_code)]
+
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use benches::nanoseconds;
+use state::bans::{self, List, Writer};
+use state::counts::Counts;
+use state::geo::Database;
+use state::limits::{Memory, Rate};
+
+const NOW: u64 = 1_800_000_000;
+
+fn main() -> Result<(), String> {
+    let directory = tempfile::tempdir().map_err(|e| e.to_string())?;
+    println!("microseconds a question");
+    println!("{:<44}{:>10}{:>12}", "", "warm", "once");
+    bans(directory.path())?;
+    limits(directory.path())?;
+    counts(directory.path())?;
+    match std::env::args().nth(1) {
+        Some(database) => countries(Path::new(&database)),
+        None => println!("{:<44}{:>10}", "{country}", "no DATABASE"),
+    }
+    Ok(())
+}
+
+fn row(what: &str, warm: f64, once: Option<f64>) {
+    let once = once.map_or_else(String::new, |once| format!("{:.2}", once / 1e3));
+    println!("{what:<44}{:>10.3}{once:>12}", warm / 1e3);
+}
+
+/// Addresses in an order that no cache likes.
+fn client(n: &mut u32) -> IpAddr {
+    *n = n.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+    Ipv4Addr::from_bits(*n).into()
+}
+
+fn bans(directory: &Path) -> Result<(), String> {
+    let path = directory.join("bans");
+    let mut text = String::new();
+    let mut n = 1;
+    for _ in 0..1_000_000 {
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "{} 2030-01-01T00:00:00Z crowdsec some/scenario",
+            client(&mut n)
+        );
+    }
+    std::fs::write(&path, text).map_err(|e| e.to_string())?;
+    let asked = |ask: &dyn Fn(IpAddr)| {
+        let mut n = 7;
+        nanoseconds(|| ask(client(&mut n)))
+    };
+    let once = || asked(&|address| drop(black_box(bans::look_up(&path, address, NOW))));
+    let resident = List::new(&path);
+    let warm = asked(&|address| drop(black_box(resident.look_up(address, NOW))));
+    row("{banned}, 1,000,000 bans, no index", warm, Some(once()));
+    let start = Instant::now();
+    let writer = Writer::new(&path);
+    writer.compact(NOW).map_err(|e| e.to_string())?;
+    let built = start.elapsed();
+    let start = Instant::now();
+    let resident = List::new(&path);
+    let _ = black_box(resident.look_up(Ipv4Addr::LOCALHOST.into(), NOW));
+    let opened = start.elapsed();
+    let warm = asked(&|address| drop(black_box(resident.look_up(address, NOW))));
+    row("{banned}, 1,000,000 bans, indexed", warm, Some(once()));
+    let mut later = String::new();
+    for _ in 0..1_000 {
+        let _ = writeln!(
+            later,
+            "{} 2030-01-01T00:00:00Z fail2ban:sshd 5 failures",
+            client(&mut n)
+        );
+    }
+    let mut all = std::fs::OpenOptions::new()
+        .append(true)
+        .open(&path)
+        .map_err(|e| e.to_string())?;
+    std::io::Write::write_all(&mut all, later.as_bytes()).map_err(|e| e.to_string())?;
+    std::thread::sleep(bans::FRESH);
+    let warm = asked(&|address| drop(black_box(resident.look_up(address, NOW))));
+    row("{banned}, 1,000 of them after the index", warm, Some(once()));
+    println!(
+        "  written anew and indexed in {:.0} ms, opened by a resident in {:.0} ms",
+        built.as_secs_f64() * 1e3,
+        opened.as_secs_f64() * 1e3
+    );
+    Ok(())
+}
+
+fn limits(directory: &Path) -> Result<(), String> {
+    let open = || Memory::open(directory, state::limits::SLOTS).map_err(|e| e.to_string());
+    let memory = open()?;
+    let rate = Rate::new(5, Duration::from_secs(60));
+    let mut n = 7;
+    let warm = nanoseconds(|| {
+        drop(black_box(memory.take(
+            b"sshd: ALL: limit 5/minute",
+            &rate,
+            client(&mut n),
+        )))
+    });
+    let one: IpAddr = Ipv4Addr::LOCALHOST.into();
+    let same = nanoseconds(|| drop(black_box(memory.take(b"sshd: ALL: limit 5/minute", &rate, one))));
+    let once = nanoseconds(|| {
+        let memory = Memory::open(directory, state::limits::SLOTS);
+        drop(black_box(memory.map(|memory| {
+            memory.take(b"sshd: ALL: limit 5/minute", &rate, one)
+        })));
+    });
+    row("limit, a client that is over", same, Some(once));
+    row("limit, ever new clients", warm, None);
+    Ok(())
+}
+
+fn counts(directory: &Path) -> Result<(), String> {
+    const MANY: usize = 10_000;
+    let problem = |e: std::io::Error| e.to_string();
+    let memory = Memory::open(directory, state::limits::SLOTS).map_err(|e| e.to_string())?;
+    let limit = rustix::process::Resource::Nofile;
+    let most = rustix::process::getrlimit(limit);
+    let wanted = rustix::process::Rlimit {
+        current: Some(2 * MANY as u64 + 100),
+        maximum: most.maximum.map(|most| most.max(2 * MANY as u64 + 100)),
+    };
+    rustix::process::setrlimit(limit, wanted).map_err(|e| e.to_string())?;
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(problem)?;
+    let address = listener.local_addr().map_err(problem)?;
+    let mut held = Vec::new();
+    for _ in 0..MANY {
+        let client = TcpStream::connect(address).map_err(problem)?;
+        held.push((client, listener.accept().map_err(problem)?));
+    }
+    let client = held[MANY / 2].1.1;
+    let source = Some(client.ip().into());
+    let resident = Counts::new();
+    let ask = |counts: &Counts| counts.connections(Some(&memory), address.port(), client, source, 20_000);
+    // One answer of the kernel serves all that is asked in its time.
+    let mut warm = f64::INFINITY;
+    for _ in 0..20 {
+        let _ = black_box(ask(&resident));
+        let start = Instant::now();
+        for _ in 0..10_000 {
+            let _ = black_box(ask(&resident));
+        }
+        warm = warm.min(start.elapsed().as_secs_f64() * 1e9 / 10_000.0);
+        std::thread::sleep(state::counts::FRESH);
+    }
+    let once = nanoseconds(|| drop(black_box(ask(&Counts::new()))));
+    row("max, 10,000 connections to the port", warm, Some(once));
+    Ok(())
+}
+
+fn countries(path: &Path) {
+    let database = Database::of_countries(Some(path));
+    let mut n = 7;
+    let warm = nanoseconds(|| drop(black_box(database.locate(client(&mut n), true))));
+    let once = nanoseconds(|| {
+        let database = Database::of_countries(Some(path));
+        drop(black_box(database.locate(client(&mut n), false)));
+    });
+    row("{country}", warm, Some(once));
+}
