@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::libwrap;
-use crate::shell::{Result, cargo, read, root, target};
+use crate::shell::{Result, cargo, read, root, run, target};
 
 /// How to build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +89,11 @@ pub fn build(profile: Profile) -> Result<PathBuf> {
     programs(profile, &into)?;
     libwrap::build(profile, &into)?;
     manual_pages(&into)?;
-    copy_tree(&root().join("dist/root"), &into)?;
+    // What is installed as it is, programs among it.
+    run(Command::new("cp")
+        .args(["-R", "--preserve=mode", "--no-target-directory"])
+        .arg(root().join("dist/root"))
+        .arg(&into))?;
     documents(&into.join("usr/share/doc/tcpwrap"))?;
     Ok(into)
 }
