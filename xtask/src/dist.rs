@@ -87,6 +87,7 @@ pub fn build(profile: Profile) -> Result<PathBuf> {
         fs::remove_dir_all(&into).map_err(|error| format!("{}: {error}", into.display()))?;
     }
     programs(profile, &into)?;
+    completions(&into)?;
     libwrap::build(profile, &into)?;
     manual_pages(&into)?;
     // What is installed as it is, programs among it.
@@ -131,6 +132,22 @@ fn programs(profile: Profile, into: &Path) -> Result<()> {
     } else {
         Ok(())
     }
+}
+
+/// What shells load to complete command lines, as the program itself says it.
+fn completions(into: &Path) -> Result<()> {
+    for (shell, place) in [
+        ("bash", "bash-completion/completions/tcpwrap"),
+        ("zsh", "zsh/site-functions/_tcpwrap"),
+        ("fish", "fish/vendor_completions.d/tcpwrap.fish"),
+    ] {
+        let script = read(Command::new(into.join("usr/bin/tcpwrap")).env("COMPLETE", shell))?;
+        let to = into.join("usr/share").join(place);
+        fs::create_dir_all(to.parent().unwrap_or(&to))
+            .and_then(|()| fs::write(&to, script))
+            .map_err(|error| format!("{}: {error}", to.display()))?;
+    }
+    Ok(())
 }
 
 /// `NAME.SECTION` goes to `manSECTION`.

@@ -10,6 +10,7 @@ mod bans;
 mod bouncer;
 mod check;
 mod compile;
+mod complete;
 mod detach;
 mod diff;
 mod edit;
@@ -65,6 +66,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    complete::answer();
     let Cli { manner, command } = Cli::parse();
     manner.set();
     match command {

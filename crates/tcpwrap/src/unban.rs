@@ -2,11 +2,13 @@
 
 use std::process::ExitCode;
 
+use clap_complete::ArgValueCompleter;
 use state::bans::{self, Writer};
 use state::network::Network;
 use state::stamp;
 
 use crate::ban::{ORIGIN, configured, network, origin, tidy, trouble};
+use crate::complete;
 use crate::output::{self, BAD, DIM};
 
 /// Take bans back
@@ -19,7 +21,7 @@ use crate::output::{self, BAD, DIM};
 )]
 pub struct Args {
     /// Addresses and networks, as they were banned
-    #[arg(value_name = "NET", value_parser = network, required_unless_present = "all")]
+    #[arg(value_name = "NET", value_parser = network, required_unless_present = "all", add = ArgValueCompleter::new(complete::bans))]
     networks: Vec<Network>,
     /// Whose bans
     #[arg(long, default_value = ORIGIN, value_parser = origin)]

@@ -268,3 +268,35 @@ fn what_is_wrong_is_told_with_what_to_do() {
         assert_eq!(output.status.code(), Some(2), "{arguments}");
     }
 }
+
+/// What bash offers for a command line, by the script that packages install.
+fn offered(words: &str) -> String {
+    let directory = Path::new(env!("CARGO_BIN_EXE_tcpwrap"))
+        .parent()
+        .expect("a directory");
+    let path = std::env::var("PATH").expect("PATH");
+    let script = format!(
+        "source <(COMPLETE=bash tcpwrap)\nCOMP_WORDS=({words})\nCOMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n\
+         _clap_complete_tcpwrap tcpwrap \"${{COMP_WORDS[COMP_CWORD]}}\"\nprintf '%s\\n' \"${{COMPREPLY[@]}}\""
+    );
+    let done = Command::new("bash")
+        .args(["-c", &script])
+        .env("PATH", format!("{}:{path}", directory.display()))
+        .output()
+        .expect("bash runs");
+    String::from_utf8_lossy(&done.stdout).into_owned()
+}
+
+#[test]
+fn shells_complete_commands_and_options() {
+    assert_eq!(offered("tcpwrap exp").trim(), "explain");
+    assert!(offered("tcpwrap check --for").contains("--format"));
+    for shell in ["zsh", "fish"] {
+        let script = Command::new(env!("CARGO_BIN_EXE_tcpwrap"))
+            .env("COMPLETE", shell)
+            .output()
+            .expect("tcpwrap runs");
+        assert!(script.status.success());
+        assert!(String::from_utf8_lossy(&script.stdout).contains("tcpwrap"));
+    }
+}

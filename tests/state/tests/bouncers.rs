@@ -156,7 +156,10 @@ fn fail2ban_bans_takes_back_and_bans_anew_after_a_restart() {
 fn sshguard_blocks_and_releases() {
     alone(|machine| {
         install(machine);
-        let backend = machine.put_program("/usr/local/lib/sshg-fw-tcpwrap", dist("root/usr/libexec/tcpwrap/sshg-fw-tcpwrap"));
+        let backend = machine.put_program(
+            "/usr/local/lib/sshg-fw-tcpwrap",
+            dist("root/usr/libexec/tcpwrap/sshg-fw-tcpwrap"),
+        );
         machine.put("/srv/auth.log", "");
         machine.put(
             "/etc/sshguard/sshguard.conf",
