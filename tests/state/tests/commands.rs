@@ -29,12 +29,12 @@ fn a_ban_is_made_shown_and_taken_back() {
         assert!(json.contains("\"network\": \"2001:db8::/48\""), "{json}");
         // What a shell offers after `tcpwrap unban 198`.
         let offered = support::run(
-            Command::new(program("tcpwrap"))
+            Command::new(program("tcpwrap", "tcpwrap"))
                 .args(["--", "tcpwrap", "unban", "198"])
                 .env("COMPLETE", "bash")
                 .env("_CLAP_COMPLETE_INDEX", "2"),
         );
-        assert_eq!(offered.trim(), "198.51.100.7");
+        assert_eq!(offered.stdout, b"198.51.100.7");
         // Only those that concern somebody.
         assert_eq!(succeed(&["bans", "198.51.100.0/24"]).lines().count(), 1);
         assert_eq!(tcpwrap(&["bans", "198.51.100.8"]).status.code(), Some(1));
