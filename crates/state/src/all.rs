@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::bans::{self, Ban, Found, List, Queue};
 use crate::clock::{Clock, WallTime};
@@ -21,7 +20,7 @@ use crate::{Answer, config, stamp};
 ///
 /// ```
 /// use state::State;
-/// let state = State::new();
+/// let state = State::new(false);
 /// // Nobody is banned where there is no list; a list that cannot be read is an error with its cause.
 /// let client = "192.0.2.7".parse().unwrap();
 /// match state.banned(client) {
@@ -32,7 +31,7 @@ use crate::{Answer, config, stamp};
 /// ```
 #[derive(Debug)]
 pub struct State {
-    stays: AtomicBool,
+    stays: bool,
     config: Lazy<Config>,
     countries: Lazy<Answer<Database>>,
     systems: Lazy<Answer<Database>>,
@@ -45,17 +44,11 @@ pub struct State {
     clock: Clock,
 }
 
-impl Default for State {
-    fn default() -> Self {
-        State::new()
-    }
-}
-
 impl State {
-    /// For a process that decides once, until it [stays](Self::stay).
-    pub const fn new() -> Self {
+    /// For a process that decides once, or one that `stays` and keeps what it has read.
+    pub const fn new(stays: bool) -> Self {
         State {
-            stays: AtomicBool::new(false),
+            stays,
             config: Lazy::new(),
             countries: Lazy::new(),
             systems: Lazy::new(),
@@ -70,19 +63,10 @@ impl State {
     }
 
     /// By this configuration, not the host's.
-    pub fn with(config: Config) -> Self {
-        let state = State::new();
+    pub fn with(config: Config, stays: bool) -> Self {
+        let state = State::new(stays);
         state.config.get_or(|| config);
         state
-    }
-
-    /// This process will decide often: from now on what is read is kept in memory.
-    pub fn stay(&self) {
-        self.stays.store(true, Ordering::Relaxed);
-    }
-
-    fn stays(&self) -> bool {
-        self.stays.load(Ordering::Relaxed)
     }
 
     /// The configuration.
@@ -113,7 +97,7 @@ impl State {
     pub fn country(&self, address: IpAddr) -> Answer<Option<Located>> {
         self.located(
             self.countries()
-                .and_then(|database| database.locate(address, self.stays())),
+                .and_then(|database| database.locate(address, self.stays)),
         )
     }
 
@@ -121,7 +105,7 @@ impl State {
     pub fn system(&self, address: IpAddr) -> Answer<Option<Located>> {
         self.located(
             self.systems()
-                .and_then(|database| database.locate(address, self.stays())),
+                .and_then(|database| database.locate(address, self.stays)),
         )
     }
 
@@ -159,7 +143,7 @@ impl State {
 
     /// Is the address banned?
     pub fn banned(&self, address: IpAddr) -> Answer<Option<Found>> {
-        if !self.stays() {
+        if !self.stays {
             let bans = self.config().bans.as_ref().map_err(Clone::clone)?;
             return bans::look_up(&bans.file, address, stamp::now());
         }

@@ -75,7 +75,7 @@ pub fn run(args: &Args) -> ExitCode {
 
 fn report(args: &Args) -> Report {
     let address = args.address.to_canonical();
-    let state = State::new();
+    let state = State::new(false);
     let mut doubt = None;
     let name = system::names::verified_name(&SocketAddr::new(address, 0), &mut |why| {
         doubt = Some(output::utf8(&why))

@@ -16,7 +16,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
 
-use super::text::{self, Expiry, Said};
+use super::last;
+use super::text::{self, Expiry};
 use crate::network::Network;
 
 const MAGIC: &[u8; 8] = b"tcpbans1";
@@ -229,25 +230,11 @@ fn key_of(network: Network) -> [u8; 17] {
 pub(crate) fn build(text: &[u8], inode: u64, key: (u64, u64)) -> Vec<u8> {
     let covers = text::whole(text);
     let text = &text[..covers];
-    let (mut lengths, mut damaged) = (Lengths::default(), 0);
-    let mut all: std::collections::HashMap<Network, Marks> = std::collections::HashMap::new();
-    for (number, (at, line)) in (1u64..).zip(text::lines(text)) {
-        match text::read(line) {
-            Said::Nothing => {}
-            Said::Damaged if damaged == 0 => damaged = number,
-            Said::Damaged => {}
-            Said::Ban(line) => {
-                lengths.add(line.network);
-                let new = Mark {
-                    origin: origin_mark(line.origin),
-                    expiry: line.expiry,
-                    at: at as u64,
-                };
-                mark(all.entry(line.network).or_default(), new);
-            }
-        }
-    }
-    let count = all.values().map(|marks| marks.len()).sum::<usize>();
+    let summary = last::summary(text);
+    let mut lengths = Lengths::default();
+    summary.last.iter().for_each(|line| lengths.add(line.network));
+    let damaged = summary.damaged.first().map_or(0, |(number, ..)| *number);
+    let count = summary.last.len();
     let blocks = count / USUAL + 1;
     let head = Head {
         inode,
@@ -259,15 +246,18 @@ pub(crate) fn build(text: &[u8], inode: u64, key: (u64, u64)) -> Vec<u8> {
         lengths,
         damaged,
     };
-    let mut filled: Vec<SmallVec<[[u8; ENTRY]; FULL]>> = vec![SmallVec::new(); blocks];
-    for (network, marks) in &all {
-        for mark in marks {
-            let mut block = head.block(*network) as usize;
-            while filled[block].len() == FULL {
-                block = (block + 1) % blocks;
-            }
-            filled[block].push(write_entry(*network, mark));
+    let mut filled: Vec<Vec<[u8; ENTRY]>> = vec![Vec::new(); blocks];
+    for line in &summary.last {
+        let mut block = head.block(line.network) as usize;
+        while filled[block].len() == FULL {
+            block = (block + 1) % blocks;
         }
+        let mark = Mark {
+            origin: line.origin,
+            expiry: line.expiry,
+            at: line.at as u64,
+        };
+        filled[block].push(write_entry(line.network, &mark));
     }
     let mut out = Vec::with_capacity(HEADER + blocks * BLOCK);
     out.extend_from_slice(&head.write());

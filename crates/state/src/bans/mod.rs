@@ -4,6 +4,7 @@
 //! A ban takes effect only where a rule says `{banned}`.
 
 mod index;
+mod last;
 mod list;
 mod spared;
 mod text;

@@ -14,7 +14,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::index;
-use super::list::{FRESH, contents_about, contents_of, index_path, read_from};
+use super::last::{self, Last};
+use super::list::{FRESH, contents_about, index_path, read_from};
 use super::text::{self, Ban, Expiry, HEADING};
 use crate::network::Network;
 use crate::{Answer, Unknown};
@@ -243,19 +244,16 @@ impl Writer {
         let locked = self.lock()?;
         let (file, size) = self.open(&locked)?;
         let mut text = read_from(&file, 0, size)?;
-        let contents = contents_of(&text, &|_| true);
-        let is_old = |ban: &Ban| matches!(ban.expiry, Expiry::At(end) if end + REMEMBERED < now);
-        let old = contents.bans.iter().filter(|ban| is_old(ban)).count();
-        if contents.superseded + old >= superseded {
-            let mut new = HEADING.as_bytes().to_vec();
-            let mut lines = String::new();
-            for ban in contents.bans.iter().filter(|ban| !is_old(ban)) {
-                ban.write(&mut lines);
-            }
-            new.extend_from_slice(lines.as_bytes());
-            for (_, line) in &contents.damaged {
-                new.extend_from_slice(line);
-                new.push(b'\n');
+        let summary = last::summary(&text);
+        let is_old = |line: &&Last| matches!(line.expiry, Expiry::At(end) if end + REMEMBERED < now);
+        let old = summary.last.iter().filter(is_old).count();
+        if summary.superseded + old >= superseded {
+            let mut new = Vec::with_capacity(HEADING.len() + text.len());
+            new.extend_from_slice(HEADING.as_bytes());
+            let kept = summary.last.iter().filter(|line| !is_old(line));
+            let kept = kept.map(|line| (line.at, line.end));
+            for (at, end) in kept.chain(summary.damaged.iter().map(|(_, at, end)| (*at, *end))) {
+                new.extend_from_slice(&text[at..end]);
             }
             let path = self.beside("new");
             self.write_new(&path, &new)?;
