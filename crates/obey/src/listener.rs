@@ -220,8 +220,8 @@ impl Survey<'_> {
         let starter = match &own_name(process)[..] {
             b"inetd" => Starter::Inetd,
             b"xinetd" => Starter::Xinetd,
-            b"systemd" | b"init" if process.id == 1 => Starter::Systemd,
-            b"systemd-socket-activate" => return self.by_socket_activate(process, listener),
+            // Whatever it is called: in an image it may be something else that reads units.
+            _ if process.id == 1 => Starter::Systemd,
             _ => return false,
         };
         let services = &self.machine.services().services;
@@ -230,9 +230,12 @@ impl Survey<'_> {
             .find(|service| service.starter == starter && is_at(service, &listener.socket));
         let Some(service) = found else {
             // inetd and xinetd serve some things themselves, and ask for none of them.
-            listener.obeys = match starter {
-                Starter::Systemd => Obeys::Perhaps("no enabled socket unit names this port".to_owned()),
-                _ => Obeys::Nothing,
+            listener.obeys = match (starter, &own_name(process)[..]) {
+                (Starter::Inetd | Starter::Xinetd, _) => Obeys::Nothing,
+                (_, b"systemd" | b"init") => {
+                    Obeys::Perhaps("no enabled socket unit names this port".to_owned())
+                }
+                _ => return false,
             };
             return true;
         };
@@ -250,35 +253,6 @@ impl Survey<'_> {
             (Guard::Libwrap, _) => Obeys::SuperServer(starter, place),
             (Guard::Nobody, _) => Obeys::Nothing,
         };
-        true
-    }
-
-    /// `systemd-socket-activate [OPTION …] PROGRAM [ARGUMENT …]`
-    fn by_socket_activate(&self, process: &Process, listener: &mut Listener) -> bool {
-        const WITH_VALUE: [&[u8]; 5] = [b"-l", b"--listen", b"-E", b"--setenv", b"--fdname"];
-        let mut words = process.arguments.iter().skip(1);
-        let mut program = None;
-        while let Some(word) = words.next() {
-            if WITH_VALUE.contains(&&word[..]) {
-                words.next();
-            } else if !word.starts_with(b"-") {
-                program = Some(word);
-                break;
-            }
-        }
-        let Some(program) = program else { return false };
-        let path = PathBuf::from(OsStr::from_bytes(program));
-        let name = base_name(program);
-        if name == b"tcpd" {
-            // It is given its own name, and runs the daemon that its first argument names.
-            let daemon = words.next().map_or(name, |word| base_name(word));
-            listener.daemon = daemon.to_vec();
-            listener.obeys = Obeys::Tcpd(Starter::Systemd, None);
-        } else {
-            listener.daemon = name.to_vec();
-            listener.obeys = self.on_disk(&path, &[], listener);
-        }
-        listener.program = Some(path);
         true
     }
 

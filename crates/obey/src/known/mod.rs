@@ -226,11 +226,11 @@ pub static KNOWN: &[Known] = &[
         "statd",
         "rpc.statd(8), TCP_WRAPPERS SUPPORT",
     )),
-    fixed(
+    datagrams(fixed(
         &["rpc.rquotad"],
         "rquotad",
         "Debian quota: what its program passes",
-    ),
+    )),
     datagrams(fixed(
         &["atftpd"],
         "in.tftpd",
@@ -270,16 +270,16 @@ pub static KNOWN: &[Known] = &[
         "nrpe",
         "Debian nagios-nrpe-server: what its program passes",
     ),
-    fixed(
+    datagrams(fixed(
         &["snmpd"],
         "snmpd",
         "Debian snmpd: libnetsnmpagent asks for the agent; tests/daemons",
-    ),
-    fixed(
+    )),
+    datagrams(fixed(
         &["snmptrapd"],
         "snmptrapd",
         "Debian snmptrapd: what its program passes",
-    ),
+    )),
     fixed(&["pptpd"], "pptpd", "Debian pptpd: what its program passes"),
     fixed(&["p910nd"], "p910nd", "Debian p910nd: what its program passes"),
     fixed(&["diod"], "diod", "Debian diod: what its program passes"),

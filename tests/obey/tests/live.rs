@@ -1,0 +1,521 @@
+//! A machine with a daemon of every kind: `status` is right about each, as root and as an ordinary user, and notices
+//! what changes.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+
+use obey_tests::{at, is_at, status_when, tcpwrap};
+use serde_json::Value;
+use support::{Daemon, Machine, packaged, program, run};
+
+const STATIC: &str = "
+#include <arpa/inet.h>
+#include <syslog.h>
+#include <tcpd.h>
+#include <unistd.h>
+int allow_severity = LOG_INFO, deny_severity = LOG_WARNING;
+int main(void)
+{
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(7001) };
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(listener, (struct sockaddr *)&at, sizeof at) || listen(listener, 5)) return 1;
+    for (;;) {
+        int client = accept(listener, 0, 0);
+        if (!hosts_ctl(\"built-in\", unknown, \"192.0.2.9\", unknown)) { close(client); continue; }
+        close(client);
+    }
+}
+";
+
+/// A statically linked daemon with libwrap in it.
+fn static_daemon(machine: &Machine) -> std::path::PathBuf {
+    let source = machine.put(machine.directory().join("built-in.c"), STATIC);
+    let library = support::library("usr/lib/libwrap.a");
+    let built = machine.directory().join("built-in");
+    let include = support::library("usr/include/tcpd.h");
+    run(Command::new("gcc")
+        .args(["-static", "-w", "-o"])
+        .arg(&built)
+        .arg(source)
+        .arg(format!("-I{}", include.parent().expect("a directory").display()))
+        .arg(library)
+        .args(["-lpthread", "-ldl", "-lm"]));
+    built
+}
+
+fn nginx(machine: &Machine, port: u16) -> std::path::PathBuf {
+    let directory = machine.directory().join(format!("nginx-{port}"));
+    fs::create_dir_all(&directory).expect("ours");
+    let directory = directory.display();
+    machine.put(
+        format!("{directory}/nginx.conf"),
+        format!(
+            "daemon off; master_process on; worker_processes 2; user nobody nogroup; pid {directory}/pid;\n\
+             error_log stderr; events {{ worker_connections 64; }}\n\
+             http {{ access_log off; client_body_temp_path {directory}/b; proxy_temp_path {directory}/p;\n\
+             fastcgi_temp_path {directory}/f; uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;\n\
+             server {{ listen {port}; return 200 ok; }} }}\n"
+        ),
+    )
+}
+
+fn guarded(machine: &Machine, port: u16) -> Daemon {
+    let mut command = Command::new(program("tcpwrap", "tcpwrap"));
+    command
+        .args(["run", "--log", "text", "--"])
+        .arg(packaged("nginx"));
+    Daemon::start(command.arg("-c").arg(nginx(machine, port)))
+}
+
+fn sshd(machine: &Machine, port: u16, library: Option<&Path>) -> Daemon {
+    fs::create_dir_all("/run/sshd").expect("ours");
+    let key = machine.directory().join("host");
+    if !key.exists() {
+        run(Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+            .arg(&key));
+    }
+    let file = machine.put(
+        machine.directory().join(format!("sshd-{port}")),
+        format!(
+            "HostKey {}\nPort {port}\nUsePAM no\nPidFile none\n",
+            key.display()
+        ),
+    );
+    let mut command = Command::new("/usr/sbin/sshd");
+    command.args(["-D", "-f"]).arg(file);
+    if let Some(library) = library {
+        command.env("LD_LIBRARY_PATH", library.parent().expect("a directory"));
+    }
+    Daemon::start(&mut command)
+}
+
+#[track_caller]
+fn is(listener: &Value, daemon: &str, obeys: &str, level: &str) {
+    assert_eq!(
+        [&listener["daemon"], &listener["obeys"], &listener["level"]],
+        [daemon, obeys, level],
+        "{listener:#}"
+    );
+}
+
+#[test]
+fn everything_that_listens() {
+    support::alone_for(300, |machine| {
+        machine.address("192.0.2.1/24");
+        machine.put(
+            "/etc/hosts.allow",
+            "sshd: 192.0.2. .example.com\nnginx, vsftpd, dnsd: 192.0.2.\n",
+        );
+        machine.put("/etc/hosts.deny", "ALL: ALL\n");
+        machine.put(
+            "/etc/inetd.conf",
+            "7079 stream tcp nowait root /usr/sbin/tcpd /usr/sbin/in.fingerd\n\
+             7080 stream tcp nowait root /bin/cat cat\n",
+        );
+        machine.put(
+            "/etc/xinetd.conf",
+            "service guarded\n{\ntype = UNLISTED\nport = 7090\nsocket_type = stream\nprotocol = tcp\nwait = no\n\
+             user = root\nserver = /bin/echo\nserver_args = served\n}\n",
+        );
+        machine.put(
+            "/etc/systemd/system/unit.socket",
+            "[Socket]\nListenStream=7300\nAccept=yes\n",
+        );
+        machine.put(
+            "/etc/systemd/system/unit@.service",
+            "[Service]\nExecStart=@/usr/sbin/tcpd /usr/sbin/in.unitd\nStandardInput=socket\n",
+        );
+        let wants = Path::new("/etc/systemd/system/sockets.target.wants");
+        fs::create_dir_all(wants).expect("ours");
+        std::os::unix::fs::symlink("/etc/systemd/system/unit.socket", wants.join("unit.socket"))
+            .expect("ours");
+        machine.put("/srv/snmpd.conf", "rocommunity public\n");
+        machine.put(
+            "/etc/vsftpd.conf",
+            "listen=YES\nbackground=NO\nlisten_port=7021\nsecure_chroot_dir=/run\n",
+        );
+        let ours = support::library("usr/lib/libwrap.so.0");
+        // The first process of this machine holds what a socket unit listens at.
+        let held = TcpListener::bind("0.0.0.0:7300").expect("a socket");
+        let built = static_daemon(machine);
+        let start = |program: &Path, arguments: &[&str]| Daemon::start(Command::new(program).args(arguments));
+        let mut daemons = vec![
+            sshd(machine, 7022, Some(&ours)),
+            sshd(machine, 7023, None),
+            start(&packaged("inetd"), &["-i", "/etc/inetd.conf"]),
+            start(
+                &packaged("xinetd"),
+                &[
+                    "-dontfork",
+                    "-f",
+                    "/etc/xinetd.conf",
+                    "-pidfile",
+                    "/run/xinetd.pid",
+                ],
+            ),
+            start(
+                &packaged("snmpd"),
+                &["-f", "-Lsd", "-C", "-c", "/srv/snmpd.conf", "udp:7161"],
+            ),
+            start(&packaged("vsftpd"), &[]),
+            start(&built, &[]),
+            start(
+                &packaged("in.tftpd"),
+                &["-L", "--address", "0.0.0.0:7069", "-s", "/srv"],
+            ),
+            start(&packaged("socat"), &["UDP4-RECVFROM:7053,fork", "EXEC:/bin/cat"]),
+            start(
+                &packaged("socat"),
+                &["TCP4-LISTEN:7054,bind=127.0.0.1,fork", "EXEC:/bin/cat"],
+            ),
+            start(
+                &packaged("socat"),
+                &["TCP4-LISTEN:7055,fork,tcpwrap=dnsd", "EXEC:/bin/cat"],
+            ),
+        ];
+        let mut unguarded = start(
+            &packaged("nginx"),
+            &["-c", &nginx(machine, 7082).display().to_string()],
+        );
+        let mut guarded_one = guarded(machine, 7081);
+        let ports = [
+            7022, 7023, 7079, 7080, 7090, 7161, 7021, 7001, 7069, 7053, 7054, 7055, 7082, 7081, 7300,
+        ];
+        let status = status_when("all to listen", false, |status| {
+            ports.iter().all(|port| is_at(status, *port))
+        });
+
+        let own_sshd = at(&status, 7022);
+        is(&own_sshd, "sshd", "libwrap", "ok");
+        assert!(
+            own_sshd["by"].as_str().unwrap().contains("tcpwrap 0."),
+            "{own_sshd:#}"
+        );
+        assert_eq!(own_sshd["open_to"], "192.0.2.0/24 and names under .example.com");
+        let other_sshd = at(&status, 7023);
+        is(&other_sshd, "sshd", "libwrap", "ok");
+        assert!(
+            other_sshd["by"].as_str().unwrap().contains("the distribution's"),
+            "{other_sshd:#}"
+        );
+        is(&at(&status, 7079), "in.fingerd", "tcpd", "ok");
+        assert_eq!(at(&status, 7079)["open_to"], "nobody");
+        is(&at(&status, 7080), "cat", "nothing", "warning");
+        is(&at(&status, 7090), "echo", "super-server", "ok");
+        is(&at(&status, 7300), "in.unitd", "tcpd", "ok");
+        is(&at(&status, 7081), "nginx", "run", "ok");
+        assert_eq!(at(&status, 7081)["open_to"], "192.0.2.0/24");
+        is(&at(&status, 7082), "nginx", "nothing", "critical");
+        let snmpd = at(&status, 7161);
+        is(&snmpd, "snmpd", "libwrap", "ok");
+        assert!(
+            snmpd["by"].as_str().unwrap().contains("through libnetsnmpagent"),
+            "{snmpd:#}"
+        );
+        is(&at(&status, 7021), "vsftpd", "switched-off", "critical");
+        let built_in = at(&status, 7001);
+        is(&built_in, "built-in", "libwrap", "ok");
+        assert!(
+            built_in["by"].as_str().unwrap().contains("built in, tcpwrap 0."),
+            "{built_in:#}"
+        );
+        is(&at(&status, 7069), "in.tftpd", "libwrap", "ok");
+        is(&at(&status, 7053), "socat", "switched-off", "warning");
+        is(&at(&status, 7054), "socat", "switched-off", "ok");
+        is(&at(&status, 7055), "dnsd", "libwrap", "ok");
+        // The gravest come first.
+        let levels: Vec<&str> = status["listeners"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|l| l["level"].as_str().unwrap())
+            .collect();
+        assert_eq!(levels[..2], ["critical", "critical"]);
+        assert_eq!(status["hidden_processes"], 0);
+        assert_eq!(status["guards"][0]["daemon"], "nginx", "{:#}", status["guards"]);
+        let nagios = tcpwrap(&["status", "--nagios"], false);
+        assert_eq!(nagios.status.code(), Some(2));
+        assert!(nagios.stdout.starts_with(b"TCPWRAP CRITICAL - "), "{nagios:?}");
+        assert_eq!(tcpwrap(&["status", "--exit-code"], false).status.code(), Some(1));
+
+        // An ordinary user sees none of it, and is told so.
+        let seen = status_when("an answer", true, |_| true);
+        let hidden = at(&seen, 7022);
+        assert_eq!(
+            [&hidden["obeys"], &hidden["level"]],
+            ["hidden", "unknown"],
+            "{hidden:#}"
+        );
+        assert_eq!(
+            [&hidden["daemon"], &hidden["program"], &hidden["open_to"]],
+            [&Value::Null; 3]
+        );
+        assert!(seen["hidden_processes"].as_u64().unwrap() > 10, "{seen:#}");
+        let text = String::from_utf8(tcpwrap(&["status"], true).stdout).unwrap();
+        assert!(text.contains("root sees everything"), "{text}");
+
+        // An edit holds at once.
+        machine.put("/etc/hosts.allow", "sshd: ALL\n7082: 192.0.2.1\n");
+        let status = status_when("the edit", false, |status| {
+            at(status, 7022)["open_to"] == "everyone"
+        });
+        is(&at(&status, 7082), "nginx", "nothing", "critical");
+        assert_eq!(at(&status, 7082)["open_to"], "192.0.2.1");
+        is(&at(&status, 7021), "vsftpd", "switched-off", "warning");
+
+        // Without its guard a program is not left in peace, and without the program there is nothing.
+        let guard = status["guards"][0]["process"].as_u64().unwrap().to_string();
+        run(Command::new("kill").args(["-s", "STOP", &guard]));
+        let stopped = status_when("the guard to stop", false, |status| {
+            status["guards"][0]["is_stopped"] == true
+        });
+        is(&at(&stopped, 7081), "nginx", "run", "ok");
+        let text = String::from_utf8(tcpwrap(&["status"], false).stdout).unwrap();
+        assert!(text.contains("stopped, so nobody is let in"), "{text}");
+        run(Command::new("kill").args(["-s", "CONT", &guard]));
+        guarded_one.signal("TERM");
+        guarded_one.ended();
+        let status = status_when("its end", false, |status| !is_at(status, 7081));
+        assert_eq!(status["guards"].as_array().unwrap().len(), 0, "{status:#}");
+
+        // The same program, guarded now.
+        // Killed, it would leave its workers behind.
+        unguarded.signal("TERM");
+        unguarded.ended();
+        status_when("its end", false, |status| !is_at(status, 7082));
+        let mut again = guarded(machine, 7082);
+        let status = status_when("it to be back", false, |status| is_at(status, 7082));
+        is(&at(&status, 7082), "nginx", "run", "ok");
+        again.signal("TERM");
+        again.ended();
+
+        // Switched on, but only the process that was started so since.
+        machine.put(
+            "/etc/vsftpd.conf",
+            "listen=YES\nbackground=NO\nlisten_port=7021\nsecure_chroot_dir=/run\ntcp_wrappers=YES\n",
+        );
+        is(
+            &at(&status_when("it", false, |_| true), 7021),
+            "vsftpd",
+            "libwrap",
+            "ok",
+        );
+        daemons.clear();
+        drop(held);
+        status_when("nothing to listen", false, |status| {
+            ports.iter().all(|port| !is_at(status, *port))
+        });
+    });
+}
+
+#[test]
+fn a_library_that_was_replaced_wants_a_restart() {
+    support::alone(|machine| {
+        let library = machine.directory().join("libwrap.so.0");
+        fs::copy(support::library("usr/lib/libwrap.so.0"), &library).expect("ours");
+        let daemon = sshd(machine, 7022, Some(&library));
+        let status = status_when("it to listen", false, |status| is_at(status, 7022));
+        is(&at(&status, 7022), "sshd", "libwrap", "ok");
+        let other = machine.directory().join("new");
+        fs::copy(&library, &other).expect("ours");
+        fs::rename(&other, &library).expect("ours");
+        let status = status_when("it to be seen", false, |status| {
+            at(status, 7022)["level"] == "warning"
+        });
+        assert!(
+            at(&status, 7022)["by"].as_str().unwrap().contains("restart"),
+            "{status:#}"
+        );
+        drop(daemon);
+    });
+}
+
+#[test]
+fn hostile_names_do_not_break_the_screen() {
+    support::alone(|machine| {
+        machine.put("/etc/hosts.deny", "ALL: ALL\n");
+        let hostile = machine
+            .directory()
+            .join("\u{1b}[2J\n\u{202e}evil|\u{6f22}\u{6f22}\u{6f22}".to_owned() + &"x".repeat(60));
+        fs::copy(packaged("nginx"), &hostile).expect("ours");
+        let daemon = Daemon::start(Command::new(&hostile).arg("-c").arg(nginx(machine, 7001)));
+        status_when("it to listen", false, |status| is_at(status, 7001));
+        for arguments in [&["status", "--color=never"][..], &["status", "--nagios"]] {
+            let shown = String::from_utf8(tcpwrap(arguments, false).stdout).unwrap();
+            let line = shown.lines().find(|line| line.contains("7001")).unwrap();
+            assert!(!shown.chars().any(|c| c != '\n' && system_hides(c)), "{shown:?}");
+            assert!(line.contains("\\u{1b}[2J"), "{line}");
+            // In a plugin's line, the bar ends the text.
+            assert!(
+                arguments[1] != "--nagios" || line.matches('|').count() == 1,
+                "{line}"
+            );
+            assert!(arguments[1] == "--nagios" || line.chars().count() < 160, "{line}");
+        }
+        drop(daemon);
+    });
+}
+
+fn system_hides(c: char) -> bool {
+    c.is_control() || ('\u{2028}'..='\u{202e}').contains(&c)
+}
+
+#[test]
+fn a_namespace_of_its_own_is_seen_with_all() {
+    support::alone(|machine| {
+        machine.put("/etc/hosts.deny", "ALL: ALL\n");
+        let other = machine.neighbour("other", &["192.0.2.1/24"], &["192.0.2.2/24"]);
+        let daemon = Daemon::start(
+            other
+                .command(packaged("socat"))
+                .args(["TCP4-LISTEN:7001,fork", "EXEC:/bin/cat"]),
+        );
+        let seen = || {
+            let output = tcpwrap(&["status", "--json", "--all"], false);
+            let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+            document["result"].clone()
+        };
+        support::wait_until("it to listen", || is_at(&seen(), 7001).then_some(()));
+        is(&at(&seen(), 7001), "socat", "switched-off", "warning");
+        assert!(at(&seen(), 7001)["network"].is_u64());
+        let here = status_when("an answer", false, |_| true);
+        assert!(!is_at(&here, 7001));
+        drop(daemon);
+    });
+}
+
+#[test]
+fn what_is_on_disk() {
+    support::alone(|machine| {
+        let built = static_daemon(machine);
+        let stripped = machine.directory().join("stripped");
+        run(Command::new("strip").arg("-o").arg(&stripped).arg(&built));
+        // A library beside the program, by its run path.
+        let nested = machine.directory().join("nested");
+        fs::create_dir_all(nested.join("lib")).expect("ours");
+        let source = machine.put(
+            nested.join("l.c"),
+            "int hosts_ctl(); int asks(void) { return hosts_ctl(); }\n",
+        );
+        run(Command::new("gcc")
+            .args(["-w", "-shared", "-fPIC", "-o"])
+            .arg(nested.join("lib/libasks.so"))
+            .arg(source)
+            .arg("-l:libwrap.so.0"));
+        let source = machine.put(
+            nested.join("p.c"),
+            "int asks(void); int main(void) { return asks(); }\n",
+        );
+        run(Command::new("gcc")
+            .args(["-w", "-Wl,-rpath,$ORIGIN/lib", "-o"])
+            .arg(nested.join("program"))
+            .arg(source)
+            .arg("-L")
+            .arg(nested.join("lib"))
+            .arg("-lasks"));
+        // Linked, and calls nothing.
+        let source = machine.put(nested.join("i.c"), "int main(void) { return 0; }\n");
+        run(Command::new("gcc")
+            .args(["-Wl,--no-as-needed", "-o"])
+            .arg(nested.join("idle"))
+            .arg(source)
+            .arg("-l:libwrap.so.0"));
+        let directory = machine.directory().to_str().unwrap();
+        let output = tcpwrap(
+            &[
+                "scan",
+                "--json",
+                "--all",
+                directory,
+                "/usr/sbin/snmpd",
+                "/usr/sbin/vsftpd",
+                "/usr/sbin/slapd",
+            ],
+            false,
+        );
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let programs = document["result"]["programs"].as_array().unwrap();
+        let of = |name: &str| {
+            let found = programs
+                .iter()
+                .find(|program| program["file"].as_str().unwrap().ends_with(name));
+            found.unwrap_or_else(|| panic!("{name}: {programs:#?}")).clone()
+        };
+        let says = |name: &str, asks: &str, evidence: &str| {
+            let program = of(name);
+            assert_eq!(
+                [&program["asks"], &program["evidence"]],
+                [asks, evidence],
+                "{program:#}"
+            );
+            program
+        };
+        let ours = says("/built-in", "yes", "contained");
+        assert!(ours["version"].is_string());
+        says("/stripped", "perhaps", "names-tables");
+        let through = says("/nested/program", "perhaps", "needed");
+        assert!(
+            through["through"][0]
+                .as_str()
+                .unwrap()
+                .ends_with("/lib/libasks.so"),
+            "{through:#}"
+        );
+        says("/nested/idle", "never", "needed");
+        says("/snmpd", "yes", "needed");
+        assert_eq!(of("/vsftpd")["asks"], "switched-off");
+        assert_eq!(of("/slapd")["daemons"][0], "slapd");
+        // Nothing there, and nothing to be read.
+        assert_eq!(tcpwrap(&["scan", "/etc/passwd"], false).status.code(), Some(1));
+        assert_eq!(tcpwrap(&["scan", "/no/such/file"], false).status.code(), Some(2));
+    });
+}
+
+#[test]
+fn explain_says_what_enforces_it_and_finds_names_as_a_daemon_does() {
+    support::alone(|machine| {
+        machine.put("/etc/hosts.allow", "sshd: dyn.example.com\n");
+        machine.put("/etc/hosts.deny", "ALL: ALL\n");
+        // The address leads to another name than the one it is found by.
+        machine.put(
+            "/etc/hosts",
+            "192.0.2.7 other.example.com\n192.0.2.7 dyn.example.com\n192.0.2.8 dyn.example.com\n",
+        );
+        let explained = |daemon: &str, client: &str| -> Value {
+            let output = tcpwrap(&["explain", "--json", daemon, client], false);
+            let document: Value =
+                serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+            document["result"]["requests"].clone()
+        };
+        let answers = explained("sshd", "dyn.example.com");
+        let verdict = |address: &str| {
+            let answers = answers.as_array().unwrap();
+            let found = answers.iter().find(|answer| answer["address"] == address);
+            found.unwrap_or_else(|| panic!("{address}: {answers:#?}"))["verdict"].clone()
+        };
+        assert_eq!(verdict("192.0.2.7"), "denied");
+        assert_eq!(verdict("192.0.2.8"), "granted");
+        let enforced = |daemon: &str| explained(daemon, "192.0.2.8")[0]["enforced"].clone();
+        assert_eq!(enforced("sshd")["is"], "yes");
+        let says = |daemon: &str, is: &str, part: &str| {
+            let found = enforced(daemon);
+            assert_eq!(found["is"], is, "{found}");
+            assert!(found["by"].as_str().unwrap().contains(part), "{found}");
+        };
+        says("ssh", "no", "is called `sshd`");
+        says("nginx", "no", "does not use libwrap");
+        says("vsftpd", "no", "tcp_wrappers");
+        says("no-such-daemon", "no", "no program or service here");
+        machine.put(
+            "/etc/stunnel/a.conf",
+            "libwrap = yes\n[inside]\naccept = 7001\nconnect = 7002\n[off]\nlibwrap = no\naccept = 7003\n",
+        );
+        says("inside", "yes", "stunnel");
+        says("off", "no", "switches libwrap off");
+        says("stunnel4", "no", "`inside`");
+    });
+}
