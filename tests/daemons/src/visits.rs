@@ -10,6 +10,8 @@ use crate::{BOTH, Whose};
 /// A daemon, how it is visited and how it answers.
 #[derive(Debug, Clone, Copy)]
 pub struct Service {
+    /// What rules call it.
+    pub name: &'static str,
     /// Shell commands that make what it needs, in `/srv` and `/run`. In these, and in `daemon`, `$UNPACKED` is
     /// where packages are unpacked that cannot be installed.
     pub prepare: &'static str,
@@ -60,7 +62,7 @@ fn story(
     let _ = std::fs::remove_file("/dev/log");
     let log = machine.log();
     machine.put("/etc/hosts.allow", "");
-    machine.put("/etc/hosts.deny", format!("ALL: {}\n", STRANGER[0]));
+    machine.put("/etc/hosts.deny", format!("{}: {}\n", service.name, STRANGER[0]));
     let daemon = Daemon::start(
         whose
             .command("/bin/sh")
@@ -94,6 +96,7 @@ fn story(
         heard.extend([text, refused].map(|text| without_numbers(&text)));
     };
     visits([(friend, FRIEND), (stranger, STRANGER)]);
+    knows(service);
     if mapped().is_empty() {
         // It is mapped by the process of a connection alone; this one is past its decision when it is greeted.
         let mut idle = friend.command("curl");
@@ -105,7 +108,7 @@ fn story(
         check_maps(whose);
     }
     // Obeyed at once, by a process that goes on.
-    machine.put("/etc/hosts.deny", format!("ALL: {}\n", FRIEND[0]));
+    machine.put("/etc/hosts.deny", format!("{}: {}\n", service.name, FRIEND[0]));
     visits([(stranger, STRANGER), (friend, FRIEND)]);
     // Some daemons leave the log line to a child that goes on by itself.
     for cable in [STRANGER, FRIEND] {
@@ -130,6 +133,23 @@ fn story(
     // Processes of one daemon race to the log.
     logged.sort();
     Story { heard, logged }
+}
+
+/// `tcpwrap status` and `check` know the daemon by the name by which it has just been refused clients.
+fn knows(service: &Service) {
+    let machine = obey::Machine::of_this_host(None).expect("no file is named");
+    let found = obey::listeners(&machine, false).expect("/proc");
+    let found = found
+        .all
+        .iter()
+        .find(|listener| listener.socket.address.port() == service.port);
+    let found = found.unwrap_or_else(|| panic!("nothing at {}", service.port));
+    // What Perl runs chooses its name, and what an inetd starts is in its configuration, which is not in its place here.
+    if matches!(&found.daemon[..], b"perl" | b"inetd" | b"xinetd") {
+        return;
+    }
+    assert_eq!(String::from_utf8_lossy(&found.daemon), service.name, "{found:#?}");
+    assert!(matches!(found.obeys, obey::Obeys::Libwrap(_)), "{found:#?}");
 }
 
 /// Processes have mapped the library they were meant to, and no process the other one.

@@ -40,6 +40,7 @@ fn version(package: &str) -> String {
 
 services! {
     sshd: Service {
+        name: "sshd",
         prepare: "mkdir -p /run/sshd; ssh-keygen -q -t ed25519 -N '' -f /srv/host; \
             ssh-keygen -q -t ed25519 -N '' -f /srv/client; \
             printf 'HostKey /srv/host\nAuthorizedKeysFile /srv/client.pub\nStrictModes no\nUsePAM no\n' \
@@ -54,6 +55,7 @@ services! {
     };
     // It logs nothing about whom it refuses, whatever it is told to log.
     vsftpd: Service {
+        name: "vsftpd",
         prepare: "mkdir -p /srv/ftp /run/vsftpd/empty; echo served >/srv/ftp/hello; \
             printf '%s\n' listen=YES background=NO tcp_wrappers=YES anonymous_enable=YES local_enable=NO \
                 anon_root=/srv/ftp secure_chroot_dir=/run/vsftpd/empty >/srv/vsftpd.conf",
@@ -67,7 +69,8 @@ services! {
     // Debian 13 has made modules of what every server needs. Without an address of its own it looks the
     // machine's name up, which nobody here knows, and ends.
     proftpd: Service {
-        prepare: "mkdir -p /srv/ftp; echo served >/srv/ftp/hello; \
+        name: "proftpd",
+        prepare: "mkdir -p /srv/ftp /etc/proftpd; echo served >/srv/ftp/hello; \
             cd $UNPACKED/usr/lib/proftpd; for module in ls xfer wrap; do \
                 if [ -e mod_$module.so ]; then echo LoadModule mod_$module.c; fi; done >/srv/modules.conf; \
             printf '%s\n' \"ModulePath $PWD\" 'Include /srv/modules.conf' 'ServerType standalone' \
@@ -76,8 +79,8 @@ services! {
                 'SyslogLevel debug' '<IfModule mod_delay.c>' 'DelayEngine off' '</IfModule>' \
                 'WtmpLog off' 'UseFtpUsers off' 'RequireValidShell off' \
                 'TCPAccessFiles /etc/hosts.allow /etc/hosts.deny' '<Anonymous /srv/ftp>' 'User nobody' \
-                'Group nogroup' 'UserAlias anonymous nobody' '</Anonymous>' >/srv/proftpd.conf",
-        daemon: "$UNPACKED/usr/sbin/proftpd --nodaemon --quiet -c /srv/proftpd.conf",
+                'Group nogroup' 'UserAlias anonymous nobody' '</Anonymous>' >/etc/proftpd/proftpd.conf",
+        daemon: "$UNPACKED/usr/sbin/proftpd --nodaemon --quiet -c /etc/proftpd/proftpd.conf",
         port: 21,
         client: "curl -sv --no-progress-meter ftp://$SERVER/hello 2>&1 | grep -E '^served|^< 5'",
         served: "served",
@@ -85,6 +88,7 @@ services! {
         logged: "refused connection from",
     };
     stunnel: Service {
+        name: "service",
         prepare: "openssl req -x509 -newkey rsa:2048 -nodes -keyout /srv/key -out /srv/cert -subj /CN=x -days 2 \
                 2>/dev/null; \
             printf '%s\n' foreground=quiet syslog=yes cert=/srv/cert key=/srv/key '[service]' libwrap=yes \
@@ -97,6 +101,7 @@ services! {
         logged: "REFUSED by libwrap",
     };
     socat: Service {
+        name: "service",
         prepare: "",
         daemon: "/usr/bin/socat -d -ly TCP4-LISTEN:2001,reuseaddr,fork,tcpwrap=service SYSTEM:'echo served'",
         port: 2001,
@@ -107,6 +112,7 @@ services! {
     };
     // It asks libwrap about what it starts, and about no service that it runs itself: of those, `echo`.
     openbsd_inetd: Service {
+        name: "service",
         prepare: "printf '%s\n' '2001 stream tcp nowait root /bin/echo service served' \
             'echo stream tcp nowait root internal' >/srv/inetd.conf",
         daemon: "/usr/sbin/inetd -i -l /srv/inetd.conf",
@@ -117,6 +123,7 @@ services! {
         logged: "refuse",
     };
     xinetd: Service {
+        name: "echo",
         prepare: "printf '%s\n' 'service guarded' '{' 'type = UNLISTED' 'port = 2001' 'socket_type = stream' \
             'protocol = tcp' 'wait = no' 'user = root' 'server = /bin/echo' 'server_args = served' \
             'log_type = SYSLOG daemon' 'log_on_failure = HOST' '}' >/srv/xinetd.conf",
@@ -128,6 +135,7 @@ services! {
         logged: "libwrap",
     };
     rpcbind: Service {
+        name: "rpcbind",
         prepare: "mkdir -p /run/rpcbind; chown _rpc /run/rpcbind",
         daemon: "/sbin/rpcbind -f",
         port: 111,
@@ -138,6 +146,7 @@ services! {
     };
     // A later one asks for a socket of no family when a request comes, and ends, with either library.
     tftpd(version("tftpd-hpa").starts_with("5.2+2015")): Service {
+        name: "in.tftpd",
         prepare: "mkdir -p /srv/tftp; echo served >/srv/tftp/hello",
         daemon: "/usr/sbin/in.tftpd -L --address 0.0.0.0:69 -s /srv/tftp",
         port: 69,
@@ -147,6 +156,7 @@ services! {
         logged: "connection refused from",
     };
     mosquitto: Service {
+        name: "mosquitto",
         prepare: "printf '%s\n' 'listener 1883 0.0.0.0' 'allow_anonymous true' 'log_dest syslog' \
             'log_type all' >/srv/mosquitto.conf",
         daemon: "/usr/sbin/mosquitto -c /srv/mosquitto.conf",
@@ -158,6 +168,7 @@ services! {
     };
     // Since 2.4 it does not link libwrap.
     dovecot(version("dovecot-core").contains(":2.3")): Service {
+        name: "imap",
         prepare: "printf '%s\n' 'protocols = imap' 'base_dir = /run/dovecot' 'ssl = no' \
             'import_environment = LD_LIBRARY_PATH' 'login_access_sockets = tcpwrap' \
             'passdb {' 'driver = static' 'args = nopassword=y' '}' \
@@ -172,6 +183,7 @@ services! {
         logged: "access(tcpwrap)",
     };
     slapd: Service {
+        name: "slapd",
         prepare: "printf 'include /etc/ldap/schema/core.schema\n' >/srv/slapd.conf",
         daemon: "/usr/sbin/slapd -d 0 -s stats -h ldap://0.0.0.0:389 -f /srv/slapd.conf",
         port: 389,
@@ -181,6 +193,7 @@ services! {
         logged: "DENIED from",
     };
     snmpd: Service {
+        name: "snmpd",
         prepare: "printf '%s\n' 'rocommunity public' 'sysName served' >/srv/snmpd.conf",
         daemon: "/usr/sbin/snmpd -f -Lsd -C -c /srv/snmpd.conf udp:161",
         port: 161,
@@ -191,6 +204,7 @@ services! {
     };
     // Debian's library keeps refused clients waiting (deviation 9), so this one says no more than that.
     nrpe: Service {
+        name: "nrpe",
         prepare: "printf '%s\n' server_port=5666 nrpe_user=nagios nrpe_group=nagios pid_file=/run/nrpe.pid \
             'command[hello]=/bin/echo served' >/srv/nrpe.cfg",
         daemon: "/usr/sbin/nrpe -n -f -c /srv/nrpe.cfg",
@@ -203,6 +217,7 @@ services! {
     };
     // hosts_ctl() leaves the log line to the program, and this one writes none.
     perl: Service {
+        name: "perld",
         prepare: r#"cat >/srv/daemon.pl <<'PERL'
 use IO::Socket::INET; use Authen::Libwrap qw(hosts_ctl);
 my $listener = IO::Socket::INET->new(LocalPort => 2001, Listen => 5, ReuseAddr => 1) or die;
