@@ -168,11 +168,7 @@ impl Status {
             .iter()
             .map(|listener| counts_for(listener, &guards, &usual))
             .collect();
-        let asked = pairs
-            .iter()
-            .cloned()
-            .zip(found.iter().map(|listener| &listener.daemon[..]));
-        let policies = Policies::read(asked.chain([(usual.clone(), &b"sshd"[..])]));
+        let policies = Policies::read(pairs.iter().cloned().chain([usual.clone()]));
         let mut survey = Survey {
             policies: &policies,
             usual: &usual,

@@ -11,10 +11,8 @@ use crate::output::utf8;
 
 /// So many things are named.
 const MOST_SHOWN: usize = 4;
-/// A line of a table is no longer than this.
-const LONGEST_LINE: usize = 1000;
 
-/// What the tables say, for every daemon that was asked about.
+/// What the tables say, for every daemon.
 #[derive(Debug)]
 pub struct Opened {
     /// Every request that may be let in.
@@ -55,27 +53,15 @@ pub enum Extent {
 }
 
 impl Opened {
-    /// What these tables say about these daemons.
+    /// What these tables say.
     ///
     /// # Errors
     /// Where they are too much to follow.
-    pub fn new(tables: Documents<'_>, daemons: &[Vec<u8>]) -> Result<Self, String> {
-        // A rule that matches nobody, so that each of these is told apart from the others.
-        let names = nobody_for(daemons);
-        let text = tables.allow.map_or(&[][..], |document| &document.text);
-        let own = Document::new("hosts.allow", [&names[..], text].concat());
-        let names = Document::new("hosts.allow", names);
+    pub fn new(tables: Documents<'_>) -> Result<Self, String> {
         let nobody = Document::new("hosts.deny", &b"ALL: ALL\n"[..]);
-        let own = Documents {
-            allow: Some(&own),
-            deny: tables.deny,
-        };
         let held = |deny| {
-            let other = Documents {
-                allow: Some(&names),
-                deny,
-            };
-            compare(other, own).map_err(|problem| problem.to_string())
+            let other = Documents { allow: None, deny };
+            compare(other, tables).map_err(|problem| problem.to_string())
         };
         let (opens, closes) = (held(Some(&nobody))?, held(None)?);
         let all = |comparison: &Comparison, is_open| -> Vec<_> {
@@ -116,11 +102,10 @@ impl Opened {
         (daemon.to_ascii_lowercase(), port, ip)
     }
 
-    /// To whom this daemon is open, at this port and address. Nothing where that is too much to follow, or its name
-    /// could not be written in a rule.
+    /// To whom this daemon is open, at this port and address. Nothing where that is too much to follow.
     pub fn to(&self, daemon: &[u8], address: SocketAddr) -> Option<Open> {
         let is_it = |service: &Service| self.is_asked(service, daemon, address);
-        if !is_plain(daemon) || self.left_out.iter().any(is_it) {
+        if self.left_out.iter().any(is_it) {
             return None;
         }
         let of = |all: &[(Vec<Service>, Clients, bool)]| -> Vec<(Clients, bool)> {
@@ -204,50 +189,6 @@ fn is_commanded(outcome: &Outcome) -> bool {
 /// Connections have addresses that are known.
 fn has_address(clients: &Clients) -> bool {
     !Ranges::of(clients).is_empty()
-}
-
-/// Rules for these daemons that match nobody.
-fn nobody_for(daemons: &[Vec<u8>]) -> Vec<u8> {
-    const NOBODY: &[u8] = b": ALL EXCEPT ALL\n";
-    let mut names: Vec<&[u8]> = daemons
-        .iter()
-        .map(Vec::as_slice)
-        .filter(|name| is_plain(name))
-        .collect();
-    names.sort_unstable();
-    names.dedup();
-    let mut text = Vec::new();
-    let mut line = Vec::new();
-    for name in names {
-        if line.len() + name.len() > LONGEST_LINE {
-            text.extend_from_slice(&line);
-            text.extend_from_slice(NOBODY);
-            line.clear();
-        }
-        line.extend_from_slice(name);
-        line.push(b' ');
-    }
-    if !line.is_empty() {
-        text.extend_from_slice(&line);
-        text.extend_from_slice(NOBODY);
-    }
-    text
-}
-
-/// Can a rule name the daemon?
-pub fn is_plain(daemon: &[u8]) -> bool {
-    use hosts_access::syntax::pattern::{DaemonPattern, Service, StringPattern};
-    const LONGEST: usize = 200;
-    !daemon.is_empty()
-        && daemon.len() <= LONGEST
-        && daemon
-            .iter()
-            .all(|b| b.is_ascii_graphic() && !b",:\\#@/[]{}".contains(b))
-        && !daemon.eq_ignore_ascii_case(b"EXCEPT")
-        && matches!(
-            DaemonPattern::parse(daemon).service,
-            Service::Name(StringPattern::Exact(_))
-        )
 }
 
 /// Addresses of both families as ranges that do not touch, in order. IPv4 addresses are those below 2^32 of the first.
@@ -564,7 +505,7 @@ mod tests {
             allow: Some(&allow),
             deny: Some(&deny),
         };
-        let opened = Opened::new(tables, &[daemon.as_bytes().to_vec(), b"other".to_vec()]).unwrap();
+        let opened = Opened::new(tables).unwrap();
         opened
             .to(daemon.as_bytes(), "0.0.0.0:22".parse().unwrap())
             .unwrap()
@@ -749,25 +690,5 @@ mod tests {
         assert_eq!(within("192.0.2.0", 24), Extent::Some);
         assert_eq!(within("198.51.100.0", 24), Extent::Nobody);
         assert_eq!(within("2001:db8::", 64), Extent::Nobody);
-    }
-
-    #[test]
-    fn names_that_no_rule_can_hold() {
-        assert!(is_plain(b"sshd") && is_plain(b"in.ftpd") && is_plain(b"systemd-resolve"));
-        for name in [
-            &b""[..],
-            b"a b",
-            b"a:b",
-            b"ALL",
-            b"22",
-            b".x",
-            b"a*",
-            b"@x",
-            b"a\x1b",
-            b"EXCEPT",
-            b"known",
-        ] {
-            assert!(!is_plain(name), "{name:?}");
-        }
     }
 }

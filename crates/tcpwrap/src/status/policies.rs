@@ -2,7 +2,7 @@
 //! have been given others, and a container has its own.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -33,18 +33,15 @@ struct Known {
 }
 
 impl Policies {
-    /// Reads the pairs that count for these daemons.
-    pub fn read<'d>(asked: impl Iterator<Item = (Pair, &'d [u8])>) -> Self {
-        let mut daemons: HashMap<Pair, Vec<Vec<u8>>> = HashMap::new();
-        for (pair, daemon) in asked {
-            daemons.entry(pair).or_default().push(daemon.to_vec());
-        }
-        let known = daemons.into_iter().map(|(pair, daemons)| {
+    /// Reads these pairs.
+    pub fn read(pairs: impl Iterator<Item = Pair>) -> Self {
+        let pairs: HashSet<Pair> = pairs.collect();
+        let known = pairs.into_iter().map(|pair| {
             let policy = input::both(&tables(&pair), false);
             let known = match policy {
                 Ok(policy) => Known {
                     named: Named::new(policy.tables()),
-                    opened: Opened::new(policy.tables(), &daemons).ok(),
+                    opened: Opened::new(policy.tables()).ok(),
                     compiled: Some(policy.tables().compiled()),
                     told: RefCell::default(),
                     policy: Ok(policy),
