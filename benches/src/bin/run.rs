@@ -9,19 +9,24 @@ use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// How long each door is measured, in turns, so that a noisy moment hits all of them.
-const TURN: Duration = Duration::from_millis(700);
-const TURNS: usize = 5;
+const TURN: Duration = Duration::from_millis(400);
+const TURNS: usize = 16;
+/// Clients that are refused come from here; the others from 127.0.0.1.
+const REFUSED: [u8; 4] = [127, 0, 0, 2];
+/// How many of them come at once.
+const FLOOD: usize = 2;
 
 /// One way into the service.
 struct Door {
     name: &'static str,
     port: u16,
     child: Child,
-    /// Connections and seconds.
-    count: usize,
+    /// Connections a second, turn by turn.
+    rates: Vec<f64>,
     /// The time from connect to the answer's end, microseconds.
     times: Vec<f64>,
 }
@@ -109,25 +114,136 @@ fn main() -> Result<(), String> {
         }
     }
     println!(
-        "{:<16}{:>14}{:>8}{:>12}{:>12}{:>14}",
-        "", "connections/s", "ratio", "p50 µs", "p99 µs", "added p50 µs"
+        "{:<16}{:>14}{:>16}{:>16}{:>10}{:>10}{:>14}",
+        "", "connections/s", "of bare", "of no rules", "p50 µs", "p99 µs", "added p50 µs"
     );
-    let seconds = TURN.as_secs_f64() * TURNS as f64;
-    let mut bare = None;
-    for door in &mut doors {
-        door.times.sort_by(f64::total_cmp);
-        let rate = door.count as f64 / seconds;
-        let quantile = |part: f64| door.times[((door.times.len() - 1) as f64 * part) as usize];
-        let (p50, p99) = (quantile(0.5), quantile(0.99));
-        let (bare_rate, bare_p50) = *bare.get_or_insert((rate, p50));
+    let norules = doors.iter().position(|door| door.name == "no rules");
+    let bare_p50 = quantile(&mut doors[0].times, 0.5);
+    for n in 0..doors.len() {
+        let (p50, p99) = (
+            quantile(&mut doors[n].times, 0.5),
+            quantile(&mut doors[n].times, 0.99),
+        );
+        let of = |other: usize| ratio(&doors[n].rates, &doors[other].rates);
         println!(
-            "{:<16}{rate:>14.0}{:>8.2}{p50:>12.1}{p99:>12.1}{:>14.1}",
-            door.name,
-            rate / bare_rate,
+            "{:<16}{:>14.0}{:>16}{:>16}{p50:>10.1}{p99:>10.1}{:>14.1}",
+            doors[n].name,
+            mean(&doors[n].rates),
+            of(0),
+            norules.map(of).unwrap_or_default(),
             p50 - bare_p50
         );
     }
+    flooded(&mut doors)
+}
+
+/// Clients that are served while others are refused as fast as they can come, and while they are not, in turns.
+fn flooded(doors: &mut [Door]) -> Result<(), String> {
+    let Some(door) = doors.iter_mut().find(|door| door.name == "tcpwrap run") else {
+        return Ok(());
+    };
+    let guard = guard_of(door.child.id())?;
+    let (mut calm, mut flood, mut refused, mut spent) = (Vec::new(), Vec::new(), 0, 0.0);
+    for _ in 0..TURNS {
+        door.times.clear();
+        measure(door)?;
+        calm.append(&mut door.times);
+        let (port, stop) = (door.port, AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            for _ in 0..FLOOD {
+                scope.spawn(|| {
+                    while !stop.load(Relaxed) {
+                        refuse(port);
+                    }
+                });
+            }
+            let result = measure(door);
+            stop.store(true, Relaxed);
+            result
+        })?;
+        flood.append(&mut door.times);
+        // Refused ones alone, and what the guard spends on them.
+        let (before, end) = (processor_time(guard)?, Instant::now() + TURN);
+        while Instant::now() < end {
+            refuse(door.port);
+            refused += 1;
+        }
+        spent += processor_time(guard)? - before;
+    }
+    println!(
+        "\nserved while nobody is refused: p50 {:.1} µs, p99 {:.1} µs; while {FLOOD} clients are refused again and again: \
+         p50 {:.1} µs, p99 {:.1} µs ({:.2} times)",
+        quantile(&mut calm, 0.5),
+        quantile(&mut calm, 0.99),
+        quantile(&mut flood, 0.5),
+        quantile(&mut flood, 0.99),
+        quantile(&mut flood, 0.99) / quantile(&mut calm, 0.99),
+    );
+    println!(
+        "a refusal costs the guard {:.1} µs of processor time ({refused} refused)",
+        spent * 1e6 / refused as f64
+    );
     Ok(())
+}
+
+/// Connects from the address that is refused, and waits for the end.
+fn refuse(port: u16) {
+    let socket = || {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+        socket.bind(&SocketAddr::from((REFUSED, 0)).into())?;
+        socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into())?;
+        // Lest the ports run out.
+        socket.set_linger(Some(Duration::ZERO))?;
+        TcpStream::from(socket).read(&mut [0])
+    };
+    let _ = socket();
+}
+
+/// The guard of a program: it has its program's number in a file in memory.
+fn guard_of(program: u32) -> Result<u32, String> {
+    let entries = std::fs::read_dir("/proc").map_err(|e| e.to_string())?.flatten();
+    let mut processes = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let guards = |process: &u32| {
+        let Ok(open) = std::fs::read_dir(format!("/proc/{process}/fd")) else {
+            return false;
+        };
+        open.flatten()
+            .filter(|entry| {
+                std::fs::read_link(entry.path())
+                    .is_ok_and(|target| target.to_string_lossy().starts_with("/memfd:tcpwrap-guard"))
+            })
+            .any(|entry| {
+                let text = std::fs::read(entry.path()).unwrap_or_default();
+                text.starts_with(format!("{program}\0").as_bytes())
+            })
+    };
+    processes.find(guards).ok_or_else(|| "no guard is found".into())
+}
+
+/// Seconds.
+fn processor_time(process: u32) -> Result<f64, String> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/schedstat")).map_err(|e| e.to_string())?;
+    let first = text.split(' ').next().and_then(|first| first.parse::<f64>().ok());
+    Ok(first.ok_or("no time in schedstat")? / 1e9)
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+fn quantile(times: &mut [f64], part: f64) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[((times.len() - 1) as f64 * part) as usize]
+}
+
+/// The mean of the turns' ratios, and half of its 95 % interval.
+fn ratio(own: &[f64], other: &[f64]) -> String {
+    let ratios: Vec<f64> = own.iter().zip(other).map(|(own, other)| own / other).collect();
+    let mean = mean(&ratios);
+    let count = ratios.len() as f64;
+    let variance = ratios.iter().map(|ratio| (ratio - mean).powi(2)).sum::<f64>() / (count - 1.0);
+    // Student's t for 15 degrees of freedom.
+    format!("{mean:.2} ± {:.2}", 2.13 * (variance / count).sqrt())
 }
 
 /// A C program of this directory, built.
@@ -177,7 +293,7 @@ fn start(name: &'static str, port: u16, command: &mut Command) -> Result<Door, S
         name,
         port,
         child,
-        count: 0,
+        rates: Vec::new(),
         times: Vec::new(),
     };
     for _ in 0..300 {
@@ -208,12 +324,13 @@ fn answer(port: u16) -> Result<(), String> {
 }
 
 fn measure(door: &mut Door) -> Result<(), String> {
-    let end = Instant::now() + TURN;
+    let (end, mut count) = (Instant::now() + TURN, 0u32);
     while Instant::now() < end {
         let start = Instant::now();
         answer(door.port)?;
         door.times.push(start.elapsed().as_secs_f64() * 1e6);
-        door.count += 1;
+        count += 1;
     }
+    door.rates.push(f64::from(count) / TURN.as_secs_f64());
     Ok(())
 }

@@ -24,11 +24,6 @@ pub(crate) struct Listener {
     pub readable: bool,
 }
 
-/// The number of a socket.
-pub(crate) fn cookie(fd: BorrowedFd<'_>) -> io::Result<u64> {
-    option(fd, libc::SOL_SOCKET, libc::SO_COOKIE)
-}
-
 /// Does it listen? Asked only where it is not known to.
 pub(crate) fn listens(fd: BorrowedFd<'_>, known: bool) -> bool {
     known || option::<c_int>(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN).is_ok_and(|listens| listens != 0)

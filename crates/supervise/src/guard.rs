@@ -185,7 +185,7 @@ impl Guard {
     /// A call has come in.
     fn called(&mut self, call: Call) {
         let fail = |guard: &Self, errno| guard.notifications.fail(call.id, errno);
-        let (task, fd) = match self.reach(&call) {
+        let (task, (fd, cookie)) = match self.reach(&call) {
             Ok(reached) => reached,
             Err(error) => {
                 match errno(&error) {
@@ -207,10 +207,6 @@ impl Guard {
         if !has_good_flags(&call) {
             return fail(self, libc::EINVAL);
         }
-        let cookie = match accept::cookie(fd.as_fd()) {
-            Ok(cookie) => cookie,
-            Err(error) => return fail(self, errno(&error)),
-        };
         self.make_room_for_listener(cookie);
         let notifications = &self.notifications;
         let timers = &self.timers;
@@ -238,13 +234,13 @@ impl Guard {
     }
 
     /// The thread that called, and the socket it accepts from.
-    fn reach(&mut self, call: &Call) -> io::Result<(Rc<Task>, OwnedFd)> {
+    fn reach(&mut self, call: &Call) -> io::Result<(Rc<Task>, (OwnedFd, u64))> {
         let mut again = true;
         loop {
             let reached = self
                 .tasks
                 .get(call.thread)
-                .and_then(|task| Ok((Rc::clone(&task), task.descriptor(call.fd)?)));
+                .and_then(|task| Ok((Rc::clone(&task), task.socket(call.fd)?)));
             match reached {
                 Err(error) if again && error.raw_os_error() == Some(libc::ESRCH) => {
                     self.tasks.forget(call.thread);

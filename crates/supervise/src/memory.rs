@@ -56,13 +56,26 @@ impl<'t> Memory<'t> {
         full.then_some(()).ok_or_else(fault)
     }
 
-    /// Writes, where the program itself may.
-    pub(crate) fn write(&self, to: u64, bytes: &[u8]) -> io::Result<()> {
+    /// Writes what is another thing than was read there, where the program itself may.
+    pub(crate) fn replace(&self, to: u64, old: &[u8], bytes: &[u8]) -> io::Result<()> {
+        match old == bytes {
+            true => self.check_writable(to, bytes.len()),
+            false => self.write(to, bytes),
+        }
+    }
+
+    fn check_writable(&self, to: u64, length: usize) -> io::Result<()> {
         let mut at = to;
-        let end = to.checked_add(bytes.len() as u64).ok_or_else(fault)?;
+        let end = to.checked_add(length as u64).ok_or_else(fault)?;
         while at < end {
             at = self.writable_to(at)?.min(end);
         }
+        Ok(())
+    }
+
+    /// Writes, where the program itself may.
+    pub(crate) fn write(&self, to: u64, bytes: &[u8]) -> io::Result<()> {
+        self.check_writable(to, bytes.len())?;
         let written = self.file.write_at(bytes, to);
         let full = written.is_ok_and(|length| length == bytes.len());
         full.then_some(()).ok_or_else(fault)

@@ -40,8 +40,8 @@ impl Guard {
         let mut exhausted = None;
         let listener = queue.machine.waiting().find_map(|waiter| {
             let Caller { call, task } = &waiter.caller;
-            let fd = match task.descriptor(call.fd) {
-                Ok(fd) => fd,
+            let (fd, found) = match task.socket(call.fd) {
+                Ok(socket) => socket,
                 Err(error) => {
                     if is_exhausted(&error) {
                         exhausted = Some((*call, error));
@@ -49,8 +49,7 @@ impl Guard {
                     return None;
                 }
             };
-            let same = accept::cookie(fd.as_fd()).is_ok_and(|found| found == cookie);
-            same.then_some(Listener {
+            (found == cookie).then_some(Listener {
                 fd,
                 listens: queue.listens,
                 readable,
@@ -312,12 +311,12 @@ impl Guard {
         if !self.notifications.is_waiting(call.id) {
             return Err(io::Error::from_raw_os_error(libc::ESRCH));
         }
-        let mut room = [0; 4];
-        memory.read(call.length, &mut room)?;
-        let room = usize::try_from(i32::from_ne_bytes(room))
+        let mut given = [0; 4];
+        memory.read(call.length, &mut given)?;
+        let room = usize::try_from(i32::from_ne_bytes(given))
             .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
         memory.write(call.address, &address[..address.len().min(room)])?;
-        memory.write(call.length, &(address.len() as i32).to_ne_bytes())
+        memory.replace(call.length, &given, &(address.len() as i32).to_ne_bytes())
     }
 }
 

@@ -75,11 +75,12 @@ impl Task {
         open_in(&self.directory, name, flags)
     }
 
-    /// A duplicate of one of its sockets; `ENOTSOCK` where the descriptor is none.
+    /// A duplicate of one of its sockets, and the socket's number, which is its own as long as the machine runs;
+    /// `ENOTSOCK` where the descriptor is none.
     ///
     /// To close what is no socket may take as long as whoever serves the file likes, on FUSE for instance. So
     /// such a thing is not taken, once somebody has tried; and what comes all the same is closed elsewhere.
-    pub(crate) fn descriptor(&self, fd: i32) -> io::Result<OwnedFd> {
+    pub(crate) fn socket(&self, fd: i32) -> io::Result<(OwnedFd, u64)> {
         if IS_WARY.load(Relaxed) && !self.is_socket(fd)? {
             let errno = if self.is_path(fd) {
                 libc::EBADF
@@ -89,8 +90,8 @@ impl Task {
             return Err(io::Error::from_raw_os_error(errno));
         }
         let taken = self.take(fd)?;
-        match option::<libc::c_int>(taken.as_fd(), libc::SOL_SOCKET, libc::SO_TYPE) {
-            Ok(_) => Ok(taken),
+        match option(taken.as_fd(), libc::SOL_SOCKET, libc::SO_COOKIE) {
+            Ok(cookie) => Ok((taken, cookie)),
             Err(error) => {
                 IS_WARY.store(true, Relaxed);
                 // One that comes back stays open: it takes a program that changes a descriptor in the instant between

@@ -303,10 +303,8 @@ impl Guard {
     /// The listener, as the last one who called finds it.
     fn find(&self, cookie: u64) -> Option<OwnedFd> {
         let (task, fd) = self.listeners.get(&cookie)?.last.as_ref()?;
-        let fd = task.upgrade()?.descriptor(*fd).ok()?;
-        accept::cookie(fd.as_fd())
-            .is_ok_and(|found| found == cookie)
-            .then_some(fd)
+        let (fd, found) = task.upgrade()?.socket(*fd).ok()?;
+        (found == cookie).then_some(fd)
     }
 
     /// Has everybody who polls the listener look at it again, where it has connections in its backlog. One that
