@@ -112,8 +112,13 @@ fn daemon_matches(token: &[u8], request: &mut Request, with: &mut impl Matching)
     }
 }
 
+/// Does a token of a client list match?
 #[inline]
-fn client_matches(token: &[u8], request: &mut Request, with: &mut impl Matching) -> Result<Match, Pending> {
+pub(crate) fn client_matches(
+    token: &[u8],
+    request: &mut Request,
+    with: &mut impl Matching,
+) -> Result<Match, Pending> {
     let pattern = ClientPattern::parse(token);
     let host = host_matches(pattern.host, Side::Client, request, with, 0)?;
     match pattern.user {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::decision::{Deciding, TableKind};
 use crate::diagnostic::{Kind, Place};
 use crate::files::HostFile;
-use crate::index::TableIndex;
+use crate::index::{Candidate, LongRule, TableIndex};
 use crate::index_file::{self, DiskIndex, Jump, NoIndex};
 use crate::matching::{self, MAX_FILE_DEPTH, Match, Matching, host_matches};
 use crate::policy::Compiled;
@@ -219,14 +219,25 @@ impl<'m, T: Trace> Matcher<'m, T> {
         }
         loop {
             let mut from_here;
+            let mut long = None;
             let lines = match &mut candidates {
                 None => &mut all,
                 Some(candidates) => match candidates.next(text, request) {
                     Ok(None) => return Read::NoMatch,
-                    Ok(Some((position, lines))) => {
+                    Ok(Some((position, candidate))) => {
+                        // Another one, where what was needed showed that this one cannot match.
+                        again &= position == next;
                         next = position;
-                        from_here = lines;
-                        &mut from_here
+                        match candidate {
+                            Candidate::Lines(lines) => {
+                                from_here = lines;
+                                &mut from_here
+                            }
+                            Candidate::Long(rule) => {
+                                long = Some(rule);
+                                &mut all
+                            }
+                        }
                     }
                     Err(Pending { .. }) => {
                         *resume = Resume::Rule { next, again };
@@ -234,10 +245,10 @@ impl<'m, T: Trace> Matcher<'m, T> {
                     }
                 },
             };
-            let Some(line) = lines.next() else {
+            let Some(line) = long.map(LongRule::line).or_else(|| lines.next()) else {
                 return Read::NoMatch;
             };
-            let examined = self.examine(table, &line, std::mem::take(&mut again), request);
+            let examined = self.examine(table, &line, long, std::mem::take(&mut again), request);
             *resume = match &examined {
                 Ok(_) => Resume::Rule {
                     next: next + 1,
@@ -354,7 +365,7 @@ impl<'m, T: Trace> Matcher<'m, T> {
                 }
                 (*at, *lines_above) = lines.position();
                 let Some(line) = lines.next() else { break };
-                let examined = self.examine(table, &line, std::mem::take(again), request);
+                let examined = self.examine(table, &line, None, std::mem::take(again), request);
                 if examined.is_ok() {
                     *next += 1;
                 }
@@ -397,12 +408,13 @@ impl<'m, T: Trace> Matcher<'m, T> {
         }
     }
 
-    /// Looks at one logical line: is it a rule, and do its lists match?
+    /// Looks at one logical line: is it a rule, and do its lists match? `long` knows more of a long one.
     #[inline]
     fn examine<'l>(
         &mut self,
         table: Table<'_>,
         line: &Line<'l>,
+        long: Option<&'l LongRule>,
         again: bool,
         request: &mut Request,
     ) -> Result<Examined<'l>, Pending> {
@@ -421,7 +433,7 @@ impl<'m, T: Trace> Matcher<'m, T> {
         if line_kind(line.text) != LineKind::Rule {
             return Ok(Examined::Next);
         }
-        let Some(fields) = fields(line.text) else {
+        let Some(fields) = long.map(LongRule::fields).or_else(|| fields(line.text)) else {
             request.log(Kind::Warning, "missing \":\" separator");
             return Ok(Examined::Next);
         };
@@ -432,7 +444,10 @@ impl<'m, T: Trace> Matcher<'m, T> {
         self.trace.rule(table.kind, table.path, line);
         let mut matched = matching::daemons_match(fields.daemons, request, self)?;
         if matched != Match::No {
-            matched = matched.and(matching::clients_match(fields.clients, request, self)?);
+            matched = matched.and(match long {
+                Some(long) => long.clients_match(request, self)?,
+                None => matching::clients_match(fields.clients, request, self)?,
+            });
         }
         self.trace.matched(matched);
         Ok(match matched {
@@ -456,7 +471,7 @@ impl<'m, T: Trace> Matcher<'m, T> {
             (resume.0, resume.1) = lines.position();
             let Some(line) = lines.next() else { break };
             let again = std::mem::replace(&mut resume.2, true);
-            if matches!(self.examine(table, &line, again, request)?, Examined::Error) {
+            if matches!(self.examine(table, &line, None, again, request)?, Examined::Error) {
                 break;
             }
             resume.2 = false;

@@ -259,8 +259,19 @@ fn alike() -> impl Strategy<Value = String> {
     })
 }
 
+/// Rules whose client lists are so long that they have an index of their own.
+fn long() -> impl Strategy<Value = String> {
+    let end = select(&["\n", " EXCEPT ALL\n", " EXCEPT EXCEPT u1@FILE\n", ": deny\n"][..]);
+    (
+        select(DAEMONS),
+        prop::collection::vec(select(HOSTS), 70..200),
+        end,
+    )
+        .prop_map(|(daemons, clients, end)| format!("{daemons}: {}{end}", clients.join(", \\\n")))
+}
+
 fn table() -> impl Strategy<Value = String> {
-    let line = prop_oneof![6 => line(), 6 => plain_line(), 1 => alike()];
+    let line = prop_oneof![30 => line(), 30 => plain_line(), 5 => alike(), 1 => long()];
     (prop::collection::vec(line, 0..12), prop::bool::weighted(0.05))
         .prop_map(|(lines, cut)| lines.concat() + if cut { "ALL: ALL" } else { "" })
 }

@@ -10,11 +10,13 @@ mod candidates;
 pub mod disk;
 mod keys;
 mod lists;
+mod long;
 mod postings;
 mod table;
 #[cfg(test)]
 mod tests;
 mod tokens;
 
-pub(crate) use table::TableIndex;
+pub(crate) use long::LongRule;
+pub(crate) use table::{Candidate, TableIndex};
 pub(crate) use tokens::{TokenCandidates, TokenIndex};

@@ -3,11 +3,12 @@
 use super::builder::RulesBuilder;
 use super::candidates::{Candidates, Shape};
 use super::lists::Entry;
+use super::long::LongRule;
 use super::postings::Postings;
 use crate::request::{Pending, Request, Side};
 use crate::room::{Room, for_exactly};
-use crate::source::{Ending, Lines};
-use crate::syntax::{LineKind, fields, line_kind};
+use crate::source::{Ending, Line, Lines};
+use crate::syntax::{Fields, LineKind, fields, line_kind};
 
 /// Where a rule stands.
 #[derive(Debug, Clone, Copy)]
@@ -22,13 +23,18 @@ pub(super) struct RuleAt {
 #[derive(Debug)]
 pub(crate) struct TableIndex {
     rules: Vec<RuleAt>,
+    /// Those with long client lists, by their numbers.
+    long: Vec<(u32, LongRule)>,
     shape: Shape,
     postings: Postings,
 }
 
 /// Where the rules of a table are, and which keys they are under; nothing where it is too large for 32-bit offsets,
-/// or for the memory there is.
-pub(super) fn entries(text: &[u8]) -> Option<(Vec<RuleAt>, Vec<Entry>, Shape)> {
+/// or for the memory there is. `long` is told of rules with long client lists.
+pub(super) fn entries(
+    text: &[u8],
+    mut long: impl FnMut(u32, &Line<'_>, &Fields<'_>) -> Option<()>,
+) -> Option<(Vec<RuleAt>, Vec<Entry>, Shape)> {
     u32::try_from(text.len()).ok().filter(|n| *n < u32::MAX)?;
     let count = memchr::memchr_iter(b'\n', text).count();
     let mut rules = for_exactly(count)?;
@@ -47,6 +53,9 @@ pub(super) fn entries(text: &[u8]) -> Option<(Vec<RuleAt>, Vec<Entry>, Shape)> {
             lines_above,
         })?;
         let fields = fields(line.text).filter(|_| line.ending == Ending::Newline);
+        if let Some(fields) = fields.as_ref().filter(|f| LongRule::is_long(f.clients)) {
+            long(rules.len() as u32, &line, fields)?;
+        }
         build.add(fields.map(|f| (f.daemons, f.clients)))?;
         if line.ending != Ending::Newline {
             break;
@@ -59,9 +68,13 @@ pub(super) fn entries(text: &[u8]) -> Option<(Vec<RuleAt>, Vec<Entry>, Shape)> {
 impl TableIndex {
     /// Indexes a table; nothing where it is too large for 32-bit offsets, or for the memory there is.
     pub(crate) fn new(text: &[u8]) -> Option<Self> {
-        let (rules, entries, shape) = entries(text)?;
+        let mut long = Vec::new();
+        let (rules, entries, shape) = entries(text, |position, line, fields| {
+            long.put((position, LongRule::new(line, fields)?))
+        })?;
         Some(TableIndex {
             rules,
+            long,
             shape,
             postings: Postings::new(&entries)?,
         })
@@ -75,7 +88,7 @@ impl TableIndex {
     /// The rules that could match, from one of them on.
     pub(crate) fn candidates(&self, from: u32) -> RuleCandidates<'_> {
         RuleCandidates {
-            rules: &self.rules,
+            index: self,
             candidates: Candidates::new(&self.postings, &self.shape, Side::Client, from),
         }
     }
@@ -89,23 +102,38 @@ impl TableIndex {
 /// See [`TableIndex::candidates`].
 #[derive(Debug)]
 pub(crate) struct RuleCandidates<'i> {
-    rules: &'i [RuleAt],
+    index: &'i TableIndex,
     candidates: Candidates<'i, Postings>,
 }
 
-impl RuleCandidates<'_> {
-    /// The number of the next one, and the lines of the table's text from there on.
+/// A rule that could match.
+pub(crate) enum Candidate<'i, 't> {
+    /// The lines of the table's text from there on.
+    Lines(Lines<'t>),
+    /// One with a long client list.
+    Long(&'i LongRule),
+}
+
+impl<'i> RuleCandidates<'i> {
+    /// The number of the next one, and what it is.
     #[inline]
     pub(crate) fn next<'t>(
         &mut self,
         text: &'t [u8],
         request: &mut Request,
-    ) -> Result<Option<(u32, Lines<'t>)>, Pending> {
+    ) -> Result<Option<(u32, Candidate<'i, 't>)>, Pending> {
         let position = self.candidates.next(request)?;
-        Ok(position.map(|position| {
-            let rule = self.rules[position as usize - 1];
-            let lines = Lines::from(text, rule.offset as usize, rule.lines_above);
-            (position, lines)
-        }))
+        Ok(position.map(|position| (position, self.rule(position, text))))
+    }
+
+    #[inline]
+    fn rule<'t>(&self, position: u32, text: &'t [u8]) -> Candidate<'i, 't> {
+        if !self.index.long.is_empty()
+            && let Ok(at) = self.index.long.binary_search_by_key(&position, |long| long.0)
+        {
+            return Candidate::Long(&self.index.long[at].1);
+        }
+        let rule = self.index.rules[position as usize - 1];
+        Candidate::Lines(Lines::from(text, rule.offset as usize, rule.lines_above))
     }
 }

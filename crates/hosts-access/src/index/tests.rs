@@ -183,6 +183,33 @@ fn no_table_costs_more_than_its_scan() {
 }
 
 #[test]
+fn long_lists_are_looked_up() {
+    let many = |from: u32| (from..from + RULES).fold(String::new(), |text, at| text + "\\\n " + &address(at));
+    for (list, denies) in [
+        (format!("{} {}", many(0), many(RULES)), false),
+        (format!("{} 10.99.98.97 EXCEPT {}", many(0), many(RULES)), true),
+        (format!("ALL EXCEPT {}", many(0)), true),
+        (format!("ALL EXCEPT {} 10.99.98.97", many(0)), false),
+        (
+            format!("ALL EXCEPT {} ALL EXCEPT 10.99.98.97 {}", many(0), many(0)),
+            true,
+        ),
+    ] {
+        let scene = Scene::new(&format!("sshd:{list}\n"));
+        let Costs { scan, index, .. } = scene.costs("10.99.98.97", None);
+        assert!(index <= FEW, "{index} steps, the scan {scan}");
+        let decide = |compiled: &Compiled| {
+            compiled.decide(&mut Request::new("sshd"), &mut DryHost::new("10.99.98.97"))
+        };
+        let scanned = scene
+            .tables
+            .decide(&mut Request::new("sshd"), &mut DryHost::new("10.99.98.97"));
+        assert_eq!(scanned, decide(&scene.compiled));
+        assert_eq!(scanned.verdict.is_granted(), !denies);
+    }
+}
+
+#[test]
 fn a_scan_with_an_index_beside_its_table_costs_as_little() {
     for (shape, rule) in KEYED {
         let scene = Scene::new(&format!("#{}\n{}", "-".repeat(40_000), table(RULES, rule)));

@@ -55,9 +55,7 @@ pub fn is_except(token: &[u8]) -> bool {
 #[inline]
 pub fn list_matches<E>(list: &[u8], mut matches: impl FnMut(&[u8]) -> Result<Match, E>) -> Result<Match, E> {
     let mut tokens = tokens(list);
-    // What the list comes to where the rest of it, its exceptions, comes to *no*, *unknown* or *yes*. A loop, so
-    // that no line can exhaust the stack.
-    let mut answers = [Match::No, Match::Unknown, Match::Yes];
+    let mut parts = Parts::new();
     loop {
         let mut part = Match::No;
         let mut more = false;
@@ -71,14 +69,43 @@ pub fn list_matches<E>(list: &[u8], mut matches: impl FnMut(&[u8]) -> Result<Mat
                 break;
             }
         }
-        match part {
-            Match::No => return Ok(answers[0]),
-            Match::Unknown => answers = [answers[1], answers[1], answers[0]],
-            Match::Yes => answers.reverse(),
+        if let Some(answer) = parts.take(part) {
+            return Ok(answer);
         }
         if !more && !tokens.any(is_except) {
-            return Ok(answers[0]);
+            return Ok(parts.end());
         }
+    }
+}
+
+/// A list as its parts come to *no*, *unknown* or *yes*, one after the other, so that no line can exhaust the stack.
+pub(crate) struct Parts {
+    /// What the list comes to where the rest of it, its exceptions, comes to *no*, *unknown* or *yes*.
+    answers: [Match; 3],
+}
+
+impl Parts {
+    pub(crate) fn new() -> Self {
+        Parts {
+            answers: [Match::No, Match::Unknown, Match::Yes],
+        }
+    }
+
+    /// Takes in the next part. The answer, where the rest does not matter.
+    #[inline]
+    pub(crate) fn take(&mut self, part: Match) -> Option<Match> {
+        let answers = &mut self.answers;
+        match part {
+            Match::No => return Some(answers[0]),
+            Match::Unknown => *answers = [answers[1], answers[1], answers[0]],
+            Match::Yes => answers.reverse(),
+        }
+        None
+    }
+
+    /// The answer, where no part is left.
+    pub(crate) fn end(&self) -> Match {
+        self.answers[0]
     }
 }
 

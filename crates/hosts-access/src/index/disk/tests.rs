@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::read::{DiskIndex, Jump, NoIndex};
 use super::{compile, path_of};
-use crate::index::TableIndex;
+use crate::index::{Candidate, TableIndex};
 use crate::request::{Request, Side};
 use crate::source::FileId;
 
@@ -65,7 +65,10 @@ fn both_offer_the_same_rules() {
                     let wanted = kept
                         .next(text.as_bytes(), &mut request)
                         .unwrap()
-                        .map(|(at, lines)| {
+                        .map(|(at, candidate)| {
+                            let Candidate::Lines(lines) = candidate else {
+                                panic!("no list is long")
+                            };
                             let (offset, lines_above) = lines.position();
                             Jump::To(at, offset as u64, lines_above)
                         });

@@ -35,7 +35,7 @@ pub fn compile(table: &Path) -> io::Result<Option<Image>> {
 }
 
 fn of_text(text: &[u8], id: &FileId) -> Option<Image> {
-    let (rules, mut postings, shape) = entries(text)?;
+    let (rules, mut postings, shape) = entries(text, |_, _, _| Some(()))?;
     postings.sort_unstable_by_key(|entry| (entry.key, entry.position));
     let mut header = Header {
         table: *id,
