@@ -16,7 +16,7 @@ use annotate_snippets::Renderer;
 use hosts_access::TableKind;
 
 use crate::install::Original;
-use crate::output::{self, Envelope, GOOD};
+use crate::output::{self, BAD, Envelope, GOOD};
 use crate::pair::{self, Change};
 use crate::rules::{self, Rules};
 use input::Policy;
@@ -147,8 +147,30 @@ fn check(args: &Args) -> Result<ExitCode, String> {
         Err(error) => return Err(format!("standard output: {error}")),
         Ok(()) => {}
     }
-    let is_clean = checked.iter().all(|(_, found)| found.is_empty());
+    let is_usual = args.files.is_empty() && !args.rules.are_named();
+    let is_clean =
+        checked.iter().all(|(_, found)| found.is_empty()) && !(is_usual && has_bad_configuration());
     Ok(ExitCode::from(u8::from(!is_clean)))
+}
+
+/// Says what is wrong with tcpwrap.toml, by which what rules ask for is not known.
+fn has_bad_configuration() -> bool {
+    let path = std::path::Path::new(state::config::PATH);
+    let config = state::config::Config::read(path);
+    for mistake in &config.mistakes {
+        let state::config::Mistake { line, column, text } = mistake;
+        let text = output::escape(text.as_bytes());
+        anstream::eprintln!("{BAD}error:{BAD:#} {}:{line}:{column}: {text}", path.display());
+    }
+    if config.mistakes.is_empty()
+        && let Err(unknown) = &config.bans
+    {
+        anstream::eprintln!(
+            "{BAD}error:{BAD:#} {}",
+            output::escape(unknown.to_string().as_bytes())
+        );
+    }
+    config.bans.is_err() || !config.mistakes.is_empty()
 }
 
 /// What the lints find, from warnings on.

@@ -239,3 +239,68 @@ fn only_root_writes() {
         );
     });
 }
+
+#[test]
+fn check_and_lookup_say_what_is_wrong_with_the_configuration() {
+    alone(|machine| {
+        machine.put("/etc/hosts.deny", "ALL: ALL\n");
+        machine.put("/etc/hosts.allow", "sshd: 198.51.100.0/24\n");
+        let (status, text) = said(&tcpwrap(&["check"]));
+        assert_eq!(status, Some(0), "{text}");
+        machine.put("/etc/tcpwrap.toml", "[geo]\ncuontry = '/srv/x.mmdb'\n");
+        let (status, text) = said(&tcpwrap(&["check"]));
+        assert_eq!(status, Some(1), "{text}");
+        let says = "/etc/tcpwrap.toml:2:1: unknown key; there are country, asn, when_missing";
+        assert!(text.contains(says), "{text}");
+        // Other tables are another matter.
+        assert_eq!(tcpwrap(&["check", "/etc/hosts.deny"]).status.code(), Some(0));
+        let (status, text) = said(&tcpwrap(&["lookup", "198.51.100.7"]));
+        assert_eq!(status, Some(1), "{text}");
+        assert!(
+            text.contains("{country}") && text.contains("line 2, column 1: unknown key"),
+            "{text}"
+        );
+        assert!(text.contains("{banned}     no"), "the rest is as it was: {text}");
+    });
+}
+
+#[test]
+fn lookup_shows_what_rules_would_be_told() {
+    alone(|machine| {
+        configure(machine);
+        machine.put(
+            "/etc/hosts",
+            "127.0.0.1 localhost\n198.51.100.7 home.example.org\n",
+        );
+        machine.put(
+            "/etc/hosts.allow",
+            "sshd: {dns=home.example.org}\n# {dns=no.example.org}\n",
+        );
+        succeed(&[
+            "ban",
+            "198.51.100.0/24",
+            "--for",
+            "2h",
+            "--origin",
+            "crowdsec",
+            "--reason",
+            "a scan",
+        ]);
+        let (status, text) = said(&tcpwrap(&["lookup", "198.51.100.7"]));
+        // There is no database of countries here.
+        assert_eq!(status, Some(1), "{text}");
+        assert!(text.starts_with("198.51.100.7  home.example.org\n"), "{text}");
+        for says in [
+            "{country}               unknown: no database of countries; name one in [geo] of tcpwrap.toml\n",
+            "{dns=home.example.org}  yes\n",
+            "{samehost}              no\n",
+            "by crowdsec: a scan  (/srv/bans/bans)\n",
+        ] {
+            assert!(text.contains(says), "{says}: {text}");
+        }
+        assert!(!text.contains("no.example.org"), "{text}");
+        let (_, json) = said(&tcpwrap(&["lookup", "::ffff:198.51.100.8", "--json"]));
+        assert!(json.contains("\"address\": \"198.51.100.8\""), "{json}");
+        assert!(json.contains("\"answer\": \"no: it is 198.51.100.7\""), "{json}");
+    });
+}

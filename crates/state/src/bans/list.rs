@@ -47,10 +47,10 @@ impl Tail {
     /// Takes in whole lines of which the first begins at `start`; of those that concern `only`, where it is given.
     fn read(&mut self, text: &[u8], start: u64, only: Option<IpAddr>) {
         for (at, line) in text::lines(text) {
-            match text::read(line) {
+            let wanted = |network: Network| only.is_none_or(|address| network.contains(address));
+            match text::read_about(line, wanted) {
                 Said::Nothing => {}
                 Said::Damaged => self.damaged = true,
-                Said::Ban(line) if only.is_some_and(|address| !line.network.contains(address)) => {}
                 Said::Ban(line) => {
                     self.lengths.add(line.network);
                     let new = Mark {

@@ -118,7 +118,7 @@ pub(crate) struct Line<'t> {
 /// What a line, without its end, says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Said<'t> {
-    /// Nothing: it is empty or a comment.
+    /// Nothing: it is empty or a comment, or of no concern.
     Nothing,
     /// A ban.
     Ban(Line<'t>),
@@ -127,6 +127,11 @@ pub(crate) enum Said<'t> {
 }
 
 pub(crate) fn read(line: &[u8]) -> Said<'_> {
+    read_about(line, |_| true)
+}
+
+/// Reads a line, and no more of it than whom it concerns where that is not `wanted`.
+pub(crate) fn read_about(line: &[u8], wanted: impl Fn(Network) -> bool) -> Said<'_> {
     if line.is_empty() || line[0] == b'#' {
         return Said::Nothing;
     }
@@ -135,7 +140,10 @@ pub(crate) fn read(line: &[u8]) -> Said<'_> {
         Ok(Ok(network) | Err(BadNetwork::HostBits(network))) => network,
         _ => return Said::Damaged,
     };
-    Said::Ban(read_rest(network, rest))
+    match wanted(network) {
+        true => Said::Ban(read_rest(network, rest)),
+        false => Said::Nothing,
+    }
 }
 
 fn read_rest(network: Network, rest: &[u8]) -> Line<'_> {

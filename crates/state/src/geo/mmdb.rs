@@ -352,6 +352,17 @@ impl<'s, S: Source> Decoder<'s, S> {
         Ok(at)
     }
 
+    /// Is it this text?
+    fn is_text(&mut self, head: Head, text: &[u8]) -> io::Result<bool> {
+        let mut found = [0; 64];
+        let (size, end) = (text.len(), head.body.saturating_add(head.size));
+        if head.size != size as u64 || size > found.len() || end > self.end {
+            return Ok(false);
+        }
+        self.source.read(head.body, &mut found[..size])?;
+        Ok(found[..size] == *text)
+    }
+
     fn text(&mut self, head: Head) -> io::Result<String> {
         const LONGEST: u64 = 256;
         if head.kind != TEXT || head.size > LONGEST || head.body + head.size > self.end {
@@ -377,7 +388,7 @@ impl<'s, S: Source> Decoder<'s, S> {
                 if name.kind != TEXT {
                     return Err(bad("a key that is no text"));
                 }
-                if name.size == key.len() as u64 && self.text(name)? == *key {
+                if self.is_text(name, key.as_bytes())? {
                     found = Some(value);
                     break;
                 }

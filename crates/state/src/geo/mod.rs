@@ -88,19 +88,33 @@ impl fmt::Display for Code {
 pub struct Located {
     /// The network its record stands for.
     pub network: Network,
-    /// The country it is in, or else the one it is registered in.
+    /// The country it is in, or else the one it is registered in. Nothing where it is only asked for its system.
     pub country: Option<Code>,
     /// The continent.
     pub continent: Option<Code>,
-    /// The autonomous system.
+    /// The autonomous system. Nothing where it is only asked for its place.
     pub asn: Option<u32>,
 }
 
-fn locate(layout: &Layout, source: &mut impl Source, address: IpAddr) -> io::Result<Option<Located>> {
+/// What a database is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Countries,
+    Systems,
+    Both,
+}
+
+fn locate(
+    layout: &Layout,
+    source: &mut impl Source,
+    address: IpAddr,
+    wanted: Wanted,
+) -> io::Result<Option<Located>> {
     let Some((at, length)) = layout.find(source, address)? else {
         return Ok(None);
     };
     let mut code = |paths: &[&[&str]]| -> io::Result<Option<Code>> {
+        let paths = if wanted == Wanted::Systems { &[] } else { paths };
         for path in paths {
             if let Some(Value::Text(text)) = layout.decoder(source).find(at, path)?
                 && let Some(code) = Code::new(&text)
@@ -118,7 +132,8 @@ fn locate(layout: &Layout, source: &mut impl Source, address: IpAddr) -> io::Res
     ])?;
     let continent = code(&[&["continent", "code"], &["continent_code"], &["continent"]])?;
     let mut asn = None;
-    for key in ["autonomous_system_number", "asn"] {
+    let keys = ["autonomous_system_number", "asn"];
+    for key in keys.iter().filter(|_| wanted != Wanted::Countries) {
         asn = asn.or(match layout.decoder(source).find(at, &[key])? {
             Some(Value::Number(number)) => u32::try_from(number).ok(),
             Some(Value::Text(text)) => text.trim_start_matches("AS").parse().ok(),
@@ -171,7 +186,7 @@ struct Loaded {
 pub struct Database {
     /// Where it may be, in the order of preference.
     paths: Vec<PathBuf>,
-    what: &'static str,
+    wanted: Wanted,
     /// For those who stay.
     memory: Resident,
 }
@@ -190,15 +205,15 @@ struct Resident {
 impl Database {
     /// The database of countries: the one that is configured, or the first usual one.
     pub fn of_countries(configured: Option<&Path>) -> Self {
-        Self::new(configured, &COUNTRY, "countries")
+        Self::new(configured, &COUNTRY, Wanted::Countries)
     }
 
     /// The database of autonomous systems.
     pub fn of_systems(configured: Option<&Path>) -> Self {
-        Self::new(configured, &ASN, "autonomous systems")
+        Self::new(configured, &ASN, Wanted::Systems)
     }
 
-    fn new(configured: Option<&Path>, usual: &[&str], what: &'static str) -> Self {
+    fn new(configured: Option<&Path>, usual: &[&str], wanted: Wanted) -> Self {
         let paths = match configured {
             Some(path) => vec![path.to_path_buf()],
             None => usual.iter().map(PathBuf::from).collect(),
@@ -210,21 +225,25 @@ impl Database {
             made: Instant::now(),
             looked: AtomicU64::new(0),
         };
-        Database { paths, what, memory }
+        Database {
+            paths,
+            wanted,
+            memory,
+        }
     }
 
     /// Where an address is; `None` where the database does not have it. A process that `stays` keeps the database.
     pub fn locate(&self, address: IpAddr, stays: bool) -> Answer<Option<Located>> {
         if stays && let Some(loaded) = self.in_memory()? {
             let mut bytes = loaded.bytes.as_slice();
-            return locate(&loaded.layout, &mut bytes, address)
+            return locate(&loaded.layout, &mut bytes, address, self.wanted)
                 .map_err(|error| Unknown::file(&loaded.path, &error));
         }
         let (path, file) = self.open()?;
         let once = || {
             let mut source = Pieces::new(file)?;
             let layout = Layout::read(&mut source)?;
-            locate(&layout, &mut source, address)
+            locate(&layout, &mut source, address, self.wanted)
         };
         once().map_err(|error| Unknown::file(&path, &error))
     }
@@ -265,10 +284,16 @@ impl Database {
         }
         Err(match self.paths.as_slice() {
             [only] => Unknown::new(format!("{}: no such file", only.display())),
-            _ => Unknown::new(format!(
-                "no database of {}; name one in [geo] of tcpwrap.toml",
-                self.what
-            )),
+            _ => {
+                let what = if self.wanted == Wanted::Systems {
+                    "autonomous systems"
+                } else {
+                    "countries"
+                };
+                Unknown::new(format!(
+                    "no database of {what}; name one in [geo] of tcpwrap.toml"
+                ))
+            }
         })
     }
 
@@ -355,5 +380,5 @@ impl Resident {
 pub fn locate_in(database: &[u8], address: IpAddr) -> io::Result<Option<Located>> {
     let mut source = database;
     let layout = Layout::read(&mut source)?;
-    locate(&layout, &mut source, address)
+    locate(&layout, &mut source, address, Wanted::Both)
 }
