@@ -11,7 +11,7 @@ use crate::decision::{Deciding, Decision, Reason, TableKind, Verdict};
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::effect::{Effect, Outcome};
 use crate::host::{self, Host};
-use crate::options::{End, Next, Options, Ran};
+use crate::options::{self, Doubt, End, Next, Options, Ran};
 use crate::policy::Compiled;
 use crate::read::{Files, FilesRead, Found, Matcher, Read, Resume, Table};
 use crate::request::{Need, Request};
@@ -260,6 +260,11 @@ impl<T: Trace> Evaluation<'_, T> {
                         Read::Error => {
                             return self.finish(Verdict::Denied, Reason::TableError, None, request);
                         }
+                        Read::Doubtful(found) => {
+                            if let Some(step) = self.doubtful(found, request) {
+                                return step;
+                            }
+                        }
                         Read::Rule(found) => {
                             if let Some(step) = self.matches(found, request) {
                                 return step;
@@ -321,11 +326,37 @@ impl<T: Trace> Evaluation<'_, T> {
         match options {
             None => Some(self.finish(rule.table.verdict(), Reason::Rule, Some(rule), request)),
             Some(text) => {
-                let mut options = Options::new(text);
+                let mut options = Options::of_rule(text, &rule);
                 options.ran = std::mem::take(&mut self.ran);
                 self.stage = Stage::Options(Box::new(options), rule);
                 None
             }
+        }
+    }
+
+    /// It cannot be told whether a rule matches. Nothing, where that is no matter by itself.
+    fn doubtful(&mut self, found: Found, request: &mut Request) -> Option<Step> {
+        let Found { rule, options } = found;
+        let cause = request
+            .take_cause()
+            .map_or_else(String::new, |cause| cause.to_string());
+        request.attempt(false);
+        let doubt = options::doubt(options.as_deref(), rule.table);
+        let follows = match doubt {
+            Doubt::Denies => "denied",
+            Doubt::Passes | Doubt::Asks => "passed over",
+        };
+        let text = format!("{follows}, since it is not known whether the client matches: {cause}");
+        request.log(Kind::Warning, text);
+        match (doubt, options) {
+            (Doubt::Denies, _) => Some(self.finish(Verdict::Denied, Reason::NotKnown, Some(rule), request)),
+            (Doubt::Asks, Some(text)) => {
+                let mut options = Options::of_doubtful_rule(text, &rule);
+                options.ran = std::mem::take(&mut self.ran);
+                self.stage = Stage::Options(Box::new(options), rule);
+                None
+            }
+            (Doubt::Passes | Doubt::Asks, _) => None,
         }
     }
 
@@ -338,6 +369,10 @@ impl<T: Trace> Evaluation<'_, T> {
         let (verdict, reason) = match end {
             End::Verdict(verdict, reason) => (verdict, reason),
             End::Through => (rule.table.verdict(), Reason::Rule),
+            End::Passed => {
+                self.stage = Stage::Read(rule.table);
+                return None;
+            }
             End::CommandFailed => {
                 request.log(Kind::Info, "aclexec returned 1");
                 match rule.table {
@@ -457,6 +492,14 @@ mod tests {
         }
         fn banner(&mut self, directory: &[u8], daemon: &[u8], at: Option<&Place>) -> Option<Vec<u8>> {
             self.0.banner(directory, daemon, at)
+        }
+        fn fact(
+            &mut self,
+            fact: &crate::Fact,
+            client: Option<std::net::IpAddr>,
+            at: Option<&Place>,
+        ) -> crate::Known {
+            self.0.fact(fact, client, at)
         }
         fn perform(&mut self, _effect: &Effect, _at: Option<&Place>) -> Outcome {
             match std::mem::replace(&mut self.1, true) {

@@ -74,6 +74,12 @@ pub enum Reason {
     OptionError,
     /// An `aclexec` command in the allow table failed and nothing else decided: denied.
     AclexecFailed,
+    /// A `limit` of the matching rule was reached: denied.
+    OverLimit,
+    /// The `max` of the matching rule was reached: denied.
+    TooMany,
+    /// It cannot be determined whether the rule matches, or what it asks: denied.
+    NotKnown,
 }
 
 /// A syslog facility and level, as the numbers of `<syslog.h>`: `facility | level`.

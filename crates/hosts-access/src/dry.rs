@@ -1,9 +1,15 @@
 //! A [`Host`] that looks nothing up and does nothing: for explaining, testing and comparing tables.
 
+use std::net::IpAddr;
+
 use crate::diagnostic::{Diagnostic, Place};
 use crate::effect::{Effect, Outcome};
+use crate::fact::{Cause, Fact, Known};
 use crate::host::Host;
 use crate::request::{Side, UNKNOWN};
+
+/// Why a question has no answer that was not given beforehand.
+const NOT_GIVEN: &str = "it was not said beforehand";
 
 /// A host whose answers are given beforehand. Effects are not carried out; commands that would decide
 /// end the decision as [`Verdict::Delegated`](crate::Verdict::Delegated).
@@ -15,6 +21,7 @@ pub struct DryHost {
     user: Vec<u8>,
     netgroups: Vec<(Vec<u8>, Vec<u8>)>,
     command_succeeds: Option<bool>,
+    facts: Vec<(Fact, Known)>,
     /// What was logged.
     pub log: Vec<Diagnostic>,
     /// Which lookups were needed, in order.
@@ -41,6 +48,7 @@ impl DryHost {
             user: unknown(),
             netgroups: Vec::new(),
             command_succeeds: None,
+            facts: Vec::new(),
             log: Vec::new(),
             lookups: Vec::new(),
         }
@@ -83,6 +91,13 @@ impl DryHost {
         self
     }
 
+    /// Gives the answer to a question of the additions to the language; what is not given is not known. An answer
+    /// about a limit holds for the limits of all rules, one about connections for all bounds.
+    pub fn told(mut self, fact: Fact, known: impl Into<Known>) -> Self {
+        self.facts.push((fact, known.into()));
+        self
+    }
+
     /// Supposes that every `aclexec` command succeeds, or that every one fails.
     pub fn commands_succeed(mut self, succeed: bool) -> Self {
         self.command_succeeds = Some(succeed);
@@ -117,6 +132,11 @@ impl Host for DryHost {
 
     fn banner(&mut self, _directory: &[u8], _daemon: &[u8], _at: Option<&Place>) -> Option<Vec<u8>> {
         Some(Vec::new())
+    }
+
+    fn fact(&mut self, fact: &Fact, _client: Option<IpAddr>, _at: Option<&Place>) -> Known {
+        let given = self.facts.iter().find(|(asked, _)| asked.is_like(fact));
+        given.map_or_else(|| Err(Cause::new(NOT_GIVEN)), |(_, known)| known.clone())
     }
 
     fn perform(&mut self, effect: &Effect, _at: Option<&Place>) -> Outcome {

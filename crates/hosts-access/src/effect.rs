@@ -48,6 +48,8 @@ pub enum Effect {
     Group(Vec<u8>),
     /// Wait this many seconds for an ident reply from now on (the `rfc931` option).
     IdentTimeout(u32),
+    /// Put the client on the ban list for so many seconds, if it is certain who it is.
+    Ban(u64),
 }
 
 impl Effect {
@@ -66,6 +68,7 @@ impl Effect {
             Effect::User { .. } => Keyword::User,
             Effect::Group(_) => Keyword::Group,
             Effect::IdentTimeout(_) => Keyword::Rfc931,
+            Effect::Ban(_) => Keyword::Ban,
         }
     }
 
@@ -85,6 +88,7 @@ impl Effect {
             Effect::Keepalive => Vec::new(),
             Effect::Linger(number) | Effect::IdentTimeout(number) => number.to_string().into(),
             Effect::Nice(number) => number.to_string().into(),
+            Effect::Ban(seconds) => format!("{seconds}s").into(),
             Effect::Umask(mask) => format!("{mask:03o}").into(),
             Effect::Setenv { name, value } => [name, &b" "[..], value].concat(),
             Effect::User { user, group: None } => user.clone(),

@@ -3,6 +3,7 @@
 //! For processes that may wait, and for dry runs. It stands here and not beside the sockets, since it touches
 //! nothing itself, and who studies, tests or replays rules needs no machine for that.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::decide::{Evaluation, Step};
@@ -10,6 +11,7 @@ use crate::decision::Decision;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::effect::{Effect, Outcome};
 use crate::expand::Expansion;
+use crate::fact::{Fact, Known};
 use crate::options::{End, Next, Options};
 use crate::request::{Need, Pending, Request, Side};
 use crate::trace::Trace;
@@ -37,6 +39,10 @@ pub trait Host {
     /// The banner file `directory/daemon`, or nothing where there is none to send. Problems other
     /// than a missing file are the host's to log. In a dry run: nothing.
     fn banner(&mut self, directory: &[u8], daemon: &[u8], at: Option<&Place>) -> Option<Vec<u8>>;
+
+    /// Answer a question of the additions to the language, about the client at this address, or say why that cannot
+    /// be done.
+    fn fact(&mut self, fact: &Fact, client: Option<IpAddr>, at: Option<&Place>) -> Known;
 
     /// Carry out one effect.
     fn perform(&mut self, effect: &Effect, at: Option<&Place>) -> Outcome;
@@ -138,6 +144,11 @@ pub fn answer(need: &Need, request: &mut Request, host: &mut dyn Host) {
         Need::Banner { directory } => {
             let file = host.banner(directory, request.daemon(), at);
             request.set_banner(file);
+        }
+        Need::Fact(fact) => {
+            let client = request.looked_up_ip();
+            let known = host.fact(fact, client, request.place());
+            request.set_fact(fact.clone(), known);
         }
         Need::Pause(time) => host.pause(*time),
     }

@@ -18,12 +18,14 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+mod brace;
 pub mod decide;
 pub mod decision;
 pub mod diagnostic;
 pub mod dry;
 pub mod effect;
 pub mod expand;
+pub mod fact;
 pub mod files;
 pub mod host;
 mod index;
@@ -47,6 +49,7 @@ pub use decide::{ALLOW_TABLE, DENY_TABLE, Evaluation, Step, Tables};
 pub use decision::{Decision, LogLine, Reason, Severity, TableKind, Then, Verdict};
 pub use diagnostic::{Diagnostic, Kind, Place};
 pub use effect::{Effect, Outcome};
+pub use fact::{Cause, Fact, Found, Known};
 pub use host::Host;
 pub use index::disk as index_file;
 pub use matching::{MAX_FILE_DEPTH, Match, Network, string_matches};

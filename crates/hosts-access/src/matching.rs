@@ -4,6 +4,7 @@
 //! come here.
 
 use crate::address::{Ipv6, dotted_quad, reduce_mapped};
+use crate::brace::brace_matches;
 use crate::request::{Address, Pending, Request, Side, is_known_name, is_unknown};
 use crate::syntax::cidr_mask;
 use crate::syntax::list::list_matches;
@@ -140,6 +141,7 @@ pub(crate) fn host_matches(
 ) -> Result<Match, Pending> {
     work::add(1);
     let matches = match pattern {
+        HostPattern::Brace(brace) => return brace_matches(brace, request),
         HostPattern::Netgroup(group) => request.in_netgroup(side, group)?,
         HostPattern::File(path) => return with.file_matches(request, side, path, depth),
         HostPattern::Known => is_known_name(request.name(side)?) && !is_unknown(request.address(side)?),

@@ -7,6 +7,7 @@
 
 use crate::address::{Ipv6, canonical_quad};
 use crate::matching::Network;
+use crate::syntax::brace::Brace;
 use crate::syntax::pattern::{HostPattern, StringPattern};
 
 /// What a host pattern stands for.
@@ -35,6 +36,8 @@ pub enum Meaning<'t> {
     Netgroup(&'t [u8]),
     /// What the patterns in a file stand for, which may change and cannot always be read.
     File(&'t [u8]),
+    /// Clients of which something else is asked: where they are, what time it is, what is remembered of them.
+    Brace(Brace<'t>),
 }
 
 /// Which strings a string pattern stands for. Mapped addresses are reduced before they are compared, and the case
@@ -83,6 +86,7 @@ impl<'t> Meaning<'t> {
             HostPattern::File(path) => Meaning::File(path),
             HostPattern::Known => Meaning::Known,
             HostPattern::Local => Meaning::Local,
+            HostPattern::Brace(brace) => Meaning::Brace(brace),
             HostPattern::Net { net, mask } if net.contains(&b'%') => {
                 Meaning::Scoped(Network::parse(net, mask))
             }
@@ -100,7 +104,11 @@ impl<'t> Meaning<'t> {
     /// Can holding it against a host start a look-up of the host's name?
     pub fn wants_name(&self) -> bool {
         match self {
-            Meaning::Nothing | Meaning::Everyone | Meaning::Addresses(_) | Meaning::Scoped(_) => false,
+            Meaning::Nothing
+            | Meaning::Everyone
+            | Meaning::Addresses(_)
+            | Meaning::Scoped(_)
+            | Meaning::Brace(_) => false,
             Meaning::Text { tries_name, .. } => *tries_name,
             Meaning::Known | Meaning::Local | Meaning::Netgroup(_) | Meaning::File(_) => true,
         }

@@ -3,12 +3,18 @@
 //! They run left to right, one at a time: each is looked at and carried out before the next is, since a command
 //! or a change of user may fail and what already ran stays run.
 
-use crate::decision::{Reason, Severity, Verdict};
+use std::borrow::Cow;
+
+use crate::decision::{Deciding, Reason, Severity, TableKind, Verdict};
 use crate::diagnostic::Kind;
 use crate::effect::{Effect, Outcome};
-use crate::expand::{Banner, Expansion};
+use crate::expand::{Banner, Expansion, client_info};
+use crate::fact::{Cause, Fact, Known};
 use crate::request::{Pending, Request};
-use crate::syntax::option::{self as syntax, Keyword, Takes, keyword_and_value, option_fields};
+use crate::syntax::list::tokens;
+use crate::syntax::option::{
+    self as syntax, ActsOn, Decides, Keyword, Order, Takes, keyword_and_value, option_fields,
+};
 use crate::text::trim;
 
 /// How a rule's options ended.
@@ -21,6 +27,8 @@ pub enum End {
     Verdict(Verdict, Reason),
     /// An `aclexec` command failed: the rule counts as one that did not match.
     CommandFailed,
+    /// The rule decides nothing: it is on trial, or not known to match.
+    Passed,
 }
 
 /// What running options leaves behind.
@@ -51,8 +59,26 @@ pub struct Options {
     state: State,
     /// An `aclexec` command failed.
     failed: bool,
+    /// The rule they belong to, if they belong to one.
+    rule: Option<Rule>,
+    /// The option that was looked at last.
+    last: Option<Keyword>,
+    /// For how many seconds whom the rule denies is banned.
+    ban: Option<u64>,
+    /// How they end when that is done.
+    after: Option<End>,
     /// What they leave behind.
     pub ran: Ran,
+}
+
+/// What options know of their rule.
+#[derive(Debug)]
+struct Rule {
+    table: TableKind,
+    /// Its text.
+    text: Vec<u8>,
+    /// Does it match? Otherwise that is not known, and only its bounds are asked.
+    matches: bool,
 }
 
 /// What is under way.
@@ -77,6 +103,10 @@ enum State {
     Done(Effect, Outcome),
     /// The user is to be looked up.
     User,
+    /// More connections than this may be too many.
+    Bound(Fact, Reason),
+    /// What the rule would do is to be logged.
+    Trial,
     Ended(End),
 }
 
@@ -97,8 +127,42 @@ impl Options {
             at: 0,
             state: State::Look,
             failed: false,
+            rule: None,
+            last: None,
+            ban: None,
+            after: None,
             ran: Ran::default(),
         }
+    }
+
+    /// The same, of a rule in this table.
+    pub fn in_table(text: impl Into<Vec<u8>>, table: TableKind) -> Self {
+        Options {
+            rule: Some(Rule {
+                table,
+                text: Vec::new(),
+                matches: true,
+            }),
+            ..Options::new(text)
+        }
+    }
+
+    /// The same, of a rule with this text.
+    pub(crate) fn of_rule(text: impl Into<Vec<u8>>, deciding: &Deciding) -> Self {
+        let mut options = Options::in_table(text, deciding.table);
+        if let Some(rule) = &mut options.rule {
+            rule.text.clone_from(&deciding.text);
+        }
+        options
+    }
+
+    /// The same, of a rule that is not known to match: only its bounds are asked.
+    pub(crate) fn of_doubtful_rule(text: impl Into<Vec<u8>>, rule: &Deciding) -> Self {
+        let mut options = Options::of_rule(text, rule);
+        if let Some(rule) = &mut options.rule {
+            rule.matches = false;
+        }
+        options
     }
 
     /// Goes on to the next effect, or the end. Errors are logged, and deny.
@@ -155,6 +219,23 @@ impl Options {
                         return Err(pending);
                     }
                 },
+                State::Bound(fact, reason) => match request.fact(&fact) {
+                    Ok(known) => {
+                        let known = known.clone();
+                        self.bound(known, reason, request)
+                    }
+                    Err(pending) => {
+                        self.state = State::Bound(fact, reason);
+                        return Err(pending);
+                    }
+                },
+                State::Trial => match client_info(request) {
+                    Ok(client) => self.trial(&client, request),
+                    Err(pending) => {
+                        self.state = State::Trial;
+                        return Err(pending);
+                    }
+                },
                 State::Ended(end) => {
                     self.state = State::Ended(end);
                     return Ok(Next::End(end));
@@ -176,18 +257,28 @@ impl Options {
         let rest = &self.text[self.at..];
         let mut fields = option_fields(rest);
         let Some(field) = fields.next() else {
-            return State::Ended(if self.failed {
-                End::CommandFailed
-            } else {
-                End::Through
-            });
+            return self.through();
         };
         if fields.ended_by_colon() && fields.is_at_end() {
             request.log(Kind::Warning, "rule ends in \":\"");
         }
         self.at += fields.position_in(rest);
         match check(&field, fields.is_at_end()) {
+            Ok((keyword, _)) if self.is_out_of_place(keyword) => {
+                let last = self.last.map_or("", Keyword::as_str);
+                let after = format!(" must stand before \"{last}\"");
+                wrong(quoting("option ", keyword.as_str().as_bytes(), &after), request)
+            }
+            Ok((keyword, _)) if keyword.is_addition() && self.rule.is_none() => wrong(
+                quoting("option ", keyword.as_str().as_bytes(), " belongs in a table"),
+                request,
+            ),
+            Ok((keyword, _)) if keyword.order() != Order::Bound && !self.matches() => {
+                self.last = Some(keyword);
+                State::Look
+            }
             Ok((keyword, value)) => {
+                self.last = Some(keyword);
                 let begun = Begun {
                     keyword,
                     word: keyword_and_value(&field).0.to_vec(),
@@ -224,17 +315,162 @@ impl Options {
             (Keyword::Banners, _) => State::Banner {
                 directory: value.unwrap_or_default(),
             },
-            (_, Ok(effect)) => effect.map_or(State::Look, State::Effect),
+            // It was tried with the rule's lists.
+            (Keyword::If, _) => State::Look,
+            (Keyword::Trial, _) => State::Trial,
+            (Keyword::Limit | Keyword::Max, _) if self.denies() => {
+                wrong(quoting("option ", &word, " in a rule that denies"), request)
+            }
+            (Keyword::Limit, _) => match syntax::limit(value.as_deref().unwrap_or_default()) {
+                Some(limit) => {
+                    let text = self.rule.as_ref().map_or(&b""[..], |rule| &rule.text);
+                    let rule = [request.daemon(), b"\0", text].concat();
+                    State::Bound(Fact::Rate { rule, limit }, Reason::OverLimit)
+                }
+                None => State::Look,
+            },
+            (Keyword::Max, _) => match syntax::max(value.as_deref().unwrap_or_default()) {
+                Some(max) => State::Bound(Fact::Connections(max), Reason::TooMany),
+                None => State::Look,
+            },
+            (Keyword::Ban, _) => {
+                self.ban = syntax::duration(value.as_deref().unwrap_or_default());
+                State::Look
+            }
+            (
+                Keyword::Spawn
+                | Keyword::Aclexec
+                | Keyword::Twist
+                | Keyword::Keepalive
+                | Keyword::Linger
+                | Keyword::Rfc931
+                | Keyword::Nice
+                | Keyword::Umask
+                | Keyword::Setenv
+                | Keyword::User
+                | Keyword::Group,
+                Ok(effect),
+            ) => effect.map_or(State::Look, State::Effect),
+        }
+    }
+
+    /// Is the rule known to match?
+    fn matches(&self) -> bool {
+        self.rule.as_ref().is_none_or(|rule| rule.matches)
+    }
+
+    /// Does it stand behind one that comes after it?
+    fn is_out_of_place(&self, keyword: Keyword) -> bool {
+        self.last.is_some_and(|last| keyword.order() < last.order())
+    }
+
+    /// Does the rule deny, whatever comes of its options?
+    fn denies(&self) -> bool {
+        let table = self.rule.as_ref().map(|rule| rule.table);
+        table.is_some_and(|table| verdict(&self.text, table) == Some(Verdict::Denied))
+    }
+
+    /// A bound has been asked.
+    fn bound(&mut self, known: Known, reason: Reason, request: &mut Request) -> State {
+        let what = match reason {
+            Reason::TooMany => "too many connections",
+            _ => "over limit",
+        };
+        let answer = match known {
+            Ok(found) => found
+                .yes_or_no()
+                .ok_or_else(|| Cause::new("the answer is to another question")),
+            Err(cause) => Err(cause),
+        };
+        match answer {
+            Ok(true) => State::Look,
+            Ok(false) => {
+                log_about_rule(what, "", request);
+                if self.matches() && self.ban.is_none() {
+                    self.ban = self.ban_ahead();
+                }
+                self.end(End::Verdict(Verdict::Denied, reason))
+            }
+            Err(cause) => {
+                request.log(
+                    Kind::Warning,
+                    format!("denied, since it is not known whether it is {what}: {cause}"),
+                );
+                State::Ended(End::Verdict(Verdict::Denied, Reason::NotKnown))
+            }
+        }
+    }
+
+    /// The `ban` that follows the bound that was reached.
+    fn ban_ahead(&self) -> Option<u64> {
+        let rest = &self.text[self.at..];
+        let mut fields = option_fields(rest);
+        while let Some(field) = fields.next() {
+            match check(&field, fields.is_at_end()) {
+                Ok((Keyword::Ban, value)) => return syntax::duration(value.unwrap_or_default()),
+                Ok((keyword, _)) if keyword.order() == Order::Bound => {}
+                Ok(_) | Err(_) => return None,
+            }
+        }
+        None
+    }
+
+    /// Logs what the rule would do.
+    fn trial(&self, client: &[u8], request: &mut Request) -> State {
+        let table = self.rule.as_ref().map_or(TableKind::Deny, |rule| rule.table);
+        let verdict = match verdict(&self.text, table) {
+            Some(Verdict::Granted) => "granted",
+            Some(Verdict::Denied) => "denied",
+            Some(Verdict::Delegated) => "left to a command",
+            None => "denied for a mistake in its options",
+        };
+        let rest = &self.text[self.at..];
+        let words: Vec<_> = option_fields(rest)
+            .filter_map(|field| Keyword::parse(keyword_and_value(&field).0))
+            .map(Keyword::as_str)
+            .collect();
+        let with = if words.is_empty() { "" } else { " with " };
+        let client = String::from_utf8_lossy(client);
+        log_about_rule(
+            "trial",
+            &format!(": {client} would be {verdict}{with}{}", words.join(", ")),
+            request,
+        );
+        State::Ended(End::Passed)
+    }
+
+    /// There are no more options.
+    fn through(&mut self) -> State {
+        if !self.matches() {
+            return State::Ended(End::Passed);
+        }
+        if self.failed {
+            return State::Ended(End::CommandFailed);
+        }
+        let is_denied = self
+            .rule
+            .as_ref()
+            .is_some_and(|rule| rule.table == TableKind::Deny);
+        match self.ban.take().filter(|_| is_denied) {
+            // It is the last thing that is done.
+            Some(seconds) => State::Effect(Effect::Ban(seconds)),
+            None => State::Ended(End::Through),
         }
     }
 
     /// An option ends the decision.
-    fn end(&self, end: End) -> State {
-        State::Ended(match end {
+    fn end(&mut self, end: End) -> State {
+        match (end, self.ban.take()) {
             // A command that failed takes the right to grant from the rest of its rule.
-            End::Verdict(verdict, _) if self.failed && verdict.is_granted() => End::CommandFailed,
-            end => end,
-        })
+            (End::Verdict(verdict, _), _) if self.failed && verdict.is_granted() => {
+                State::Ended(End::CommandFailed)
+            }
+            (End::Verdict(Verdict::Denied, _), Some(seconds)) => {
+                self.after = Some(end);
+                State::Effect(Effect::Ban(seconds))
+            }
+            (end, _) => State::Ended(end),
+        }
     }
 
     fn take_in(&mut self, effect: Effect, outcome: Outcome, request: &mut Request) -> State {
@@ -242,6 +478,10 @@ impl Options {
             (Outcome::Done, Effect::Twist(_)) | (Outcome::Delegated, _) => {
                 self.end(End::Verdict(Verdict::Delegated, Reason::Rule))
             }
+            (_, Effect::Ban(_)) => match self.after.take() {
+                Some(end) => State::Ended(end),
+                None => State::Look,
+            },
             (Outcome::Done, Effect::IdentTimeout(_)) => State::User,
             (Outcome::Done, _) => State::Look,
             (Outcome::Failed, _) => {
@@ -253,6 +493,93 @@ impl Options {
         self.ran.effects.push(effect);
         next
     }
+}
+
+/// What becomes of a request for which it is not known whether a rule matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    /// It is denied.
+    Denies,
+    /// The rule is passed over.
+    Passes,
+    /// The same, once its bounds are asked.
+    Asks,
+}
+
+/// What the options of a rule make of that. *A request is granted only if it would be whatever the unknown answers
+/// were*, and with no more privilege; so only rules are passed over that at most grant.
+pub(crate) fn doubt(options: Option<&[u8]>, table: TableKind) -> Doubt {
+    let Some(text) = options else {
+        return match table {
+            TableKind::Allow => Doubt::Passes,
+            TableKind::Deny => Doubt::Denies,
+        };
+    };
+    let mut has_bound = false;
+    let mut last = None;
+    let mut fields = option_fields(text);
+    while let Some(field) = fields.next() {
+        let Ok((keyword, value)) = check(&field, fields.is_at_end()) else {
+            return Doubt::Denies;
+        };
+        let is_out_of_place = last.is_some_and(|last: Keyword| keyword.order() < last.order());
+        if is_out_of_place || effect(keyword, value).is_err() {
+            return Doubt::Denies;
+        }
+        last = Some(keyword);
+        match (keyword.decides(), keyword.acts_on()) {
+            // It decides nothing, known or not.
+            (Decides::Trying, _) => return Doubt::Passes,
+            (Decides::ByStatus | Decides::TakingOver, _) | (_, ActsOn::Process) => return Doubt::Denies,
+            (Decides::Refusing, _) => has_bound = true,
+            (Decides::Nothing | Decides::Granting | Decides::Denying | Decides::Matching, _) => {}
+        }
+    }
+    match verdict(text, table) {
+        Some(Verdict::Granted) if has_bound => Doubt::Asks,
+        Some(Verdict::Granted) => Doubt::Passes,
+        Some(Verdict::Denied | Verdict::Delegated) | None => Doubt::Denies,
+    }
+}
+
+/// What a rule in this table decides by its options, if all go well; nothing, where one is wrong. A bound that is
+/// reached is not thought of.
+fn verdict(options: &[u8], table: TableKind) -> Option<Verdict> {
+    let mut found = table.verdict();
+    let mut fields = option_fields(options);
+    while let Some(field) = fields.next() {
+        let (keyword, _) = check(&field, fields.is_at_end()).ok()?;
+        match keyword.decides() {
+            Decides::Granting => return Some(Verdict::Granted),
+            Decides::Denying => return Some(Verdict::Denied),
+            Decides::TakingOver => return Some(Verdict::Delegated),
+            Decides::ByStatus => found = Verdict::Delegated,
+            Decides::Nothing | Decides::Matching | Decides::Trying | Decides::Refusing => {}
+        }
+    }
+    Some(found)
+}
+
+/// The client lists of the `if` options that a rule's options begin with. One that is empty is a mistake, which is
+/// found when the options run.
+pub fn conditions(options: &[u8]) -> impl Iterator<Item = Cow<'_, [u8]>> {
+    option_fields(options)
+        .map_while(|field| {
+            let (word, value) = keyword_and_value(&field);
+            (Keyword::parse(word) == Some(Keyword::If)).then(|| match (&field, value) {
+                (Cow::Borrowed(field), _) => Cow::Borrowed(keyword_and_value(field).1.unwrap_or_default()),
+                (Cow::Owned(_), value) => Cow::Owned(value.unwrap_or_default().to_vec()),
+            })
+        })
+        .filter(|list| tokens(list).next().is_some())
+}
+
+/// Logs a word about the rule that is read.
+fn log_about_rule(what: &str, more: &str, request: &mut Request) {
+    let place = request.place().map_or_else(String::new, |place| {
+        format!("  {} line {}", place.file.display(), place.line)
+    });
+    request.log(Kind::Info, format!("{what}:{place}{more}"));
 }
 
 /// An error ends the decision.
@@ -323,6 +650,18 @@ pub fn effect(keyword: Keyword, value: Option<&[u8]>) -> Result<Option<Effect>, 
                 Err(word) => Err(quoting("bad syslog facility or severity: ", word, "")),
             };
         }
-        Keyword::Allow | Keyword::Deny | Keyword::Banners => return Ok(None),
+        Keyword::Limit => {
+            return syntax::limit(text)
+                .map(|_| None)
+                .ok_or_else(|| bad("limit value"));
+        }
+        Keyword::Max => return syntax::max(text).map(|_| None).ok_or_else(|| bad("max value")),
+        Keyword::Ban => {
+            return syntax::duration(text)
+                .map(|_| None)
+                .ok_or_else(|| bad("ban value"));
+        }
+        Keyword::If if tokens(text).next().is_none() => return Err(bad("if value")),
+        Keyword::Allow | Keyword::Deny | Keyword::Banners | Keyword::If | Keyword::Trial => return Ok(None),
     }))
 }

@@ -16,6 +16,7 @@ use crate::decision::{Decision, TableKind};
 use crate::files::{self, HostFile};
 use crate::host::{self, Host};
 use crate::index::TableIndex;
+use crate::options::conditions;
 use crate::request::Request;
 use crate::source::{self, Contents, Lines, Seen};
 use crate::syntax::fields;
@@ -295,6 +296,13 @@ fn named_files(text: &[u8]) -> BTreeSet<Vec<u8>> {
         for host in clients.chain(servers) {
             if let HostPattern::File(path) = host {
                 found.insert(path.to_vec());
+            }
+        }
+        for list in fields.options.into_iter().flat_map(conditions) {
+            for token in tokens(&list) {
+                if let HostPattern::File(path) = ClientPattern::parse(token).host {
+                    found.insert(path.to_vec());
+                }
             }
         }
     }

@@ -14,6 +14,7 @@ use crate::files::HostFile;
 use crate::index::{Candidate, LongRule, TableIndex};
 use crate::index_file::{self, DiskIndex, Jump, NoIndex};
 use crate::matching::{self, MAX_FILE_DEPTH, Match, Matching, host_matches};
+use crate::options;
 use crate::policy::Compiled;
 use crate::request::{Pending, Request, Side};
 use crate::skip::Skipper;
@@ -35,6 +36,8 @@ pub(crate) enum Read {
     Error,
     /// A rule matches.
     Rule(Found),
+    /// It cannot be told whether this rule matches.
+    Doubtful(Found),
 }
 
 /// A rule that matches.
@@ -123,6 +126,8 @@ enum Examined<'l> {
     Next,
     /// A rule whose lists match, and its options.
     Matches(Option<&'l [u8]>),
+    /// The same, where that cannot be told.
+    Doubtful(Option<&'l [u8]>),
     /// The end of what can be read of the table.
     Error,
 }
@@ -142,8 +147,8 @@ impl Table<'_> {
         }
     }
 
-    fn found(&self, line: &Line<'_>, options: Option<&[u8]>) -> Read {
-        Read::Rule(Found {
+    fn found(&self, line: &Line<'_>, options: Option<&[u8]>) -> Found {
+        Found {
             rule: Deciding {
                 table: self.kind,
                 place: self.place(line.last),
@@ -151,7 +156,7 @@ impl Table<'_> {
                 text: line.text.strip_suffix(b"\n").unwrap_or(line.text).to_vec(),
             },
             options: options.map(<[u8]>::to_vec),
-        })
+        }
     }
 
     /// Logs that the table's index is damaged.
@@ -260,7 +265,8 @@ impl<'m, T: Trace> Matcher<'m, T> {
                 Ok(Examined::Next) if request.log_is_full() => return Read::Suspended,
                 Ok(Examined::Next) => next += 1,
                 Ok(Examined::Error) => return Read::Error,
-                Ok(Examined::Matches(options)) => return table.found(&line, options),
+                Ok(Examined::Matches(options)) => return Read::Rule(table.found(&line, options)),
+                Ok(Examined::Doubtful(options)) => return Read::Doubtful(table.found(&line, options)),
                 Err(Pending { .. }) => return Read::Suspended,
             }
         }
@@ -275,7 +281,12 @@ impl<'m, T: Trace> Matcher<'m, T> {
         };
         let read = scanning.and_then(|mut scanning| {
             let read = self.scan_on(table, &mut scanning, request)?;
-            if let Some(Read::Suspended | Read::Rule(Found { options: Some(_), .. })) = read {
+            let goes_on = |read: &Read| match read {
+                Read::Suspended | Read::Doubtful(_) => true,
+                Read::Rule(found) => found.options.is_some(),
+                Read::NoMatch | Read::Error => false,
+            };
+            if read.as_ref().is_some_and(goes_on) {
                 scanning.suspend();
                 *resume = Resume::Line { scanning, tries };
             }
@@ -385,7 +396,7 @@ impl<'m, T: Trace> Matcher<'m, T> {
                         (*at, *lines_above) = lines.position();
                         return Ok(Some(Read::Suspended));
                     }
-                    Ok(Examined::Error | Examined::Matches(_))
+                    Ok(Examined::Error | Examined::Matches(_) | Examined::Doubtful(_))
                         if !reader.is_unchanged(table.path, false)? =>
                     {
                         return Ok(None);
@@ -394,7 +405,12 @@ impl<'m, T: Trace> Matcher<'m, T> {
                     Ok(Examined::Matches(options)) => {
                         let found = table.found(&line, options);
                         (*at, *lines_above) = lines.position();
-                        return Ok(Some(found));
+                        return Ok(Some(Read::Rule(found)));
+                    }
+                    Ok(Examined::Doubtful(options)) => {
+                        let found = table.found(&line, options);
+                        (*at, *lines_above) = lines.position();
+                        return Ok(Some(Read::Doubtful(found)));
                     }
                 }
             }
@@ -449,11 +465,20 @@ impl<'m, T: Trace> Matcher<'m, T> {
                 None => matching::clients_match(fields.clients, request, self)?,
             });
         }
+        if let Some(options) = fields.options
+            && matched != Match::No
+        {
+            for list in options::conditions(options) {
+                if matched != Match::No {
+                    matched = matched.and(matching::clients_match(&list, request, self)?);
+                }
+            }
+        }
         self.trace.matched(matched);
         Ok(match matched {
             Match::Yes => Examined::Matches(fields.options),
-            Match::Unknown if table.kind == TableKind::Deny => Examined::Error,
-            Match::No | Match::Unknown => Examined::Next,
+            Match::No => Examined::Next,
+            Match::Unknown => Examined::Doubtful(fields.options),
         })
     }
 
@@ -545,7 +570,10 @@ impl<T: Trace> Matching for Matcher<'_, T> {
             && let Some(word) = words.next(request)?
         {
             matched = matched.or(host_matches(
-                HostPattern::parse(word),
+                match side {
+                    Side::Client => HostPattern::parse(word),
+                    Side::Server => HostPattern::parse_server(word),
+                },
                 side,
                 request,
                 self,

@@ -5,12 +5,15 @@
 //! at most once a request, in the order in which the language needs it (hosts_access(5), ACCESS CONTROL RULES).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
 use crate::address::{Ipv6, canonical_quad, dotted_quad, reduce_mapped};
 use crate::diagnostic::{Diagnostic, Kind, Place};
+use crate::fact::{Cause, Fact, Known};
+use crate::matching::Match;
 
 /// The string an unknown name, address or user is.
 pub const UNKNOWN: &[u8] = b"unknown";
@@ -61,6 +64,8 @@ pub enum Need {
         /// The directory.
         directory: Vec<u8>,
     },
+    /// What an addition to the language asks: [`Request::set_fact`].
+    Fact(Fact),
     /// Nothing but time: a table is being written to, and should be left to settle for so long.
     Pause(Duration),
 }
@@ -95,6 +100,14 @@ pub(crate) struct Address {
 }
 
 impl Address {
+    fn ip(&self) -> Option<IpAddr> {
+        match (self.quad, self.ipv6) {
+            (Some(quad), _) => Some(Ipv4Addr::from_bits(quad).into()),
+            (None, Some(bits)) => Some(IpAddr::from(Ipv6Addr::from_bits(bits)).to_canonical()),
+            (None, None) => None,
+        }
+    }
+
     fn new(text: Text) -> Self {
         let reduced = reduce_mapped(&text);
         let canonical = canonical_quad(reduced);
@@ -131,6 +144,10 @@ pub struct Request {
     user: Option<Text>,
     /// By group, the hosts that were asked about, and whether they are in it.
     netgroups: BTreeMap<Vec<u8>, BTreeMap<Vec<u8>, bool>>,
+    /// What was asked and answered besides.
+    facts: Vec<(Fact, Known)>,
+    /// Why the rule that is tried comes to *unknown*, if it does.
+    cause: Option<Cause>,
     /// The banner file that was asked for.
     banner: Option<Option<Vec<u8>>>,
     need: Option<Need>,
@@ -217,6 +234,16 @@ impl Request {
     pub fn set_netgroup(&mut self, group: &[u8], host: &[u8], is_member: bool) {
         let hosts = self.netgroups.entry(group.to_vec()).or_default();
         hosts.insert(host.to_vec(), is_member);
+    }
+
+    /// Answers a question, or says why that cannot be done.
+    pub fn set_fact(&mut self, fact: Fact, known: Known) {
+        self.facts.push((fact, known));
+    }
+
+    /// What has been asked so far by additions to the language, and answered.
+    pub fn facts(&self) -> &[(Fact, Known)] {
+        &self.facts
     }
 
     /// Gives the banner file that is needed, or nothing where there is none to send.
@@ -373,6 +400,35 @@ impl Request {
         self.pending(Need::Netgroup { group, host })
     }
 
+    /// The answer to a question.
+    pub(crate) fn fact(&mut self, fact: &Fact) -> Result<&Known, Pending> {
+        match self.facts.iter().position(|(asked, _)| asked == fact) {
+            Some(at) => Ok(&self.facts[at].1),
+            None => self.pending(Need::Fact(fact.clone())),
+        }
+    }
+
+    /// The client's address as a number, if it is one; IPv4 where IPv6 only maps it.
+    pub fn client_ip(&mut self) -> Result<Option<IpAddr>, Pending> {
+        Ok(self.parsed_address(Side::Client)?.ip())
+    }
+
+    /// The same, if the address has been looked up already.
+    pub fn looked_up_ip(&self) -> Option<IpAddr> {
+        self.looked_up(Side::Client).and_then(Address::ip)
+    }
+
+    /// The pattern that is tried cannot be told to match or not, and why.
+    pub(crate) fn not_known(&mut self, cause: Cause) -> Match {
+        self.cause.get_or_insert(cause);
+        Match::Unknown
+    }
+
+    /// Why something was not known.
+    pub(crate) fn take_cause(&mut self) -> Option<Cause> {
+        self.cause.take()
+    }
+
     /// The banner file that is wanted, if there is one to send. It is not kept: a later option may name one that has
     /// changed.
     pub(crate) fn take_banner(&mut self, directory: &[u8]) -> Result<Option<Vec<u8>>, Pending> {
@@ -389,6 +445,7 @@ impl Request {
     pub(crate) fn attempt(&mut self, again: bool) {
         self.repeated = if again { self.said } else { 0 };
         self.said = 0;
+        self.cause = None;
     }
 
     /// Logs a line about the rule being read, if one is.

@@ -3,10 +3,12 @@
 
 use std::ffi::c_int;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering::Relaxed;
 
-use hosts_access::{Diagnostic, Effect, Host, Outcome, Place, Request, Side, UNKNOWN};
-use system::endpoints::Endpoints;
+use hosts_access::{Diagnostic, Effect, Fact, Found, Host, Known, Outcome, Place, Request, Side, UNKNOWN};
+use system::endpoints::{Endpoint, Endpoints};
+use system::facts;
 use system::host::SocketHost;
 use system::{connection, netdb};
 
@@ -42,6 +44,21 @@ impl StructHost {
                 Side::Client => &raw mut (*self.request).client[0],
                 Side::Server => &raw mut (*self.request).server[0],
             }
+        }
+    }
+
+    /// Both ends of the connection, as far as the structure has them.
+    fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
+        // SAFETY: ends of a request that is there, their addresses as long as their families say.
+        let [client, server] =
+            [Side::Client, Side::Server].map(|side| unsafe { socket::address((*self.end(side)).sin) });
+        client.zip(server)
+    }
+
+    fn state(&self) -> &'static facts::State {
+        match resident.load(Relaxed) > 0 {
+            true => &facts::STAYS,
+            false => &facts::ONCE,
         }
     }
 
@@ -119,6 +136,14 @@ impl Host for StructHost {
         netdb::in_netgroup(group, host)
     }
 
+    fn fact(&mut self, fact: &Fact, client: Option<IpAddr>, _at: Option<&Place>) -> Known {
+        // A dry run counts nothing.
+        if self.dry_run && matches!(fact, Fact::Rate { .. } | Fact::Connections(_)) {
+            return Ok(Found::Yes);
+        }
+        facts::answer(self.state(), fact, client, self.ends())
+    }
+
     fn banner(&mut self, directory: &[u8], daemon: &[u8], at: Option<&Place>) -> Option<Vec<u8>> {
         let text = connection::banner(directory, daemon, &mut |problem| {
             in_context(at, || log::warn(&problem))
@@ -170,7 +195,18 @@ impl Host for StructHost {
             }
             return Outcome::Done;
         };
-        SocketHost::with_endpoints(connection, Endpoints::UNKNOWN, &log::write).perform(effect, at)
+        let endpoints = match self.ends() {
+            Some((client, server)) => Endpoints {
+                client: Endpoint::Internet(client),
+                server: Endpoint::Internet(server),
+                // SAFETY: a request that is there.
+                datagram: unsafe { (*self.request).sink.is_some() },
+            },
+            None => Endpoints::UNKNOWN,
+        };
+        SocketHost::with_endpoints(connection, endpoints, &log::write)
+            .remembering(self.state())
+            .perform(effect, at)
     }
 
     fn log(&mut self, diagnostic: &Diagnostic) {

@@ -37,7 +37,7 @@ pub unsafe extern "C" fn wrap_process_options(text: *const c_char, request: *mut
             End::Through => (Verdict::Granted, 0),
             End::Verdict(Verdict::Granted, _) => (Verdict::Granted, 1),
             End::Verdict(Verdict::Delegated, _) if is_twist => (Verdict::Delegated, 0),
-            End::Verdict(..) | End::CommandFailed => (Verdict::Denied, -1),
+            End::Verdict(..) | End::CommandFailed | End::Passed => (Verdict::Denied, -1),
         };
         let decision = Decision {
             verdict,

@@ -8,16 +8,18 @@
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use hosts_access::host::{self, ask};
 use hosts_access::{
-    Decision, Effect, Evaluation, Host, LookUpTimes, Need, Outcome, Reason, Record, Request, Severity, Side,
-    Step, Tables, Then, Verdict,
+    Decision, Effect, Evaluation, Fact, Host, LookUpTimes, Need, Outcome, Reason, Record, Request, Severity,
+    Side, Step, Tables, Then, Verdict,
 };
 use system::endpoints::{Endpoint, Endpoints};
 use system::host::SocketHost;
-use system::{commands, connection, ident, syslog};
+use system::{commands, connection, facts, ident, syslog};
 
 use crate::accept::set_nonblocking;
 use crate::current::Current;
@@ -35,6 +37,8 @@ pub(crate) struct Rules {
     pub log: Log,
     /// The user this process decides as.
     uid: u32,
+    /// The files have been read that answer questions about places, networks and bans.
+    read: [AtomicBool; 3],
 }
 
 impl Rules {
@@ -46,6 +50,39 @@ impl Rules {
             log,
             // SAFETY: takes nothing and cannot fail.
             uid: unsafe { libc::geteuid() },
+            read: [const { AtomicBool::new(false) }; 3],
+        }
+    }
+
+    /// The files that the answer to a question is read from, if it is read from files.
+    fn files_of(&self, fact: &Fact) -> Option<&AtomicBool> {
+        match fact {
+            Fact::Location => Some(&self.read[0]),
+            Fact::System => Some(&self.read[1]),
+            Fact::Banned => Some(&self.read[2]),
+            Fact::Addresses(_)
+            | Fact::Listed(_)
+            | Fact::Nearness
+            | Fact::Time(_)
+            | Fact::Rate { .. }
+            | Fact::Connections(_) => None,
+        }
+    }
+
+    /// Can the question be answered without waiting?
+    fn is_at_hand(&self, fact: &Fact) -> bool {
+        match fact {
+            Fact::Nearness | Fact::Time(_) | Fact::Rate { .. } | Fact::Connections(_) => true,
+            Fact::Addresses(_) | Fact::Listed(_) => false,
+            Fact::Location | Fact::System | Fact::Banned => {
+                self.files_of(fact).is_some_and(|read| read.load(Relaxed))
+            }
+        }
+    }
+
+    fn is_read(&self, fact: &Fact) {
+        if let Some(read) = self.files_of(fact) {
+            read.store(true, Relaxed);
         }
     }
 }
@@ -181,6 +218,7 @@ impl Undecided {
     ) -> Option<Decision> {
         let log = |severity, line: &[u8]| rules.log.line(severity, line);
         let mut host = SocketHost::with_endpoints(question.connection, endpoints(question), &log)
+            .remembering(&facts::STAYS)
             .ident_timeout(self.ident_timeout);
         loop {
             match evaluation.step(&mut self.request) {
@@ -198,7 +236,8 @@ impl Undecided {
                             self.ident_timeout = Duration::from_secs((*seconds).into());
                             host.perform(&effect, self.request.place())
                         }
-                        (None, Effect::Keepalive | Effect::Linger(_)) => {
+                        // Bans are written by a thread of their own.
+                        (None, Effect::Keepalive | Effect::Linger(_) | Effect::Ban(_)) => {
                             host.perform(&effect, self.request.place())
                         }
                         (None, _) if may_wait => host.perform(&effect, self.request.place()),
@@ -235,10 +274,12 @@ impl Undecided {
                     return false;
                 }
             }
+            Need::Fact(fact) if rules.is_at_hand(fact) => {}
             Need::Name(Side::Server)
             | Need::User
             | Need::Netgroup { .. }
             | Need::Banner { .. }
+            | Need::Fact(_)
             | Need::Pause(_) => {
                 self.wants = Wants::More;
                 if !may_wait {
@@ -255,6 +296,8 @@ impl Undecided {
                 rules.names.remember(ip, name);
             }
             Need::User => self.times.user = Some(start.elapsed()),
+            // Files are read by now.
+            Need::Fact(fact) => rules.is_read(fact),
             Need::Address(_)
             | Need::Port(_)
             | Need::Name(Side::Server)

@@ -284,6 +284,9 @@ fn reason(reason: Reason) -> &'static str {
         Reason::TableError => "table error",
         Reason::OptionError => "option error",
         Reason::AclexecFailed => "aclexec failed",
+        Reason::OverLimit => "over limit",
+        Reason::TooMany => "too many connections",
+        Reason::NotKnown => "not known",
     }
 }
 

@@ -30,6 +30,23 @@ pub fn keep_alive(connection: BorrowedFd<'_>) -> io::Result<()> {
     set_option(connection, libc::SOL_SOCKET, libc::SO_KEEPALIVE, &on)
 }
 
+/// Is it a socket whose client has shown by a handshake that its address is its own?
+pub fn is_stream(connection: BorrowedFd<'_>) -> bool {
+    let mut kind: libc::c_int = 0;
+    let mut length = size_of_val(&kind) as libc::socklen_t;
+    // SAFETY: room for a number, and its size.
+    let result = unsafe {
+        libc::getsockopt(
+            connection.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_TYPE,
+            (&raw mut kind).cast(),
+            &mut length,
+        )
+    };
+    result == 0 && kind == libc::SOCK_STREAM
+}
+
 /// Has `close` wait up to this many seconds for unsent data.
 ///
 /// # Errors

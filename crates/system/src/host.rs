@@ -6,18 +6,20 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use hosts_access::decide::reason;
-use hosts_access::{Diagnostic, Effect, Host, Kind, Outcome, Place, Request, Side, UNKNOWN};
+use hosts_access::{Diagnostic, Effect, Fact, Host, Kind, Known, Outcome, Place, Request, Side, UNKNOWN};
 
 use crate::endpoints::{Endpoint, Endpoints};
 use crate::syslog::{self, Log};
-use crate::{commands, connection, ident, names, netdb, privileges};
+use state::State;
+
+use crate::{commands, connection, facts, ident, names, netdb, privileges};
 
 /// What the engine asks of this host about one connection.
 ///
@@ -43,6 +45,7 @@ pub struct SocketHost<'c> {
     connection: BorrowedFd<'c>,
     endpoints: Endpoints,
     ident_timeout: Duration,
+    state: &'c State,
     log: &'c Log<'c>,
 }
 
@@ -61,6 +64,7 @@ impl<'c> SocketHost<'c> {
             connection,
             endpoints,
             ident_timeout: ident::TIMEOUT,
+            state: &facts::ONCE,
             log,
         }
     }
@@ -69,6 +73,42 @@ impl<'c> SocketHost<'c> {
     pub fn ident_timeout(mut self, timeout: Duration) -> Self {
         self.ident_timeout = timeout;
         self
+    }
+
+    /// Asks and remembers here, rather than as a process that decides once.
+    pub fn remembering(mut self, state: &'c State) -> Self {
+        self.state = state;
+        self
+    }
+
+    /// Both ends of an Internet connection.
+    fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
+        let Endpoints {
+            client: Endpoint::Internet(client),
+            server: Endpoint::Internet(server),
+            datagram: false,
+        } = self.endpoints
+        else {
+            return None;
+        };
+        Some((client, server))
+    }
+
+    /// Puts the client on the ban list, if it has shown that the address is its own.
+    fn ban(&self, seconds: u64, at: Option<&Place>) {
+        let problem = match self.ends() {
+            Some((client, _)) if connection::is_stream(self.connection) => {
+                let reason = at.map_or_else(String::new, |at| {
+                    format!("{} line {}", at.file.display(), at.line)
+                });
+                match facts::ban(self.state, client.ip(), seconds, &reason) {
+                    Ok(()) => return,
+                    Err(cause) => cause.to_string(),
+                }
+            }
+            Some(_) | None => "the client may not be who it says".to_owned(),
+        };
+        self.warn(at, format!("not banned: {problem}"));
     }
 
     /// Both ends.
@@ -154,6 +194,20 @@ impl Host for SocketHost<'_> {
         netdb::in_netgroup(group, host)
     }
 
+    fn fact(&mut self, fact: &Fact, client: Option<IpAddr>, at: Option<&Place>) -> Known {
+        let known = facts::answer(self.state, fact, client, self.ends());
+        if let (Fact::Listed(zone), Err(cause)) = (fact, &known)
+            && facts::may_say_lists_fail()
+        {
+            let zone = String::from_utf8_lossy(zone);
+            self.warn(
+                at,
+                format!("the list {zone} does not answer, and lists nobody: {cause}"),
+            );
+        }
+        known
+    }
+
     fn banner(&mut self, directory: &[u8], daemon: &[u8], at: Option<&Place>) -> Option<Vec<u8>> {
         connection::banner(directory, daemon, &mut |problem| self.warn(at, problem))
     }
@@ -186,6 +240,10 @@ impl Host for SocketHost<'_> {
             Effect::Group(group) => refused(privileges::become_group(group)),
             Effect::IdentTimeout(seconds) => {
                 self.ident_timeout = Duration::from_secs((*seconds).into());
+                Outcome::Done
+            }
+            Effect::Ban(seconds) => {
+                self.ban(*seconds, at);
                 Outcome::Done
             }
         }

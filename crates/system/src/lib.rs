@@ -3,6 +3,7 @@
 pub mod commands;
 pub mod connection;
 pub mod endpoints;
+pub mod facts;
 pub mod given;
 pub mod host;
 pub mod ident;

@@ -2,13 +2,14 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use hosts_access::decide::reason;
-use hosts_access::{Diagnostic, Effect, Host, Kind, Outcome, Place, Side, UNKNOWN};
+use hosts_access::{Diagnostic, Effect, Fact, Found, Host, Kind, Known, Outcome, Place, Side, UNKNOWN};
 
-use system::netdb;
+use system::{facts, netdb};
 
 use crate::report::Report;
 
@@ -53,6 +54,20 @@ impl Host for DryRun<'_> {
 
     fn netgroup(&mut self, group: &[u8], host: &[u8]) -> bool {
         netdb::in_netgroup(group, host)
+    }
+
+    fn fact(&mut self, fact: &Fact, client: Option<IpAddr>, _at: Option<&Place>) -> Known {
+        match fact {
+            // A dry run counts nothing.
+            Fact::Rate { .. } | Fact::Connections(_) => Ok(Found::Yes),
+            Fact::Location
+            | Fact::System
+            | Fact::Addresses(_)
+            | Fact::Listed(_)
+            | Fact::Nearness
+            | Fact::Time(_)
+            | Fact::Banned => facts::answer(&facts::ONCE, fact, client, None),
+        }
     }
 
     /// No banner is sent. A directory that is not there would be logged on a real run.

@@ -2,11 +2,15 @@
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use hosts_access::host::expand;
-use hosts_access::{Diagnostic, Effect, Host, Kind, Outcome, Place, Policy, Request, Side, Tables, Verdict};
+use hosts_access::{
+    Cause, Diagnostic, Effect, Fact, Host, Kind, Known, Outcome, Place, Policy, Request, Side, Tables,
+    Verdict,
+};
 
 use crate::case::{Case, line};
 
@@ -151,6 +155,10 @@ impl Host for CaseHost<'_> {
         group == b"group" && host == b"host.example.org"
     }
 
+    fn fact(&mut self, _fact: &Fact, _client: Option<IpAddr>, _at: Option<&Place>) -> Known {
+        Err(Cause::new("the reference has no such question"))
+    }
+
     fn banner(&mut self, directory: &[u8], daemon: &[u8], at: Option<&Place>) -> Option<Vec<u8>> {
         let path = Path::new(OsStr::from_bytes(directory));
         let banner = std::fs::read(path.join(OsStr::from_bytes(daemon))).ok();
@@ -197,6 +205,7 @@ impl Host for CaseHost<'_> {
             // Sent banners are shown with the verdict.
             Effect::Banner { .. } => {}
             Effect::IdentTimeout(seconds) => self.timeout = *seconds,
+            Effect::Ban(_) => panic!("the reference bans nobody"),
         }
         Outcome::Done
     }

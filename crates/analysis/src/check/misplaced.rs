@@ -72,9 +72,15 @@ fn option(text: &[u8], has_more: bool) -> Option<Keyword> {
     let (word, value) = keyword_and_value(text);
     let keyword = Keyword::parse(word)?;
     match keyword {
-        Keyword::User | Keyword::Group | Keyword::Nice | Keyword::Linger => {
-            (has_more || value.is_some()).then_some(keyword)
-        }
+        Keyword::User
+        | Keyword::Group
+        | Keyword::Nice
+        | Keyword::Linger
+        | Keyword::If
+        | Keyword::Trial
+        | Keyword::Limit
+        | Keyword::Max
+        | Keyword::Ban => (has_more || value.is_some()).then_some(keyword),
         Keyword::Allow
         | Keyword::Deny
         | Keyword::Severity

@@ -12,6 +12,7 @@ use hosts_access::address::Ipv6;
 use hosts_access::files::{self, words};
 use hosts_access::request::UNKNOWN;
 use hosts_access::source;
+use hosts_access::syntax::brace::Brace;
 use hosts_access::syntax::pattern::{HostPattern, StringPattern};
 use hosts_access::{MAX_FILE_DEPTH, Network, string_matches};
 
@@ -58,6 +59,9 @@ pub(super) fn read_files(path: &[u8], texts: &mut FileTexts) -> Result<(), Incom
             return Err(Incomparable::Endless(path, what));
         }
         let text = files::text(&path);
+        if words(&text).any(|(_, word)| Brace::parse(word).is_some()) {
+            return Err(Incomparable::Asks);
+        }
         let named = words(&text).map(|(_, word)| word);
         wanted.extend(named.filter(|w| w.first() == Some(&b'/')).map(<[u8]>::to_vec));
         texts.insert(path, text);
@@ -150,6 +154,8 @@ impl Hosts {
                 let tag = *self.name.get_or_insert_with(|| shared.tag());
                 shared.names.push((Atom::Local, tag));
             }
+            // Services with such rules are not compared.
+            HostPattern::Brace(_) => {}
             HostPattern::Net { net, mask } => self.add_net(net, mask, shared),
             HostPattern::Text { pattern, tries_name } => {
                 self.add_text(pattern, shared);

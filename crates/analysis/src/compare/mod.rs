@@ -55,6 +55,8 @@ pub enum Incomparable {
     TooManyDaemons,
     /// Patterns on the text of addresses combine in too many ways.
     TooManySpellings,
+    /// A rule asks what the tables do not say: where a client is, what time it is, what is remembered of it.
+    Asks,
     /// A pattern names something whose reading may never end.
     Endless(Vec<u8>, &'static str),
     /// Deciding the request did not show the difference: the comparison is wrong, and so not given.
@@ -77,6 +79,10 @@ impl fmt::Display for Incomparable {
                     "the patterns on the text of addresses combine in more than the {MOST_WAYS} ways that can be \
                      told apart"
                 );
+            }
+            Incomparable::Asks => {
+                "a rule asks where a client is, what time it is or what is remembered of it (patterns in braces, if, \
+                 limit, max), which the tables do not say"
             }
             Incomparable::Endless(path, what) => {
                 let path = path.escape_ascii();

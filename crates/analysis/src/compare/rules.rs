@@ -10,6 +10,7 @@ use crate::document::Documents;
 use crate::document::{Content, Document, List, Token, content};
 use hosts_access::TableKind;
 use hosts_access::source::Ending;
+use hosts_access::syntax::option::Keyword;
 use hosts_access::syntax::pattern::{ClientPattern, DaemonPattern, HostPattern};
 
 /// A rule, its lists and what it does by number.
@@ -35,6 +36,8 @@ pub(super) struct Lists<'t> {
     daemon_numbers: HashMap<&'t [u8], u32>,
     pub(super) clients: Vec<List<'t, ClientPattern<'t>>>,
     client_numbers: HashMap<&'t [u8], u32>,
+    /// Some option asks what the tables do not say.
+    asks: bool,
 }
 
 /// The logical lines of the tables of one side.
@@ -59,6 +62,7 @@ impl<'t> Lists<'t> {
             daemon_numbers: HashMap::new(),
             clients: Vec::new(),
             client_numbers: HashMap::new(),
+            asks: false,
         }
     }
 
@@ -74,6 +78,8 @@ impl<'t> Lists<'t> {
                 let Content::Rule(rule) = content(line) else {
                     continue;
                 };
+                let mut keywords = rule.options.iter().filter_map(|option| option.keyword);
+                self.asks |= keywords.any(Keyword::is_addition);
                 let step = outcomes.step(Step::of(&rule, *table));
                 let next = self.daemons.len() as u32;
                 let daemons = *self
@@ -113,9 +119,18 @@ impl<'t> Lists<'t> {
             .iter()
             .flat_map(|list| list.tokens().filter_map(|t| t.pattern.host));
         let mut files = FileTexts::new();
+        if self.asks {
+            return Err(Incomparable::Asks);
+        }
         for host in clients.chain(servers) {
-            if let HostPattern::File(path) = host {
-                read_files(path, &mut files)?;
+            match host {
+                HostPattern::File(path) => read_files(path, &mut files)?,
+                HostPattern::Brace(_) => return Err(Incomparable::Asks),
+                HostPattern::Netgroup(_)
+                | HostPattern::Known
+                | HostPattern::Local
+                | HostPattern::Net { .. }
+                | HostPattern::Text { .. } => {}
             }
         }
         Ok(files)

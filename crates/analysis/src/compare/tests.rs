@@ -186,6 +186,14 @@ impl Host for Succeeds {
     fn banner(&mut self, directory: &[u8], daemon: &[u8], at: Option<&Place>) -> Option<Vec<u8>> {
         self.dry.banner(directory, daemon, at)
     }
+    fn fact(
+        &mut self,
+        fact: &hosts_access::Fact,
+        client: Option<std::net::IpAddr>,
+        at: Option<&Place>,
+    ) -> hosts_access::Known {
+        self.dry.fact(fact, client, at)
+    }
     fn perform(&mut self, effect: &Effect, at: Option<&Place>) -> Outcome_ {
         if !matches!(effect, Effect::Aclexec(_)) {
             return self.dry.perform(effect, at);

@@ -44,7 +44,7 @@ impl HostsBuilder {
         let meaning = Meaning::of(pattern);
         let user = match meaning {
             // Trying it does more than to match, and comes first.
-            Meaning::Netgroup(_) | Meaning::File(_) => None,
+            Meaning::Netgroup(_) | Meaning::File(_) | Meaning::Brace(_) => None,
             Meaning::Nothing
             | Meaning::Everyone
             | Meaning::Addresses(_)
@@ -252,7 +252,7 @@ impl RulesBuilder {
             | Meaning::Local => {
                 list.wants_address.put(service)?;
             }
-            Meaning::Netgroup(_) | Meaning::File(_) => list.always.put(service)?,
+            Meaning::Netgroup(_) | Meaning::File(_) | Meaning::Brace(_) => list.always.put(service)?,
         }
         if server.wants_name() {
             list.wants_name.put(service)?;

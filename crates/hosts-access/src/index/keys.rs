@@ -205,9 +205,11 @@ impl HostShape {
         match meaning {
             Meaning::Nothing => Found::Nowhere,
             // Whether a file can be read is logged each time.
-            Meaning::Everyone | Meaning::Scoped(_) | Meaning::Netgroup(_) | Meaning::File(_) => {
-                Found::Anywhere
-            }
+            Meaning::Everyone
+            | Meaning::Scoped(_)
+            | Meaning::Netgroup(_)
+            | Meaning::File(_)
+            | Meaning::Brace(_) => Found::Anywhere,
             Meaning::Known => Found::Under(NAME_IS_KNOWN),
             Meaning::Local => Found::Under(NAME_IS_LOCAL),
             Meaning::Addresses(network) => self.add_network(*network),

@@ -3,9 +3,11 @@
 //! Everything here borrows from the line and allocates nothing, so that the process that decides once
 //! and the tools that study a whole file read rules by the same code.
 
+pub mod brace;
 pub mod list;
 pub mod option;
 pub mod pattern;
+pub mod time;
 
 pub use crate::text::{atoi, find_outside_brackets, is_separator};
 

@@ -38,6 +38,16 @@ pub enum Keyword {
     User,
     /// `group`: become a group.
     Group,
+    /// `if`: the rule matches only clients of this list.
+    If,
+    /// `trial`: the rule decides nothing.
+    Trial,
+    /// `limit`: not more than so many in some time.
+    Limit,
+    /// `max`: not more than so many at once.
+    Max,
+    /// `ban`: who is denied goes on the ban list.
+    Ban,
 }
 
 /// Whether an option takes a value.
@@ -66,6 +76,8 @@ pub enum ActsOn {
     Request,
     /// The process that decides, and so the service that it becomes.
     Process,
+    /// What is remembered of clients.
+    Memory,
 }
 
 /// What an option that runs as it should does to the verdict.
@@ -81,6 +93,28 @@ pub enum Decides {
     ByStatus,
     /// A command takes the service's place.
     TakingOver,
+    /// Whether the rule matches at all.
+    Matching,
+    /// The rule does not decide.
+    Trying,
+    /// Denied, where it would be too many.
+    Refusing,
+}
+
+/// Where an option stands among the others of its rule: the additions come first, in this order, since a classic
+/// libwrap runs what stands before the option that it does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Order {
+    /// `if`
+    Condition,
+    /// `trial`
+    Trial,
+    /// `limit` and `max`
+    Bound,
+    /// `ban`
+    Ban,
+    /// The options there have always been.
+    Classic,
 }
 
 /// What is known of an option. Parser, runner, lints, dry runs, comparing and manual pages follow this.
@@ -101,7 +135,7 @@ struct Facts {
 
 /// Every option, in the order of the enum.
 #[rustfmt::skip]
-const OPTIONS: [Facts; 15] = {
+const OPTIONS: [Facts; 20] = {
     use ActsOn::*;
     const fn row(
         (keyword, word, takes, value): (Keyword, &'static str, Takes, &'static str),
@@ -145,6 +179,16 @@ const OPTIONS: [Facts; 15] = {
             "becomes this user"),
         row((Keyword::Group, "group", Takes::Value, "group"), (LITERAL, ANYWHERE, Process, Decides::Nothing),
             "becomes this group"),
+        row((Keyword::If, "if", Takes::Value, "client_list"), (LITERAL, ANYWHERE, Verdict, Decides::Matching),
+            "matches only clients that this list matches too"),
+        row((Keyword::Trial, "trial", Takes::Nothing, ""), (LITERAL, ANYWHERE, Verdict, Decides::Trying),
+            "decides nothing: what the rule would do is logged"),
+        row((Keyword::Limit, "limit", Takes::Value, "N/PERIOD [burst B] [per /L4 [/L6]]"), (LITERAL, ANYWHERE, Memory, Decides::Refusing),
+            "refuses more connections than that from one source"),
+        row((Keyword::Max, "max", Takes::Value, "N [per /L4 [/L6]] | N total"), (LITERAL, ANYWHERE, Memory, Decides::Refusing),
+            "refuses more connections than that at once"),
+        row((Keyword::Ban, "ban", Takes::Value, "duration"), (LITERAL, ANYWHERE, Memory, Decides::Nothing),
+            "puts whom the rule denies on the ban list"),
     ]
 };
 
@@ -209,6 +253,36 @@ impl Keyword {
         self.facts().decides
     }
 
+    /// Where it stands among the options of its rule.
+    pub fn order(self) -> Order {
+        match self {
+            Keyword::If => Order::Condition,
+            Keyword::Trial => Order::Trial,
+            Keyword::Limit | Keyword::Max => Order::Bound,
+            Keyword::Ban => Order::Ban,
+            Keyword::Allow
+            | Keyword::Deny
+            | Keyword::Severity
+            | Keyword::Spawn
+            | Keyword::Aclexec
+            | Keyword::Twist
+            | Keyword::Banners
+            | Keyword::Keepalive
+            | Keyword::Linger
+            | Keyword::Rfc931
+            | Keyword::Nice
+            | Keyword::Umask
+            | Keyword::Setenv
+            | Keyword::User
+            | Keyword::Group => Order::Classic,
+        }
+    }
+
+    /// Is it one of those that the reference does not know?
+    pub fn is_addition(self) -> bool {
+        self.order() != Order::Classic
+    }
+
     /// What it does, in a few words.
     pub fn help(self) -> &'static str {
         self.facts().help
@@ -260,8 +334,14 @@ impl<'t> Iterator for OptionFields<'t> {
         let mut end = self.rest.len();
         let mut next = end;
         self.ended_by_colon = false;
+        // A client list is split as one is: outside brackets.
+        let mut depth = 0i64;
+        let is_list = begins_condition(self.rest);
         while at < self.rest.len() {
             match self.rest[at..] {
+                [b'[', ..] if is_list => depth += 1,
+                [b']', ..] if is_list => depth -= 1,
+                [b':', ..] if depth != 0 => {}
                 [b'\\', b':', ..] => {
                     unescaped
                         .get_or_insert_with(|| self.rest[..at].to_vec())
@@ -289,6 +369,18 @@ impl<'t> Iterator for OptionFields<'t> {
         };
         self.rest = &self.rest[next..];
         Some(field)
+    }
+}
+
+/// Does an `if` option begin here?
+fn begins_condition(text: &[u8]) -> bool {
+    match after_blanks(text) {
+        [i, f, next, ..] => {
+            i.eq_ignore_ascii_case(&b'i')
+                && f.eq_ignore_ascii_case(&b'f')
+                && (*next == b'=' || is_blank(*next))
+        }
+        [] | [_] | [_, _] => false,
     }
 }
 
@@ -385,6 +477,158 @@ pub fn user_and_group(value: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
+/// How many connections in what time (`limit`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Limit {
+    /// So many,
+    pub count: u32,
+    /// in so many seconds,
+    pub seconds: u64,
+    /// and so many at once.
+    pub burst: u32,
+    /// Whose connections are counted together.
+    pub per: Source,
+}
+
+/// How many connections at once (`max`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Max {
+    /// So many.
+    pub count: u32,
+    /// Whose connections are counted together; everybody's where there is nothing.
+    pub per: Option<Source>,
+}
+
+/// Whose connections are counted together: those of addresses that begin with the same bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Source {
+    /// So many of an IPv4 address.
+    pub v4: u8,
+    /// So many of an IPv6 address.
+    pub v6: u8,
+}
+
+impl Default for Source {
+    fn default() -> Self {
+        Source { v4: 32, v6: 64 }
+    }
+}
+
+/// `N/PERIOD [burst B] [per /L4 [/L6]]`
+///
+/// ```
+/// use hosts_access::syntax::option::limit;
+/// let limit = limit(b"5/10minutes burst 2 per /24").unwrap();
+/// assert_eq!((limit.count, limit.seconds, limit.burst), (5, 600, 2));
+/// assert_eq!((limit.per.v4, limit.per.v6), (24, 64));
+/// ```
+pub fn limit(value: &[u8]) -> Option<Limit> {
+    let mut words = words(value).peekable();
+    let rate = words.next()?;
+    let slash = memchr::memchr(b'/', rate)?;
+    let count = positive(&rate[..slash])?;
+    let seconds = period(&rate[slash + 1..])?;
+    let mut burst = count;
+    if words
+        .next_if(|word| word.eq_ignore_ascii_case(b"burst"))
+        .is_some()
+    {
+        burst = positive(words.next()?)?;
+    }
+    let per = per(&mut words)?.unwrap_or_default();
+    words.next().is_none().then_some(Limit {
+        count,
+        seconds,
+        burst,
+        per,
+    })
+}
+
+/// `N [per /L4 [/L6]]` or `N total`
+pub fn max(value: &[u8]) -> Option<Max> {
+    let mut words = words(value).peekable();
+    let count = positive(words.next()?)?;
+    let per = match words.next_if(|word| word.eq_ignore_ascii_case(b"total")) {
+        Some(_) => None,
+        None => Some(per(&mut words)?.unwrap_or_default()),
+    };
+    words.next().is_none().then_some(Max { count, per })
+}
+
+/// A duration in seconds as people write it: `90s`, `30m`, `2h`, `7d`, `1w`, or several together, `1h30m`.
+pub fn duration(value: &[u8]) -> Option<u64> {
+    let mut seconds = 0u64;
+    let mut rest = value;
+    while !rest.is_empty() {
+        let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+        let (number, after) = rest.split_at(digits);
+        let number: u64 = std::str::from_utf8(number).ok()?.parse().ok()?;
+        let (unit, after) = after.split_first()?;
+        let unit = match unit.to_ascii_lowercase() {
+            b's' => 1,
+            b'm' => 60,
+            b'h' => 3_600,
+            b'd' => 86_400,
+            b'w' => 7 * 86_400,
+            _ => return None,
+        };
+        seconds = seconds.checked_add(number.checked_mul(unit)?)?;
+        rest = after;
+    }
+    (seconds > 0).then_some(seconds)
+}
+
+fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|b| is_blank(*b)).filter(|word| !word.is_empty())
+}
+
+fn positive(digits: &[u8]) -> Option<u32> {
+    let is_number = digits.iter().all(u8::is_ascii_digit);
+    let number: u32 = std::str::from_utf8(digits)
+        .ok()
+        .filter(|_| is_number)?
+        .parse()
+        .ok()?;
+    (number > 0).then_some(number)
+}
+
+/// `minute`, or several: `10minutes`.
+fn period(text: &[u8]) -> Option<u64> {
+    const UNITS: [(&str, u64); 4] = [("second", 1), ("minute", 60), ("hour", 3_600), ("day", 86_400)];
+    let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
+    let (number, unit) = text.split_at(digits);
+    let number = match number {
+        [] => 1,
+        number => positive(number)?,
+    };
+    let unit = unit
+        .strip_suffix(b"s")
+        .or(unit.strip_suffix(b"S"))
+        .unwrap_or(unit);
+    let (_, seconds) = UNITS
+        .iter()
+        .find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(unit))?;
+    u64::from(number).checked_mul(*seconds)
+}
+
+/// `per /L4 [/L6]`, if it is there.
+fn per<'t>(words: &mut std::iter::Peekable<impl Iterator<Item = &'t [u8]>>) -> Option<Option<Source>> {
+    if words.next_if(|word| word.eq_ignore_ascii_case(b"per")).is_none() {
+        return Some(None);
+    }
+    let length = |word: &[u8], most: u8| {
+        let number = word.strip_prefix(b"/")?;
+        let number: u8 = std::str::from_utf8(number).ok()?.parse().ok()?;
+        (number <= most).then_some(number)
+    };
+    let v4 = length(words.next()?, 32)?;
+    let v6 = match words.next() {
+        Some(word) => length(word, 128)?,
+        None => Source::default().v6,
+    };
+    Some(Some(Source { v4, v6 }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -412,6 +656,83 @@ mod tests {
         );
         assert_eq!(keyword_and_value(b"twist ==x"), (&b"twist"[..], Some(&b"=x"[..])));
         assert_eq!(keyword_and_value(b" \r\n"), (&b""[..], None));
+    }
+
+    #[test]
+    fn limits_and_durations() {
+        assert_eq!(
+            limit(b"5/minute"),
+            Some(Limit {
+                count: 5,
+                seconds: 60,
+                burst: 5,
+                per: Source { v4: 32, v6: 64 }
+            })
+        );
+        assert_eq!(
+            limit(b"1/2Days burst 3  per /24 /48").unwrap().per,
+            Source { v4: 24, v6: 48 }
+        );
+        for wrong in [
+            "",
+            "5",
+            "5/",
+            "/minute",
+            "0/minute",
+            "5/fortnight",
+            "5/0minutes",
+            "5/minute burst",
+            "5/minute burst 0",
+            "5/minute per",
+            "5/minute per 24",
+            "5/minute per /33",
+            "5/minute per /24 /129",
+            "5/minute x",
+            "-5/minute",
+            "+5/minute",
+            "5/minute per /24 /48 /1",
+        ] {
+            assert_eq!(limit(wrong.as_bytes()), None, "{wrong}");
+        }
+        assert_eq!(
+            max(b"5"),
+            Some(Max {
+                count: 5,
+                per: Some(Source::default())
+            })
+        );
+        assert_eq!(
+            max(b"100 total"),
+            Some(Max {
+                count: 100,
+                per: None
+            })
+        );
+        assert_eq!(max(b"5 per /24").unwrap().per, Some(Source { v4: 24, v6: 64 }));
+        for wrong in ["", "0", "5 all", "5 total x", "5 per", "x"] {
+            assert_eq!(max(wrong.as_bytes()), None, "{wrong}");
+        }
+        assert_eq!(duration(b"1h30m"), Some(5_400));
+        assert_eq!(duration(b"7d"), Some(604_800));
+        for wrong in ["", "h", "5", "0s", "5x", "99999999999999999999d", "1h-1m"] {
+            assert_eq!(duration(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn colons_in_brackets_belong_to_a_condition() {
+        let fields = |text: &'static [u8]| option_fields(text).map(Cow::into_owned).collect::<Vec<_>>();
+        assert_eq!(
+            fields(b" if [2001:db8::]/32 : trial"),
+            [b" if [2001:db8::]/32 ".to_vec(), b" trial".to_vec()]
+        );
+        assert_eq!(
+            fields(b"IF=[::1]:allow"),
+            [b"IF=[::1]".to_vec(), b"allow".to_vec()]
+        );
+        // Nowhere else.
+        assert_eq!(fields(b"spawn [a:b]").len(), 2);
+        assert_eq!(fields(b"iffy [a:b]").len(), 2);
     }
 
     #[test]

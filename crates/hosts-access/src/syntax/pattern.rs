@@ -1,5 +1,6 @@
 //! What a single token means (hosts_access(5), PATTERNS and WILDCARDS).
 
+use crate::syntax::brace::Brace;
 use crate::syntax::list::EXCEPT;
 use crate::text::{find_outside_brackets, whole_unsigned};
 
@@ -76,12 +77,25 @@ pub enum HostPattern<'t> {
         /// Is it tried against the host's name too?
         tries_name: bool,
     },
+    /// `{…}`: something else is asked of the client.
+    Brace(Brace<'t>),
 }
 
 impl<'t> HostPattern<'t> {
-    /// Reads a token, user part already taken off.
+    /// Reads a token of a client list or a file, user part already taken off.
     #[inline]
     pub fn parse(token: &'t [u8]) -> Self {
+        if token.first() == Some(&b'{')
+            && let Some(brace) = Brace::parse(token)
+        {
+            return HostPattern::Brace(brace);
+        }
+        HostPattern::parse_server(token)
+    }
+
+    /// The same for this host's end, where what stands in braces is a text like any other.
+    #[inline]
+    pub fn parse_server(token: &'t [u8]) -> Self {
         match token {
             [b'@', group @ ..] => return HostPattern::Netgroup(group),
             [b'/', ..] => return HostPattern::File(token),
@@ -110,7 +124,7 @@ impl<'t> HostPattern<'t> {
     pub fn tries_name(&self) -> bool {
         match self {
             HostPattern::Netgroup(_) | HostPattern::Known | HostPattern::Local => true,
-            HostPattern::Net { .. } => false,
+            HostPattern::Net { .. } | HostPattern::Brace(_) => false,
             HostPattern::Text {
                 pattern: StringPattern::All,
                 ..
@@ -170,7 +184,7 @@ impl<'t> DaemonPattern<'t> {
     #[inline]
     pub fn parse(token: &'t [u8]) -> Self {
         let (name, host) = match split_at_sign(token) {
-            Some((name, host)) => (name, Some(HostPattern::parse(host))),
+            Some((name, host)) => (name, Some(HostPattern::parse_server(host))),
             None => (token, None),
         };
         let service = match whole_unsigned(name, 10).and_then(|n| u16::try_from(n).ok()) {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use analysis::document::List;
 use hosts_access::address::{Ipv6, dotted_quad};
 use hosts_access::decide::reason;
+use hosts_access::syntax::brace::Brace;
 use hosts_access::syntax::list::tokens;
 use hosts_access::syntax::pattern::{ClientPattern, HostPattern, StringPattern};
 use hosts_access::{MAX_FILE_DEPTH, Network, PARANOID, Place, UNKNOWN, source};
@@ -72,6 +73,8 @@ struct Files {
 fn host(pattern: HostPattern<'_>, files: &mut Files, report: &mut Report) -> usize {
     match pattern {
         HostPattern::Known | HostPattern::Local => {}
+        HostPattern::Brace(Brace::Wrong(mistake)) => report.warn(mistake.to_string()),
+        HostPattern::Brace(_) => {}
         HostPattern::Netgroup(group) => {
             if !netdb::netgroup_exists(group) {
                 report.warn([b"@", group, b": the netgroup is unknown or empty"].concat());

@@ -27,11 +27,12 @@ pub(super) fn check_commands(options: &[OptionField<'_>], report: &mut Report) {
 /// Runs a rule's options, if it has any. True where the rule grants.
 pub(super) fn check(kind: TableKind, text: Option<&[u8]>, wish: &Wish, report: &mut Report) -> bool {
     let granted = kind == TableKind::Allow;
-    let end = text.map_or(End::Through, |text| options(text, wish, report));
+    let end = text.map_or(End::Through, |text| options(kind, text, wish, report));
     match end {
         End::Verdict(Verdict::Granted, _) => true,
         End::Verdict(Verdict::Denied, _) => false,
         End::Verdict(Verdict::Delegated, _) => granted,
+        End::Passed => false,
         End::Through | End::CommandFailed => {
             if granted && wish.implicit_allow {
                 report.warn("grants by its place in this table, without an allow option");
@@ -42,7 +43,7 @@ pub(super) fn check(kind: TableKind, text: Option<&[u8]>, wish: &Wish, report: &
 }
 
 /// Runs the options for a request of which every piece is known by the name of the piece.
-fn options(text: &[u8], wish: &Wish, report: &mut Report) -> End {
+fn options(kind: TableKind, text: &[u8], wish: &Wish, report: &mut Report) -> End {
     let mut host = DryRun::new(report);
     let mut request = Request::new("daemon_name")
         .known_address(Side::Client, "client_addr")
@@ -51,7 +52,7 @@ fn options(text: &[u8], wish: &Wish, report: &mut Report) -> End {
         .known_name(Side::Server, "server_hostname")
         .known_user("user_name")
         .verbose(i32::from(wish.list));
-    host::run_options(&mut Options::new(text), &mut request, &mut host)
+    host::run_options(&mut Options::in_table(text, kind), &mut request, &mut host)
 }
 
 /// Says where a command begins with the path of a program that is not there.

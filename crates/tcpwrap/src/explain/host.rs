@@ -1,13 +1,14 @@
 //! The machine as `explain` shows it: names are really looked up, effects only noted.
 
 use std::ffi::OsStr;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Instant;
 
-use hosts_access::{Diagnostic, Effect, Host, Outcome, Place, Side, UNKNOWN};
+use hosts_access::{Diagnostic, Effect, Fact, Found, Host, Known, Outcome, Place, Side, UNKNOWN};
 use serde::Serialize;
+use system::facts;
 use system::names::verified_name;
 use system::netdb;
 
@@ -101,6 +102,20 @@ impl Host for ExplainHost<'_> {
 
     fn netgroup(&mut self, group: &[u8], host: &[u8]) -> bool {
         netdb::in_netgroup(group, host)
+    }
+
+    fn fact(&mut self, fact: &Fact, client: Option<IpAddr>, _at: Option<&Place>) -> Known {
+        match fact {
+            // Nothing is counted; what a limit has left is shown elsewhere.
+            Fact::Rate { .. } | Fact::Connections(_) => Ok(Found::Yes),
+            Fact::Location
+            | Fact::System
+            | Fact::Addresses(_)
+            | Fact::Listed(_)
+            | Fact::Nearness
+            | Fact::Time(_)
+            | Fact::Banned => facts::answer(&facts::ONCE, fact, client, None),
+        }
     }
 
     fn banner(&mut self, directory: &[u8], daemon: &[u8], _at: Option<&Place>) -> Option<Vec<u8>> {

@@ -37,6 +37,10 @@ fn host(who: &str, pattern: HostPattern<'_>) -> String {
         HostPattern::Net { net, mask } => {
             format!("{who} addresses in the network {}/{}", show(net), show(mask))
         }
+        HostPattern::Brace(brace) => match brace.name() {
+            Ok(name) => format!("{who}s {}", name.help()),
+            Err(mistake) => format!("{who}s of whom it is never known: {mistake}"),
+        },
         HostPattern::Text { pattern, tries_name } => string(
             &format!("{who} address{}", if tries_name { " or name" } else { "" }),
             pattern,

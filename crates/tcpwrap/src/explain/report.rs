@@ -159,6 +159,9 @@ fn reason(decision: &Decision) -> &'static str {
         (Reason::AclexecFailed, ..) => {
             "an aclexec command in the allow table failed and no later rule decides"
         }
+        (Reason::OverLimit, ..) => "a rule matches, and more connections have come than its limit lets in",
+        (Reason::TooMany, ..) => "a rule matches, and there are as many connections as it lets in",
+        (Reason::NotKnown, ..) => "what a rule asks cannot be determined, which never opens a door",
         (Reason::Rule, Verdict::Delegated, _) => "a command decides, or takes the place of the service",
         (Reason::Rule, Verdict::Granted, Some(TableKind::Deny)) => {
             "a rule in the deny table matches and says allow"

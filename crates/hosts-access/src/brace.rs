@@ -1,0 +1,102 @@
+//! Does a pattern in braces match the client? (hosts_access(5), ADDITIONS.)
+//!
+//! What cannot be told is *unknown*, with its cause for the log.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::fact::{Cause, Fact, Found};
+use crate::matching::Match;
+use crate::request::{Pending, Request};
+use crate::syntax::brace::{Brace, Values, code, list_code, read_times, system};
+
+/// Holds a pattern against the client.
+pub(crate) fn brace_matches(brace: Brace<'_>, request: &mut Request) -> Result<Match, Pending> {
+    let fact = match brace {
+        Brace::Wrong(mistake) => {
+            let cause = Cause::new(mistake.to_string());
+            return Ok(request.not_known(cause));
+        }
+        Brace::Time(value) => Fact::Time(read_times(value).and_then(|times| times.zone).map(<[u8]>::to_vec)),
+        Brace::Country(_) | Brace::Continent(_) => Fact::Location,
+        Brace::System(_) => Fact::System,
+        Brace::Name(name) => Fact::Addresses(name.to_ascii_lowercase()),
+        Brace::Listed { zone, .. } => Fact::Listed(zone.to_ascii_lowercase()),
+        Brace::SameHost | Brace::SameNet => Fact::Nearness,
+        Brace::Banned => Fact::Banned,
+    };
+    let client = request.client_ip()?;
+    if client.is_none() && !matches!(brace, Brace::Time(_)) {
+        // Whoever has no address is nowhere, and in no list.
+        return Ok(Match::No);
+    }
+    let result = match request.fact(&fact)? {
+        Ok(found) => {
+            holds(brace, found, client).ok_or_else(|| Cause::new("the answer is to another question"))
+        }
+        Err(cause) => Err(cause.clone()),
+    };
+    Ok(match (result, brace) {
+        (Ok(holds), _) => holds.into(),
+        // Best effort: whoever runs such a list must not be able to lock others out.
+        (Err(_), Brace::Listed { .. }) => Match::No,
+        (Err(cause), _) => request.not_known(cause),
+    })
+}
+
+/// Does the answer say yes? Nothing, where it is no answer to the question.
+fn holds(brace: Brace<'_>, found: &Found, client: Option<IpAddr>) -> Option<bool> {
+    let has_code = |values: Values<'_>, wanted: &Option<[u8; 2]>| {
+        wanted.is_some() && values.iter().any(|value| code(value) == *wanted)
+    };
+    match brace {
+        Brace::Country(values) => match found {
+            Found::Location { country, .. } => Some(has_code(values, country)),
+            _ => None,
+        },
+        Brace::Continent(values) => match found {
+            Found::Location { continent, .. } => Some(has_code(values, continent)),
+            _ => None,
+        },
+        Brace::System(values) => match found {
+            Found::System(number) => {
+                Some(number.is_some() && values.iter().any(|value| system(value) == *number))
+            }
+            _ => None,
+        },
+        Brace::Name(_) => match found {
+            Found::Addresses(addresses) => Some(
+                addresses
+                    .iter()
+                    .any(|address| Some(address.to_canonical()) == client),
+            ),
+            _ => None,
+        },
+        Brace::Listed { codes, .. } => match found {
+            Found::Listed(said) => Some(is_listed(codes, said)),
+            _ => None,
+        },
+        Brace::SameHost => match found {
+            Found::Nearness { same_host, .. } => Some(*same_host),
+            _ => None,
+        },
+        Brace::SameNet => match found {
+            Found::Nearness { same_net, .. } => Some(*same_net),
+            _ => None,
+        },
+        Brace::Time(value) => match found {
+            Found::Time(moment) => Some(read_times(value)?.contain(*moment)),
+            _ => None,
+        },
+        Brace::Banned => found.yes_or_no(),
+        Brace::Wrong(_) => None,
+    }
+}
+
+/// Is what a list says one of the codes, or anything where none is named?
+fn is_listed(codes: Values<'_>, said: &[Ipv4Addr]) -> bool {
+    // Where lists put errors, such as too many questions.
+    let is_error = |code: &Ipv4Addr| code.octets()[..3] == [127, 255, 255];
+    let mut said = said.iter().filter(|code| code.is_loopback() && !is_error(code));
+    let wanted: Vec<_> = codes.iter().filter_map(list_code).collect();
+    said.any(|code| wanted.is_empty() || wanted.contains(code))
+}

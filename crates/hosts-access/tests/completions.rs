@@ -1,0 +1,448 @@
+//! What cannot be determined never opens a door (hosts_access(5), ADDITIONS).
+//!
+//! For generated tables with patterns in braces and options, and every subset of their questions that has no answer:
+//! the request is granted only if it is under **every** completion of the unknown answers, with no more privilege;
+//! and nothing runs, and nobody is banned, by a rule that is not known to match.
+
+use std::collections::BTreeSet;
+
+use hosts_access::dry::DryHost;
+use hosts_access::{
+    Cause, Decision, Effect, Fact, Found, Known, Policy, Reason, Request, Side, Step, TableKind, Tables, host,
+};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// Questions, as patterns and as facts, and an answer to each way round.
+fn questions() -> Vec<(&'static str, Fact, [Found; 2])> {
+    let location = |country: Option<[u8; 2]>| Found::Location {
+        country,
+        continent: None,
+    };
+    vec![
+        (
+            "{country=DE}",
+            Fact::Location,
+            [location(Some(*b"FR")), location(Some(*b"DE"))],
+        ),
+        (
+            "{asn=64496}",
+            Fact::System,
+            [Found::System(None), Found::System(Some(64496))],
+        ),
+        (
+            "{dns=home.example.net}",
+            Fact::Addresses(b"home.example.net".to_vec()),
+            [
+                Found::Addresses(Vec::new()),
+                Found::Addresses(vec!["192.0.2.1".parse().unwrap()]),
+            ],
+        ),
+        ("{banned}", Fact::Banned, [Found::No, Found::Yes]),
+    ]
+}
+
+const CLIENTS: &[&str] = &[
+    "ALL",
+    "192.0.2.1",
+    "198.51.100.1",
+    "{country=DE}",
+    "{asn=64496}",
+    "{dns=home.example.net}",
+    "{banned}",
+    "u1@{country=DE}",
+    "u2@{banned}",
+    "EXCEPT",
+    "EXCEPT",
+];
+
+fn list() -> impl Strategy<Value = String> {
+    prop::collection::vec(select(CLIENTS), 1..5).prop_map(|tokens| tokens.join(" "))
+}
+
+fn options() -> impl Strategy<Value = String> {
+    let additions = (
+        prop::option::weighted(0.3, list()),
+        prop::bool::weighted(0.1),
+        prop::option::weighted(0.2, select(&["limit 5/minute", "max 3", "limit 0/x"][..])),
+        prop::option::weighted(0.2, Just("ban 1h")),
+    );
+    const CLASSIC: &[&str] = &[
+        "spawn a",
+        "severity info",
+        "keepalive",
+        "umask 077",
+        "user nobody",
+        "group mail",
+        "nice 5",
+        "setenv A b",
+        "aclexec b",
+        "rfc931",
+        "linger 1",
+        "nonsense",
+    ];
+    const LAST: &[&str] = &["allow", "deny", "twist c", "aclexec d"];
+    let classic = prop::collection::vec(select(CLASSIC), 0..3);
+    (additions, classic, prop::option::of(select(LAST))).prop_map(|(additions, classic, last)| {
+        let (list, trial, bound, ban) = additions;
+        let mut options: Vec<String> = list.into_iter().map(|list| format!("if {list}")).collect();
+        options.extend(trial.then(|| "trial".to_owned()));
+        options.extend(bound.into_iter().chain(ban).map(str::to_owned));
+        options.extend(classic.into_iter().chain(last).map(str::to_owned));
+        options.iter().map(|option| format!(": {option}")).collect()
+    })
+}
+
+fn table() -> impl Strategy<Value = String> {
+    let rule = (select(&["sshd", "ALL", "ftpd"][..]), list(), options())
+        .prop_map(|(daemon, clients, options)| format!("{daemon}: {clients} {options}\n"));
+    prop::collection::vec(rule, 0..4).prop_map(|rules| rules.concat())
+}
+
+/// What the process is or gets by a decision, in the order of what was done.
+fn privileges(decision: &Decision) -> BTreeSet<String> {
+    let is_privilege = |effect: &&Effect| {
+        matches!(
+            effect,
+            Effect::User { .. }
+                | Effect::Group(_)
+                | Effect::Nice(_)
+                | Effect::Umask(_)
+                | Effect::Setenv { .. }
+        )
+    };
+    let shown = decision
+        .effects
+        .iter()
+        .filter(is_privilege)
+        .map(|effect| format!("{effect:?}"));
+    shown.collect()
+}
+
+fn decide(tables: &Tables, answers: &[(Fact, Known)], commands: bool) -> Decision {
+    let mut host = DryHost::new("192.0.2.1")
+        .with_user("u1")
+        .commands_succeed(commands);
+    for (fact, known) in answers {
+        host = host.told(fact.clone(), known.clone());
+    }
+    let ask = || Request::new("sshd").known_address(Side::Client, "192.0.2.1");
+    let scanned = tables.decide(&mut ask(), &mut host.clone());
+    let compiled = Policy::new(tables.clone()).decide(&mut ask(), &mut host);
+    assert_eq!(scanned, compiled);
+    scanned
+}
+
+/// Every answer to the questions of which the bit is set in `unknown`.
+fn completions(
+    answers: &[(Fact, Known)],
+    unknown: &[usize],
+    others: &[(Fact, [Found; 2])],
+) -> Vec<Vec<(Fact, Known)>> {
+    (0..1usize << unknown.len())
+        .map(|chosen| {
+            let mut answers = answers.to_vec();
+            for (bit, at) in unknown.iter().enumerate() {
+                let (fact, found) = &others[*at];
+                answers[*at] = (fact.clone(), Ok(found[chosen >> bit & 1].clone()));
+            }
+            answers
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_door_opens_only_if_every_answer_opens_it(
+        allow in table(),
+        deny in table(),
+        known in prop::collection::vec(any::<bool>(), 6),
+        commands in any::<bool>(),
+    ) {
+        let dir = tempfile::tempdir()?;
+        std::fs::write(dir.path().join("hosts.allow"), &allow)?;
+        std::fs::write(dir.path().join("hosts.deny"), &deny)?;
+        let tables = Tables::in_directory(dir.path());
+        let mut asked: Vec<(Fact, [Found; 2])> =
+            questions().into_iter().map(|(_, fact, found)| (fact, found)).collect();
+        let limit = hosts_access::syntax::option::limit(b"5/minute").unwrap();
+        let max = hosts_access::syntax::option::max(b"3").unwrap();
+        asked.push((Fact::Rate { rule: Vec::new(), limit }, [Found::No, Found::Yes]));
+        asked.push((Fact::Connections(max), [Found::No, Found::Yes]));
+        let answers: Vec<(Fact, Known)> = asked.iter().zip(&known)
+            .map(|((fact, found), known)| (fact.clone(), Ok(found[usize::from(*known)].clone())))
+            .collect();
+        for subset in 1..1usize << asked.len() {
+            let unknown: Vec<usize> = (0..asked.len()).filter(|at| subset >> at & 1 == 1).collect();
+            let mut open = answers.clone();
+            for at in &unknown {
+                open[*at].1 = Err(Cause::new("nobody knows"));
+            }
+            let decision = decide(&tables, &open, commands);
+            // A command that decides is as good as granted where it succeeds; it was given what it answers.
+            let granted = decision.verdict.is_granted();
+            if granted || decision.verdict == hosts_access::Verdict::Delegated {
+                for completion in completions(&answers, &unknown, &asked) {
+                    let whole = decide(&tables, &completion, commands);
+                    prop_assert_ne!(
+                        whole.verdict, hosts_access::Verdict::Denied,
+                        "{:?} unknown, {:?} says otherwise:\n{}\n{}", unknown, completion, allow, deny
+                    );
+                    // What a completion takes from the process, this decision takes too.
+                    if granted && whole.verdict.is_granted() {
+                        prop_assert!(
+                            privileges(&whole).is_subset(&privileges(&decision)),
+                            "{:?} unknown:\n{}\n{}\n{:?}\n{:?}", unknown, allow, deny, decision, whole
+                        );
+                    }
+                }
+            }
+            if decision.reason == Reason::NotKnown {
+                prop_assert!(!decision.effects.iter().any(|effect| matches!(effect, Effect::Ban(_))));
+            }
+        }
+    }
+}
+
+fn one(table: TableKind, rule: &str, answers: &[(Fact, Known)]) -> (Decision, Vec<String>) {
+    let dir = tempfile::tempdir().unwrap();
+    let name = match table {
+        TableKind::Allow => "hosts.allow",
+        TableKind::Deny => "hosts.deny",
+    };
+    std::fs::write(dir.path().join(name), format!("{rule}\n")).unwrap();
+    let mut host = DryHost::new("192.0.2.1");
+    for (fact, known) in answers {
+        host = host.told(fact.clone(), known.clone());
+    }
+    let decision = Tables::in_directory(dir.path()).decide(&mut Request::new("sshd"), &mut host);
+    let path = dir.path().display().to_string();
+    let log = host
+        .log
+        .iter()
+        .map(|line| line.to_string().replace(&path, ""))
+        .collect();
+    (decision, log)
+}
+
+#[test]
+fn what_is_not_known_is_logged_with_its_cause() {
+    let (decision, log) = one(TableKind::Deny, "sshd: {country=DE}", &[]);
+    assert_eq!(decision.reason, Reason::NotKnown);
+    assert_eq!(
+        log,
+        [
+            "warning: /hosts.deny, line 1: denied, since it is not known whether the client matches: \
+          it was not said beforehand"
+        ]
+    );
+    let (decision, log) = one(TableKind::Allow, "sshd: {country=DEU}: spawn a", &[]);
+    assert!(decision.verdict.is_granted() && decision.effects.is_empty());
+    assert_eq!(
+        log,
+        [
+            "warning: /hosts.allow, line 1: passed over, since it is not known whether the client matches: \
+          \"DEU\" is not a country by its two letters (ISO 3166)"
+        ]
+    );
+}
+
+#[test]
+fn limits_deny_and_ban() {
+    let limit = hosts_access::syntax::option::limit(b"5/minute").unwrap();
+    let rate = |known: Known| {
+        [(
+            Fact::Rate {
+                rule: Vec::new(),
+                limit,
+            },
+            known,
+        )]
+    };
+    let rule = "sshd: ALL: limit 5/minute: ban 2h: spawn a";
+    let (decision, log) = one(TableKind::Allow, rule, &rate(Ok(Found::No)));
+    assert_eq!(decision.reason, Reason::OverLimit);
+    assert_eq!(decision.effects, [Effect::Ban(7200)]);
+    assert_eq!(log, ["over limit:  /hosts.allow line 1"]);
+    let (decision, _) = one(TableKind::Allow, rule, &rate(Ok(Found::Yes)));
+    assert!(decision.verdict.is_granted());
+    assert_eq!(decision.effects, [Effect::Spawn(b"a".to_vec())]);
+    let (decision, log) = one(TableKind::Allow, rule, &rate(Err(Cause::new("it is full"))));
+    assert_eq!(
+        (decision.reason, &decision.effects[..]),
+        (Reason::NotKnown, &[][..])
+    );
+    assert!(
+        log[0].ends_with("denied, since it is not known whether it is over limit: it is full"),
+        "{log:?}"
+    );
+    // In a rule that denies anyway it is a mistake.
+    let (decision, log) = one(TableKind::Deny, "sshd: ALL: limit 5/minute", &[]);
+    assert_eq!(decision.reason, Reason::OptionError);
+    assert!(
+        log[0].ends_with("option \"limit\" in a rule that denies"),
+        "{log:?}"
+    );
+}
+
+#[test]
+fn whom_a_rule_denies_is_banned() {
+    for (table, rule, banned) in [
+        (TableKind::Deny, "sshd: ALL: ban 30m", Some(1800)),
+        (TableKind::Deny, "sshd: ALL: ban 30m: spawn a", Some(1800)),
+        (TableKind::Allow, "sshd: ALL: ban 30m: deny", Some(1800)),
+        (TableKind::Deny, "sshd: ALL: ban 30m: allow", None),
+        (TableKind::Allow, "sshd: ALL: ban 30m", None),
+        (TableKind::Deny, "sshd: ALL: ban 30m: nonsense", None),
+        (TableKind::Deny, "sshd: {country=DE}: ban 30m", None),
+    ] {
+        let (decision, _) = one(table, rule, &[]);
+        let found = decision.effects.iter().find_map(|effect| match effect {
+            Effect::Ban(seconds) => Some(*seconds),
+            _ => None,
+        });
+        assert_eq!(found, banned, "{rule}");
+    }
+}
+
+#[test]
+fn a_rule_on_trial_decides_nothing() {
+    let (decision, log) = one(TableKind::Deny, "sshd: ALL: trial: spawn a", &[]);
+    assert!(decision.verdict.is_granted() && decision.effects.is_empty());
+    assert_eq!(
+        log,
+        ["trial:  /hosts.deny line 1: 192.0.2.1 would be denied with spawn"]
+    );
+    let (decision, _) = one(TableKind::Deny, "sshd: ALL: trial\nsshd: ALL", &[]);
+    assert_eq!(decision.rule.unwrap().place.line, 2);
+}
+
+#[test]
+fn a_condition_is_part_of_the_match() {
+    let banned = |known: Known| [(Fact::Banned, known)];
+    for (rule, found, denied) in [
+        ("sshd: ALL: if {banned}", Found::Yes, true),
+        ("sshd: ALL: if {banned}", Found::No, false),
+        ("sshd: ALL: if ALL EXCEPT {banned}", Found::Yes, false),
+        ("sshd: ALL: if {banned}: if 198.51.100.1", Found::Yes, false),
+        ("sshd: ALL: if {banned} : if 192.0.2.0/24", Found::Yes, true),
+        ("sshd: ALL: if [2001:db8::]/32 {banned}", Found::Yes, true),
+    ] {
+        let (decision, _) = one(TableKind::Deny, rule, &banned(Ok(found)));
+        assert_eq!(!decision.verdict.is_granted(), denied, "{rule}");
+    }
+}
+
+#[test]
+fn additions_come_first_and_in_their_order() {
+    for rule in [
+        "sshd: ALL: spawn a: if ALL",
+        "sshd: ALL: limit 5/minute: if ALL",
+        "sshd: ALL: ban 1h: limit 5/minute",
+        "sshd: ALL: keepalive: trial",
+        "sshd: ALL: if",
+        "sshd: ALL: if ,",
+        "sshd: ALL: trial x",
+        "sshd: ALL: ban soon",
+        "sshd: ALL: max none",
+    ] {
+        let limit = hosts_access::syntax::option::limit(b"5/minute").unwrap();
+        let rate = [(
+            Fact::Rate {
+                rule: Vec::new(),
+                limit,
+            },
+            Ok(Found::Yes),
+        )];
+        let (decision, _) = one(TableKind::Allow, rule, &rate);
+        assert_eq!(decision.reason, Reason::OptionError, "{rule}");
+    }
+}
+
+#[test]
+fn braces_that_are_no_pattern_stay_text() {
+    for (rule, granted) in [
+        ("sshd: {ip}", true),
+        ("{banned}: ALL", true),
+        ("sshd@{banned}: ALL", true),
+    ] {
+        let (decision, log) = one(TableKind::Deny, rule, &[]);
+        assert_eq!((decision.verdict.is_granted(), log.len()), (granted, 0), "{rule}");
+    }
+    let (decision, _) = one(TableKind::Deny, "sshd: {Banned}@ALL", &[]);
+    assert!(decision.verdict.is_granted());
+}
+
+/// A block list is best effort: no answer is *no*.
+#[test]
+fn a_list_that_does_not_answer_lists_nobody() {
+    let listed = |known: Known| [(Fact::Listed(b"zen.example.net".to_vec()), known)];
+    let codes = |codes: &[&str]| {
+        Ok(Found::Listed(
+            codes.iter().map(|code| code.parse().unwrap()).collect(),
+        ))
+    };
+    for (rule, known, denied) in [
+        ("sshd: {rbl=zen.example.net}", Err(Cause::new("timed out")), false),
+        ("sshd: {rbl=zen.example.net}", codes(&["127.0.0.4"]), true),
+        ("sshd: {rbl=zen.example.net}", codes(&["127.255.255.254"]), false),
+        ("sshd: {rbl=zen.example.net}", codes(&["10.0.0.1"]), false),
+        ("sshd: {rbl=zen.example.net}", codes(&[]), false),
+        (
+            "sshd: {rbl=zen.example.net|127.0.0.2}",
+            codes(&["127.0.0.4"]),
+            false,
+        ),
+        (
+            "sshd: {rbl=zen.example.net|127.0.0.2|127.0.0.4}",
+            codes(&["127.0.0.4"]),
+            true,
+        ),
+    ] {
+        let (decision, _) = one(TableKind::Deny, rule, &listed(known));
+        assert_eq!(!decision.verdict.is_granted(), denied, "{rule}");
+    }
+}
+
+/// One question about a client, whatever asks it.
+#[test]
+fn each_question_is_asked_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = "sshd: {country=DE} {continent=EU}\nsshd: {country=FR}: allow\nsshd: {samenet}, {samehost}\n";
+    std::fs::write(dir.path().join("hosts.deny"), rules).unwrap();
+    let mut host = DryHost::new("192.0.2.1")
+        .told(
+            Fact::Location,
+            Ok(Found::Location {
+                country: None,
+                continent: None,
+            }),
+        )
+        .told(
+            Fact::Nearness,
+            Ok(Found::Nearness {
+                same_host: false,
+                same_net: false,
+            }),
+        );
+    let mut request = Request::new("sshd");
+    let mut evaluation = Tables::in_directory(dir.path()).evaluate();
+    let mut asked = Vec::new();
+    loop {
+        match evaluation.step(&mut request) {
+            Step::Need(need) => {
+                host::answer(&need, &mut request, &mut host);
+                asked.push(need);
+            }
+            Step::Log(line) => panic!("{line}"),
+            Step::Do(effect) => panic!("{effect:?}"),
+            Step::Done(decision) => {
+                assert!(decision.verdict.is_granted());
+                break;
+            }
+        }
+    }
+    assert_eq!(asked.len(), 3, "{asked:?}");
+}

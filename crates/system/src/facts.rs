@@ -1,0 +1,136 @@
+//! What the additions to the language ask (hosts_access(5), ADDITIONS), answered by what this host remembers and knows.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use hosts_access::syntax::option::{Limit, Source};
+use hosts_access::syntax::time::Moment;
+use hosts_access::{Cause, Fact, Found, Known};
+pub use state::State;
+use state::bans::{Ban, Expiry};
+use state::limits::{Rate, Taken};
+use state::names::Family;
+use state::network::Network;
+use state::{Unknown, stamp};
+
+/// What a process that decides once is told.
+pub static ONCE: State = State::new(false);
+/// What a process that stays is told: it keeps what it has read.
+pub static STAYS: State = State::new(true);
+
+fn unknown(cause: Unknown) -> Cause {
+    Cause::new(cause.to_string())
+}
+
+/// Answers a question about the client at `address`. `ends` are both ends of the connection, where it has any.
+pub fn answer(
+    state: &State,
+    fact: &Fact,
+    address: Option<IpAddr>,
+    ends: Option<(SocketAddr, SocketAddr)>,
+) -> Known {
+    let client = || address.ok_or_else(|| Cause::new("the client has no numeric address"));
+    match fact {
+        Fact::Time(zone) => {
+            let zone = zone.as_deref().map(String::from_utf8_lossy);
+            let time = state.clock(zone.as_deref()).map_err(unknown)?;
+            Ok(Found::Time(Moment {
+                day: time.day,
+                minute: time.minute,
+            }))
+        }
+        Fact::Location => {
+            let located = state.country(client()?).map_err(unknown)?;
+            let code = |code: Option<state::geo::Code>| {
+                code.and_then(|code| code.as_str().as_bytes().try_into().ok())
+            };
+            Ok(Found::Location {
+                country: located.and_then(|located| code(located.country)),
+                continent: located.and_then(|located| code(located.continent)),
+            })
+        }
+        Fact::System => {
+            let located = state.system(client()?).map_err(unknown)?;
+            Ok(Found::System(located.and_then(|located| located.asn)))
+        }
+        Fact::Addresses(name) => {
+            let name = String::from_utf8_lossy(name);
+            let resolved = state.addresses(&name, Family::of(client()?)).map_err(unknown)?;
+            Ok(Found::Addresses(resolved.addresses.to_vec()))
+        }
+        Fact::Listed(zone) => {
+            let zone = String::from_utf8_lossy(zone);
+            state.listed(&zone, client()?).map(Found::Listed).map_err(unknown)
+        }
+        Fact::Nearness => {
+            let interfaces = state.interfaces();
+            let client = client()?;
+            Ok(Found::Nearness {
+                same_host: interfaces.is_own(client).map_err(unknown)?,
+                same_net: interfaces.is_near(client).map_err(unknown)?,
+            })
+        }
+        Fact::Banned => {
+            let found = state.banned(client()?).map_err(unknown)?;
+            Ok(found.is_some().into())
+        }
+        Fact::Rate { rule, limit } => {
+            let taken = state.take(rule, &rate(limit), client()?).map_err(unknown)?;
+            Ok(matches!(taken, Taken::Within { .. }).into())
+        }
+        Fact::Connections(max) => {
+            let (client, server) = ends.ok_or_else(|| Cause::new("there is no connection to count"))?;
+            let source = max.per.map(|per| source(per, client.ip()));
+            let count = state
+                .connections(server.port(), client, source, max.count)
+                .map_err(unknown)?;
+            Ok((count <= max.count).into())
+        }
+    }
+}
+
+fn rate(limit: &Limit) -> Rate {
+    Rate {
+        count: limit.count,
+        period: Duration::from_secs(limit.seconds),
+        burst: limit.burst,
+        v4: limit.per.v4,
+        v6: limit.per.v6,
+    }
+}
+
+fn source(per: Source, client: IpAddr) -> Network {
+    let client = client.to_canonical();
+    Network::around(client, if client.is_ipv4() { per.v4 } else { per.v6 })
+}
+
+/// Puts a client on the ban list: an IPv4 address, or the /64 of an IPv6 one.
+///
+/// # Errors
+/// Why nobody is banned.
+pub fn ban(state: &State, client: IpAddr, seconds: u64, reason: &str) -> Result<(), Cause> {
+    let network = source(Source::default(), client);
+    state
+        .ban(Ban {
+            network,
+            expiry: Expiry::At(stamp::now().saturating_add(seconds).min(stamp::LAST)),
+            origin: "rule".to_owned(),
+            reason: reason.to_owned(),
+        })
+        .map_err(unknown)
+}
+
+/// Is it time again to say that lists in the DNS do not answer? Once a minute.
+pub(crate) fn may_say_lists_fail() -> bool {
+    static SAID: Mutex<Option<Instant>> = Mutex::new(None);
+    const PAUSE: Duration = Duration::from_secs(60);
+    let Ok(mut said) = SAID.try_lock() else {
+        return false;
+    };
+    let may = said.is_none_or(|at| at.elapsed() >= PAUSE);
+    if may {
+        *said = Some(Instant::now());
+    }
+    may
+}
