@@ -97,6 +97,65 @@ fn pictures_show_what_is_printed() {
     }
 }
 
+/// The commands of docs/recipes.md, on an example and on what is wrong with it.
+#[test]
+fn the_recipes_do_what_they_say() {
+    let recipes = fs::read_to_string(root().join("docs/recipes.md")).unwrap();
+    let scene = tempfile::tempdir().unwrap();
+    let rules = scene.path().join("rules");
+    fs::create_dir(&rules).unwrap();
+    for file in ["hosts.allow", "hosts.deny", "hosts.test.toml"] {
+        fs::copy(root().join("examples/container").join(file), rules.join(file)).unwrap();
+    }
+    let status = |command: &str| {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        assert_eq!(words[0], "tcpwrap", "{command}");
+        let mut tcpwrap = Command::new(env!("CARGO_BIN_EXE_tcpwrap"));
+        tcpwrap
+            .args(&words[1..])
+            .current_dir(scene.path())
+            .output()
+            .unwrap()
+            .status
+            .code()
+    };
+    // Ansible's copy has a name that tells nothing.
+    let validate: Vec<&str> = recipes
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("validate: "))
+        .collect();
+    assert_eq!(validate.len(), 2);
+    for (command, good) in validate.iter().zip(["sshd: 192.0.2.1\n", "ALL: ALL\n"]) {
+        fs::write(scene.path().join("tmp8x2source"), good).unwrap();
+        assert_eq!(
+            status(&command.replace("%s", "tmp8x2source")),
+            Some(0),
+            "{command}"
+        );
+        fs::write(scene.path().join("tmp8x2source"), "sshd 192.0.2.1\n").unwrap();
+        assert_eq!(
+            status(&command.replace("%s", "tmp8x2source")),
+            Some(1),
+            "{command}"
+        );
+    }
+    // The job in CI; what its last command compares with is the same here.
+    let job = recipes
+        .lines()
+        .filter_map(|line| line.strip_prefix("    tcpwrap "));
+    let job: Vec<&str> = job.map(|line| line.split(" #").next().unwrap().trim()).collect();
+    assert_eq!(job.len(), 4, "{job:?}");
+    let run = |command: &str| status(&format!("tcpwrap {}", command.replace("main/rules", "rules")));
+    for command in &job {
+        assert_eq!(run(command), Some(0), "{command}");
+    }
+    assert!(scene.path().join("results.xml").exists());
+    fs::write(rules.join("hosts.allow"), "nginx :ALL\nsshd: 10.0.0.1 # all\n").unwrap();
+    for command in &job[..3] {
+        assert_eq!(run(command), Some(1), "{command}");
+    }
+}
+
 /// The text in a picture, which docs/tools/term2svg.py has drawn: each piece at its line and column.
 fn terminal(picture: &str) -> String {
     let mut rows: Vec<String> = Vec::new();

@@ -21,15 +21,26 @@ fn file(tests: &str) -> (tempfile::TempDir, String) {
     (directory, path)
 }
 
+/// Every example that has tests passes them, has no mistakes, and is in the one style.
 #[test]
 fn the_examples_pass() {
-    for example in ["mostly-closed", "mostly-open", "booby-trap"] {
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../examples")
-            .join(example);
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let directories = std::fs::read_dir(examples)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let tested: Vec<_> = directories
+        .filter(|directory| directory.join("hosts.test.toml").exists())
+        .collect();
+    assert!(tested.len() >= 7);
+    for directory in tested {
         let path = directory.join("hosts.test.toml");
         let output = test(&[path.to_str().unwrap()]);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
+        for command in [&["check"][..], &["fmt", "--check"]] {
+            let mut tcpwrap = Command::new(env!("CARGO_BIN_EXE_tcpwrap"));
+            let output = tcpwrap.args(command).arg(&directory).output().unwrap();
+            assert_eq!(output.status.code(), Some(0), "{command:?} {output:?}");
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! What `tcpwrap run` says at the start, so that nobody believes himself guarded who is not.
 
+use std::fs;
 use std::net::UdpSocket;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use supervise_tests::Guarded;
+use supervise_tests::{FRIEND, Guarded, STRANGER, talk};
 use support::{Daemon, program, run};
 
 #[test]
@@ -106,5 +108,34 @@ fn rules_know_the_program_that_is_meant() {
             status == Some(125) && said.contains("put tcpwrap run before the program itself"),
             "{said}"
         );
+    });
+}
+
+/// As Kubernetes mounts a ConfigMap: the files are links through a directory that is exchanged as a whole.
+#[test]
+fn rules_that_are_exchanged_as_a_whole_hold_for_the_next_connection() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        for (version, allowed) in [("..1", FRIEND), ("..2", STRANGER)] {
+            machine.put(
+                format!("/srv/rules/{version}/hosts.allow"),
+                format!("ALL: {allowed}\n"),
+            );
+            machine.put(format!("/srv/rules/{version}/hosts.deny"), "ALL: ALL\n");
+        }
+        symlink("..1", "/srv/rules/..data").expect("ours");
+        for table in ["hosts.allow", "hosts.deny"] {
+            let path = format!("/srv/rules/{table}");
+            fs::remove_file(&path).expect("ours");
+            symlink(format!("..data/{table}"), path).expect("ours");
+        }
+        let program = guarded.c_program("server", &[]);
+        let _daemon = Daemon::start(guarded.run(program).args(["threads", "7000"]));
+        machine.wait_for_port("192.0.2.1:7000");
+        let is_served = |client: &str| talk(client, 7000, b"").is_some();
+        assert!(is_served(FRIEND) && !is_served(STRANGER));
+        symlink("..2", "/srv/rules/..new").expect("ours");
+        fs::rename("/srv/rules/..new", "/srv/rules/..data").expect("ours");
+        assert!(!is_served(FRIEND) && is_served(STRANGER));
     });
 }
