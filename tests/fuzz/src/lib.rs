@@ -13,7 +13,8 @@ use analysis::document::{Document, Documents, content};
 use analysis::format::format;
 use hosts_access::dry::{DryHost, Lookup};
 use hosts_access::host::expand;
-use hosts_access::{Decision, Diagnostic, Policy, Request, Tables};
+use hosts_access::source::FileId;
+use hosts_access::{Decision, Diagnostic, Policy, Request, Tables, index_file};
 use system::{ident, services};
 use tempfile::TempDir;
 
@@ -21,9 +22,10 @@ use tempfile::TempDir;
 pub type Body = fn(&[u8]);
 
 /// Every target, by name.
-pub const TARGETS: [(&str, Body); 7] = [
+pub const TARGETS: [(&str, Body); 8] = [
     ("tables", tables),
     ("decisions", decisions),
+    ("indexes", indexes),
     ("expansions", expansions),
     ("ident", ident_replies),
     ("services", service_files),
@@ -79,6 +81,50 @@ pub fn decisions(data: &[u8]) {
         Policy::new(tables.clone()).decide(request, host)
     });
     assert_eq!(scanned, compiled, "one evaluator");
+}
+
+/// Decides by a deny table with an index beside it, as it was written and then damaged: what the scan without one
+/// decides. The parts of the input are separated by 0xff; the last says which bytes are damaged, each by two bytes for
+/// the place and one for what is done.
+pub fn indexes(data: &[u8]) {
+    let mut parts = data.splitn(5, |byte| *byte == 0xff);
+    let [rules, daemon, address, name, damage] = std::array::from_fn(|_| parts.next().unwrap_or_default());
+    let directory = TempDir::new().expect("a temporary directory");
+    let table = directory.path().join("hosts.deny");
+    // No index is looked for beside a short table.
+    let text = [b"#".repeat(40_000), b"\n".to_vec(), with_list(rules, "/nowhere")].concat();
+    fs::write(&table, &text).expect("a file of ours");
+    let tables = Tables::in_directory(directory.path());
+    let decide = || {
+        let host = DryHost::new(address).named(name).commands_succeed(false);
+        let mut decided = decided(host, daemon, |request, host| tables.decide(request, host));
+        decided.1.retain(|line| {
+            !line
+                .text
+                .ends_with(b".index: damaged, the table is read without it")
+        });
+        decided
+    };
+    let scanned = decide();
+    let index = index_file::path_of(&table);
+    let id = FileId::of(&fs::metadata(&table).expect("our file"));
+    let mut image = index_file::of_text(&text, &id).expect("it is not too long").bytes;
+    fs::write(&index, &image).expect("a file of ours");
+    assert_eq!(scanned, decide(), "an index changes nothing");
+    for damage in damage.chunks_exact(3) {
+        let at = usize::from(damage[0]) << 8 | usize::from(damage[1]);
+        match damage[2] {
+            0 => image.truncate(at),
+            bits => {
+                let length = image.len().max(1);
+                if let Some(byte) = image.get_mut(at % length) {
+                    *byte ^= bits;
+                }
+            }
+        }
+        fs::write(&index, &image).expect("a file of ours");
+        assert_eq!(scanned, decide(), "nor does a damaged one");
+    }
 }
 
 fn decided(

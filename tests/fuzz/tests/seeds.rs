@@ -138,6 +138,11 @@ fn the_scan_and_the_policy_agree_on_tables_of_any_bytes() {
 }
 
 #[test]
+fn damaged_indexes_change_no_decision() {
+    target("indexes", 150);
+}
+
+#[test]
 fn expansions_of_any_bytes_are_harmless() {
     target("expansions", 2000);
 }

@@ -27,7 +27,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 pub(crate) use read::{DiskIndex, Jump, NoIndex};
-pub use write::{Image, compile};
+pub use write::{Image, compile, of_text};
 
 /// What the file is called, behind the table's name.
 const EXTENSION: &str = ".index";

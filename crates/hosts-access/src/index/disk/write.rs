@@ -34,7 +34,9 @@ pub fn compile(table: &Path) -> io::Result<Option<Image>> {
     })
 }
 
-fn of_text(text: &[u8], id: &FileId) -> Option<Image> {
+/// The index of a table that has this text in this state; nothing where it is too large. For those who know that the
+/// file holds still.
+pub fn of_text(text: &[u8], id: &FileId) -> Option<Image> {
     let (rules, mut postings, shape) = entries(text, |_, _, _| Some(()))?;
     postings.sort_unstable_by_key(|entry| (entry.key, entry.position));
     let mut header = Header {
