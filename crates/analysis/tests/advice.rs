@@ -81,7 +81,10 @@ fn every_suggestion_does_what_its_words_say_and_no_more() {
     let mut held = 0;
     for code in code::all().iter().filter(|code| !code.needs_host) {
         let policy = policy(code.bad.allow, code.bad.deny);
-        let options = check::Options { implicit_allow: true };
+        let options = check::Options {
+            implicit_allow: true,
+            ..Default::default()
+        };
         let found = check::check_with(Documents::both(&policy), options);
         for finding in found.iter().filter(|f| f.code == *code) {
             let Some((new, compared)) = hold(&policy, finding) else {

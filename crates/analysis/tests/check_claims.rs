@@ -244,7 +244,7 @@ fn claims(allow: &Document, deny: &Document) -> Vec<Finding> {
         deny: Some(deny),
     };
     let mut found = check::check(tables);
-    found.retain(|f| matches!(f.code.id, "W401" | "W402" | "W403"));
+    found.retain(|f| matches!(f.code.id, "W401" | "W402" | "W403" | "W404"));
     found
 }
 

@@ -106,7 +106,13 @@ fn any_bytes_can_be_checked_mended_and_formatted() {
             allow: Some(&allow),
             deny: Some(&deny),
         };
-        let found = check::check_with(tables, Options { implicit_allow: true });
+        let found = check::check_with(
+            tables,
+            Options {
+                implicit_allow: true,
+                ..Default::default()
+            },
+        );
         for finding in &found {
             let document = tables
                 .iter()

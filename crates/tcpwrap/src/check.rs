@@ -1,5 +1,6 @@
 //! `tcpwrap check`: what the tables say that they cannot have been meant to say.
 
+mod beside;
 mod host;
 pub mod input;
 mod machine;
@@ -19,6 +20,7 @@ use crate::install::Original;
 use crate::output::{self, BAD, Envelope, GOOD};
 use crate::pair::{self, Change};
 use crate::rules::{self, Rules};
+use beside::Beside;
 use input::Policy;
 
 /// Check rule files for mistakes
@@ -180,27 +182,36 @@ pub fn findings(policy: &Policy) -> Vec<Finding> {
     found
 }
 
-fn find(policy: &Policy, args: &Args) -> Vec<Finding> {
+fn find(policy: &Policy, args: &Args, beside: &Beside) -> Vec<Finding> {
     let options = Options {
         implicit_allow: args.explicit_allow,
+        files: beside.texts(),
     };
     lints::check_with(policy.tables(), options)
 }
 
 /// What depends on the machine comes where it belongs among the rest.
 fn find_all(policy: &Policy, args: &Args) -> Vec<Finding> {
-    let mut found = find(policy, args);
+    let beside = Beside::new(policy);
+    let mut found = find(policy, args, &beside);
+    let others = beside.findings();
+    let is_other = !others.is_empty() || args.host;
+    found.extend(others);
     if args.host {
         found.extend(host::check(policy));
-        found.sort_by_key(|f| {
-            let is_other = f.other_file.is_some();
+    }
+    if is_other {
+        let key = |f: &Finding| {
             (
-                is_other,
+                f.other_file.clone(),
                 f.table == TableKind::Deny,
                 f.span.bytes.start,
                 f.code.id,
             )
-        });
+        };
+        found.sort_by_key(key);
+        // What is found beside the tables, the machine has too.
+        found.dedup_by(|a, b| a.code == b.code && a.message == b.message && key(a) == key(b));
     }
     found
 }
@@ -296,9 +307,10 @@ fn fix(policy: &mut Policy, args: &Args) -> Result<(), String> {
         allow: policy.allow.clone(),
         deny: policy.deny.clone(),
     };
+    let beside = Beside::new(policy);
     let mut made = 0;
     for _ in 0..MOST_ROUNDS {
-        let found = find(policy, args);
+        let found = find(policy, args, &beside);
         let mut this_round = 0;
         for (table, _) in &originals {
             let Some(document) = policy.table(*table) else {

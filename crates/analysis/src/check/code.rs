@@ -7,8 +7,8 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use super::{
-    characters, clients, commands, comments, compat, daemons, host, ipv6, lines, lists, misplaced, names,
-    options, policy, shadow, shell,
+    characters, clients, commands, comments, compat, daemons, host, idle, ipv6, lines, lists, misplaced,
+    names, options, policy, shadow, shell,
 };
 
 /// How grave a diagnostic is. In order: `Info < Warning < Error`.
@@ -143,6 +143,7 @@ pub fn all() -> &'static [&'static Code] {
             commands::CODES,
             shell::CODES,
             shadow::CODES,
+            idle::CODES,
             policy::CODES,
             host::CODES,
             compat::CODES,

@@ -76,6 +76,21 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Something found, with nothing more to say of it.
+    pub fn new(code: &'static Code, table: TableKind, span: Span, message: impl Into<String>) -> Self {
+        Finding {
+            code,
+            level: code.level,
+            table,
+            span,
+            message: message.into(),
+            related: Vec::new(),
+            fix: None,
+            help: None,
+            other_file: None,
+        }
+    }
+
     /// Raises or lowers the level.
     pub fn level(&mut self, level: Level) -> &mut Self {
         self.level = level;

@@ -209,4 +209,13 @@ codes! {
         bad: allow("ALL: 10.0.0.1\n"),
         good: allow("sshd: 10.0.0.1\n"),
     }
+
+    /// A file beside the tables that nothing reads.
+    pub STRAY_TABLE = "W524" "stray-table" Warning {
+        meaning: "A file stands beside the tables whose name is nearly that of one, such as `hosts.accept` or `host.deny`. \
+            Nothing reads it, and no rule in it holds. Looked for without --host too.",
+        remedy: "Move its rules into the table, or remove the file.",
+        bad: allow("sshd: 10.0.0.1\n"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
 }

@@ -19,6 +19,7 @@ mod daemons;
 mod finding;
 pub mod foreign;
 pub mod host;
+mod idle;
 mod ipv6;
 mod junk;
 mod lines;
@@ -35,10 +36,12 @@ mod tests;
 mod words;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
 use std::thread::ScopedJoinHandle;
 
+use advice::Advice;
 pub use code::{Code, Example, Level};
 pub use daemons::daemons_called;
 pub use finding::{Edit, Finding, Fix, Related, Span, apply};
@@ -62,10 +65,12 @@ pub fn check(tables: Documents<'_>) -> Vec<Finding> {
 }
 
 /// What is looked for only where it is asked for.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Rules that grant without the word `allow`.
     pub implicit_allow: bool,
+    /// What the files hold that patterns name, by path. What is not here may match anybody.
+    pub files: HashMap<Vec<u8>, Vec<u8>>,
 }
 
 /// As [`check`], with what is asked for beside.
@@ -94,11 +99,12 @@ pub fn check_with(tables: Documents<'_>, options: Options) -> Vec<Finding> {
         };
         let before = found.len();
         lines::table(table.table, document, &mut found);
-        advice::tell(document, &mut found[before..]);
-        let broken = table.check(&mut earlier, &mut whole, options, &mut found);
+        Advice::default().tell(document, &mut found[before..]);
+        let broken = table.check(&mut earlier, &mut whole, &options, &mut found);
         shadow::forget(&mut found, table.table, |at| is_in(&broken, at));
     }
     whole.end(tables, &mut found);
+    idle::lint(tables, &options.files, &mut found);
     shadow::gather(&mut found);
     found.sort_by_key(|f| (f.table == TableKind::Deny, f.span.bytes.start, f.code.id));
     found
@@ -127,7 +133,7 @@ impl<'l> TableLines<'l> {
         &self,
         earlier: &mut shadow::Earlier<'l>,
         whole: &mut policy::Whole,
-        options: Options,
+        options: &Options,
         found: &mut Vec<Finding>,
     ) -> Vec<Range<usize>> {
         const FEW: usize = 4096;
@@ -173,6 +179,7 @@ impl<'l> TableLines<'l> {
     /// The lines of these numbers, each by itself.
     fn lint(&self, numbers: Range<usize>) -> Linted {
         let mut linted = Linted::default();
+        let mut advice = Advice::default();
         for number in numbers {
             let before = linted.found.len();
             let mut cx = self.context(number, &mut linted.found);
@@ -185,7 +192,7 @@ impl<'l> TableLines<'l> {
                 Content::Rule(rule) => lints(&mut cx, &rule),
             }
             let new = &mut linted.found[before..];
-            advice::tell(self.document, new.iter_mut());
+            advice.tell(self.document, new.iter_mut());
             if self.blocks.contains(number) {
                 // Whoever wrote it will look for it as it is.
                 for fix in new.iter_mut().filter_map(|f| f.fix.as_mut()) {
@@ -204,7 +211,7 @@ impl<'l> TableLines<'l> {
         &self,
         earlier: &mut shadow::Earlier<'l>,
         whole: &mut policy::Whole,
-        options: Options,
+        options: &Options,
         found: &mut Vec<Finding>,
     ) {
         for (number, line) in self.lines.iter().enumerate() {
@@ -281,17 +288,7 @@ impl Context<'_, '_> {
     fn report(&mut self, code: &'static Code, at: &Range<usize>, message: impl Into<String>) -> &mut Finding {
         let span = self.span(at);
         let at = self.found.len();
-        self.found.push(Finding {
-            code,
-            level: code.level,
-            table: self.table,
-            span,
-            message: message.into(),
-            related: Vec::new(),
-            fix: None,
-            help: None,
-            other_file: None,
-        });
+        self.found.push(Finding::new(code, self.table, span, message));
         &mut self.found[at]
     }
 

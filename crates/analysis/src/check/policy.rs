@@ -148,7 +148,7 @@ impl Whole {
     }
 
     /// Looks at one rule.
-    pub(super) fn rule(&mut self, cx: &mut Context<'_, '_>, rule: &Rule<'_>, options: Options) {
+    pub(super) fn rule(&mut self, cx: &mut Context<'_, '_>, rule: &Rule<'_>, options: &Options) {
         // No more is needed of a million rules than that some of them refuse.
         const MOST_DAEMONS: usize = 4096;
         let all_daemons = is_all(&rule.daemons.parts[0], |t| {
@@ -278,17 +278,9 @@ impl Whole {
 }
 
 fn at(code: &'static Code, table: TableKind, span: Span, message: String) -> Finding {
-    Finding {
-        code,
-        level: code.level,
-        table,
-        span,
-        message,
-        related: Vec::new(),
-        fix: None,
-        help: Some(code.remedy.to_owned()),
-        other_file: None,
-    }
+    let mut finding = Finding::new(code, table, span, message);
+    finding.help(code.remedy);
+    finding
 }
 
 fn is_all<'t, P>(part: &[crate::document::Token<'t, P>], is: impl Fn(&P) -> bool) -> bool {

@@ -12,7 +12,10 @@ fn documents(example: Example) -> (Document, Document) {
 
 fn findings(example: Example) -> Vec<Finding> {
     let (allow, deny) = documents(example);
-    let options = Options { implicit_allow: true };
+    let options = Options {
+        implicit_allow: true,
+        ..Default::default()
+    };
     check_with(
         Documents {
             allow: Some(&allow),
@@ -90,7 +93,13 @@ fn safe_fixes_leave_nothing_of_their_kind() {
             allow: Some(&allow),
             deny: Some(&deny),
         };
-        let left = check_with(tables, Options { implicit_allow: true });
+        let left = check_with(
+            tables,
+            Options {
+                implicit_allow: true,
+                ..Default::default()
+            },
+        );
         assert!(
             left.iter().all(|f| f.code != code),
             "{} after its fix: {:?}",
@@ -292,5 +301,96 @@ fn patterns_that_a_blank_or_a_port_spoils() {
         let fixes = found.iter().filter_map(|f| f.fix.as_ref());
         let (text, _) = apply(&document.text, fixes);
         assert!(!String::from_utf8_lossy(&text).contains("22."), "{clients}");
+    }
+}
+
+/// The lines of the allow and the deny table that are said to have no effect.
+fn idle(allow: &str, deny: &str, files: &[(&str, &str)]) -> Vec<(TableKind, u32)> {
+    let (allow, deny) = (Document::new("a", allow), Document::new("d", deny));
+    let tables = Documents {
+        allow: Some(&allow),
+        deny: Some(&deny),
+    };
+    let files = files
+        .iter()
+        .map(|(path, text)| (path.as_bytes().to_vec(), text.as_bytes().to_vec()));
+    let options = Options {
+        files: files.collect(),
+        ..Options::default()
+    };
+    let found = check_with(tables, options);
+    let lines = found.iter().filter(|f| matches!(f.code.id, "W401" | "W404"));
+    lines.map(|f| (f.table, f.span.line)).collect()
+}
+
+#[test]
+fn rules_that_decide_nothing_are_found() {
+    use TableKind::{Allow, Deny};
+    const LIST: &[(&str, &str)] = &[("/l", "10.0.0.0/9 10.128.0.0/9\n.example.com\n"), ("/e", "\n")];
+    for (allow, deny, expected) in [
+        ("sshd EXCEPT ALL: 10.\n", "", vec![(Allow, 1)]),
+        ("sshd EXCEPT ss*: 10.\n", "", vec![(Allow, 1)]),
+        ("sshd: 10.1.2.128/25 EXCEPT 10.0.0.0/8\n", "", vec![(Allow, 1)]),
+        ("sshd: 192.0.2.1 EXCEPT ALL\n", "", vec![(Allow, 1)]),
+        (
+            "sshd: a.sub.example.com EXCEPT .sub.example.com\n",
+            "",
+            vec![(Allow, 1)],
+        ),
+        ("sshd: 10. EXCEPT 10.0.0.0/9 10.128.0.0/9\n", "", vec![(Allow, 1)]),
+        ("sshd: LOCAL EXCEPT KNOWN unknown\n", "", vec![(Allow, 1)]),
+        ("sshd: LOCAL EXCEPT KNOWN\n", "", vec![]),
+        (
+            "ALL: ALL EXCEPT PARANOID : deny\nsshd: KNOWN\n",
+            "",
+            vec![(Allow, 2)],
+        ),
+        ("sshd: .example.com\nsshd: a*.example.com\n", "", vec![(Allow, 2)]),
+        ("sshd: 10. 11.\nsshd: 1?.0.0.1\n", "", vec![]),
+        ("sshd: 10. .example.com\nsshd: /l\n", "", vec![(Allow, 2)]),
+        ("sshd: /l\nsshd: 10.1.1.1\n", "", vec![(Allow, 2)]),
+        ("sshd: /e\n", "", vec![(Allow, 1)]),
+        // Of a file that is not known nothing is said, but that it is the same as itself.
+        ("sshd: 10. .example.com\nsshd: /other\n", "", vec![]),
+        (
+            "sshd: /other 11.\nsshd: /other EXCEPT 10.\n",
+            "",
+            vec![(Allow, 2)],
+        ),
+        ("sshd: @g\nsshd: 10. EXCEPT @g\n", "", vec![]),
+        (
+            "sshd: 10. EXCEPT 10.1.\nsshd: 10.1. EXCEPT 10.1.1.\nsshd: 10.2. 10.1.2.\n",
+            "",
+            vec![(Allow, 3)],
+        ),
+        (
+            "sshd: 10.\n",
+            "sshd: 10.1. EXCEPT 10.1.1.1\nsshd: ALL\n",
+            vec![(Deny, 1)],
+        ),
+        // A command that fails lets the next table decide.
+        (
+            "sshd: 10. : aclexec /x\n",
+            "sshd: 10.1. EXCEPT 10.1.1.1\n",
+            vec![],
+        ),
+        (
+            "sshd: ALL : aclexec /x\nsshd: ALL EXCEPT 10.\n",
+            "",
+            vec![(Allow, 2)],
+        ),
+        ("22: ALL\n", "sshd: ALL\n", vec![]),
+        ("sshd: u@10.\nsshd: 10. EXCEPT v@10.\n", "", vec![]),
+        ("sshd: 10.\nsshd: u@10. EXCEPT 10.1.\n", "", vec![(Allow, 2)]),
+    ] {
+        assert_eq!(idle(allow, deny, LIST), expected, "{allow:?} {deny:?}");
+    }
+    // One cause, one finding: what is in error, or behind what is, is told there.
+    for (allow, deny) in [
+        ("sshd: 10.1.2.3/8 EXCEPT 10.\n", ""),
+        ("ALL: ALL\nsshd: 10. EXCEPT 10.1.\n", "ALL: ALL\n"),
+        ("sshd: 10.\n", "sshd: 10.1.1.1\n"),
+    ] {
+        assert_eq!(idle(allow, deny, &[]), [], "{allow:?} {deny:?}");
     }
 }

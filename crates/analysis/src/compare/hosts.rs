@@ -46,7 +46,7 @@ pub(super) struct Shared<'t> {
 }
 
 /// The files that patterns name, read once for all comparisons.
-pub(super) type FileTexts = HashMap<Vec<u8>, Vec<u8>>;
+pub(crate) type FileTexts = HashMap<Vec<u8>, Vec<u8>>;
 
 /// Reads the file that a pattern names and the files that those name.
 pub(super) fn read_files(path: &[u8], texts: &mut FileTexts) -> Result<(), Incomparable> {

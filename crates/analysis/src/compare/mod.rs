@@ -13,6 +13,7 @@ mod confirm;
 mod daemons;
 mod family;
 mod hosts;
+mod idle;
 mod outcome;
 mod ranges;
 mod rules;
@@ -28,13 +29,14 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub use self::confirm::{Decided, Witness};
+pub(crate) use self::hosts::FileTexts;
+pub(crate) use self::idle::idle;
 pub use self::outcome::{Outcome, Run, Step};
 pub use self::words::{Like, Strings};
 
 use self::confirm::Confirming;
 use self::daemons::{Asked, Axes, MOST_GROUPS, MOST_WAYS, Port};
 use self::family::Family;
-use self::hosts::FileTexts;
 use self::outcome::Outcomes;
 use self::ranges::{Ranges, blocks, difference, normal};
 use self::rules::{Box_, Lists, OneSide, Rule, joined, lines};

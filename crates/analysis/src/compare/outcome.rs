@@ -122,6 +122,17 @@ impl Outcomes {
         })
     }
 
+    /// The same step once more, under a number of its own.
+    pub(super) fn own(&mut self, step: u32) -> u32 {
+        self.steps.push(self.steps[step as usize].clone());
+        self.steps.len() as u32 - 1
+    }
+
+    /// The steps of an outcome.
+    pub(super) fn steps_of(&self, outcome: u32) -> &[u32] {
+        &self.chains[outcome as usize]
+    }
+
     /// May one of this step's commands fail?
     pub(super) fn may_fail(&self, step: u32) -> bool {
         self.steps[step as usize].may_fail

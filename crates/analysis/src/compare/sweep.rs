@@ -6,7 +6,7 @@
 //! little more than sorting it.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::Incomparable;
 use super::daemons::{MOST_GROUPS, MOST_WAYS, all_ways};
@@ -270,6 +270,51 @@ impl<'t> Compiler<'_, 't> {
     }
 }
 
+/// What clients are told apart by, beside their addresses.
+struct ClientClasses<'t> {
+    names: Classes,
+    users: Classes,
+    shared: Shared<'t>,
+    user_count: usize,
+    /// The ways in which the spellings can hold.
+    ways: Vec<(Family, Vec<Vec<bool>>)>,
+    user_atoms: Vec<(Atom<'t>, u32)>,
+}
+
+impl<'t> Compiler<'_, 't> {
+    fn classes(self, kept: &mut Ways) -> Result<ClientClasses<'t>, Incomparable> {
+        let Compiler {
+            shared,
+            users: user_atoms,
+            user_numbers,
+            ..
+        } = self;
+        if shared.groups.len() > MOST_GROUPS {
+            return Err(Incomparable::TooManyNetgroups(shared.groups.len()));
+        }
+        let together = Together::new(shared.spellings.iter().collect());
+        let mut ways = Vec::new();
+        for family in Family::EACH {
+            let of_family = match family {
+                Family::Unknown => vec![vec![false; shared.spellings.len()]],
+                _ => together
+                    .ways(family, MOST_WAYS, kept)
+                    .ok_or(Incomparable::TooManySpellings)?,
+            };
+            ways.push((family, of_family));
+        }
+        drop(together);
+        Ok(ClientClasses {
+            names: strings::classes(&shared.names, Kind::Hosts)?,
+            users: strings::classes(&user_atoms, Kind::Users)?,
+            user_count: user_numbers.len(),
+            shared,
+            ways,
+            user_atoms,
+        })
+    }
+}
+
 /// Addresses of one family that are spelled in one way.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Part {
@@ -384,30 +429,17 @@ pub(super) fn sweep<'t>(
     let sequences = [sequence(0), sequence(1)];
     // A request can only end differently where a rule without partner matches it.
     let alone = compiler.blocks(old_alone.into_iter().chain(new_alone), None);
-    let Compiler {
+    let ClientClasses {
+        names,
+        users,
         shared,
-        users: user_atoms,
-        user_numbers,
-        ..
-    } = compiler;
-    if shared.groups.len() > MOST_GROUPS {
-        return Err(Incomparable::TooManyNetgroups(shared.groups.len()));
-    }
-    let names = strings::classes(&shared.names, Kind::Hosts)?;
-    let users = strings::classes(&user_atoms, Kind::Users)?;
+        user_count,
+        ways,
+        user_atoms: _user_atoms,
+    } = compiler.classes(kept)?;
     let together = Together::new(shared.spellings.iter().collect());
-    let mut ways = Vec::new();
-    for family in Family::EACH {
-        let of_family = match family {
-            Family::Unknown => vec![vec![false; shared.spellings.len()]],
-            _ => together
-                .ways(family, MOST_WAYS, kept)
-                .ok_or(Incomparable::TooManySpellings)?,
-        };
-        ways.push((family, of_family));
-    }
     let mut found: HashMap<(Vec<Part>, u32, u32), Vec<Box_>> = HashMap::new();
-    let (tags, user_count) = (shared.tag_count(), user_numbers.len());
+    let tags = shared.tag_count();
     for (name_at, name) in names.iter().enumerate() {
         let name_tags = bits(&name.tags, tags);
         for (user_at, user) in users.iter().enumerate() {
@@ -478,8 +510,106 @@ pub(super) fn sweep<'t>(
         #[cfg(test)]
         name_atoms: shared.names,
         #[cfg(test)]
-        user_atoms,
+        user_atoms: _user_atoms,
     }))
+}
+
+/// Which of the steps decide some request, and which decide what some of the others match.
+#[derive(Default)]
+pub(super) struct Deciding {
+    /// The steps that decide.
+    pub(super) steps: HashSet<u32>,
+    /// Steps of which it is to be found who decides what they match.
+    pub(super) instead_of: BTreeMap<u32, BTreeSet<u32>>,
+    /// How many more rules may be looked at.
+    pub(super) work: usize,
+}
+
+/// Finds what decides the requests that are asked in one way; each rule has a step of its own.
+///
+/// # Errors
+/// Where there is too much to tell apart, or to look at.
+pub(super) fn deciding<'t>(
+    lists: &Lists<'t>,
+    files: &'t FileTexts,
+    (rules, is_broken): (&[Rule], bool),
+    outcomes: &mut Outcomes,
+    kept: &mut Ways,
+    found: &mut Deciding,
+) -> Result<(), Incomparable> {
+    let mut compiler = Compiler {
+        lists,
+        files,
+        shared: Shared::default(),
+        users: Vec::new(),
+        user_numbers: HashMap::new(),
+    };
+    let sequence = Sequence {
+        blocks: compiler.blocks(rules.iter().copied(), Some(outcomes)),
+        is_broken,
+    };
+    let wanted: Vec<&Block> = sequence
+        .blocks
+        .iter()
+        .filter(|block| found.instead_of.contains_key(&block.step))
+        .collect();
+    let classes = compiler.classes(kept)?;
+    let together = Together::new(classes.shared.spellings.iter().collect());
+    let groups = all_ways(classes.shared.groups.len());
+    let ways: usize = classes.ways.iter().map(|(_, ways)| ways.len()).sum();
+    let contexts = classes.names.len() * classes.users.len() * groups.len() * ways;
+    found.work = contexts
+        .checked_mul(rules.len() + 1)
+        .and_then(|work| found.work.checked_sub(work))
+        .ok_or(Incomparable::TooManyWildcards)?;
+    for name in classes.names.iter() {
+        let names = bits(&name.tags, classes.shared.tag_count());
+        for user in classes.users.iter() {
+            let users = bits(&user.tags, classes.user_count);
+            for groups in &groups {
+                for (family, ways) in &classes.ways {
+                    for way in ways {
+                        let cx = Context {
+                            family: *family,
+                            names: &names,
+                            users: &users,
+                            groups,
+                            way,
+                        };
+                        // Does a range hold an address that can be?
+                        let is_any = |range: (u128, u128)| {
+                            let mut real = family.without_mapped(range).into_iter();
+                            real.any(|range| {
+                                *family == Family::Unknown || together.find(*family, range, way).is_some()
+                            })
+                        };
+                        let map = sequence.outcomes(&cx, &Set::All, outcomes);
+                        let wanted: Vec<_> =
+                            wanted.iter().map(|b| (b.step, cx.block(b, &Set::All))).collect();
+                        for (low, high, outcome) in map.runs(family.highest()) {
+                            let steps = outcomes.steps_of(outcome);
+                            if !steps.iter().all(|step| found.steps.contains(step)) && is_any((low, high)) {
+                                found.steps.extend(steps);
+                            }
+                            for (step, set) in &wanted {
+                                let within = match set {
+                                    Set::All => vec![(low, high)],
+                                    Set::Ranges(ranges) => intersection(ranges, &[(low, high)]),
+                                };
+                                let instead = found.instead_of.entry(*step).or_default();
+                                if !steps.iter().all(|step| instead.contains(step))
+                                    && within.into_iter().any(is_any)
+                                {
+                                    instead.extend(steps);
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 fn bits(tags: &[u32], count: usize) -> Vec<bool> {

@@ -85,17 +85,9 @@ struct Host {
 
 impl Host {
     fn report(&mut self, code: &'static Code, place: &Place, message: impl Into<String>) {
-        self.found.push(Finding {
-            code,
-            level: code.level,
-            table: place.table,
-            span: place.span.clone(),
-            message: message.into(),
-            related: Vec::new(),
-            fix: None,
-            help: Some(code.remedy.to_owned()),
-            other_file: None,
-        });
+        let mut finding = Finding::new(code, place.table, place.span.clone(), message);
+        finding.help(code.remedy);
+        self.found.push(finding);
     }
 
     /// Who may change the table.
