@@ -1,0 +1,166 @@
+//! Rules that ask what is remembered, obeyed by tcpd, by sshd on our library, and by a guarded program.
+
+#[path = "../../../crates/state/tests/build/mod.rs"]
+mod build;
+
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+
+use build::{Record, Shape, database};
+use services_tests::{Guard, Setting};
+use state_tests::{LIST, succeed};
+use supervise_tests::{FRIEND, Guarded, STRANGER, connect, hello, talk};
+use support::{Daemon, Machine, alone, alone_for, packaged, wait_until};
+
+/// Puts the list and the database where they are the test's own.
+fn configure(machine: &Machine) {
+    let records = [("192.0.2.2/32", Record::Nested("DE", "EU")), ("192.0.2.3/32", Record::Flat("AT", 680))];
+    let shape = Shape { record_size: 24, is_v6: true };
+    machine.put("/srv/places.mmdb", database(shape, &records));
+    machine.put(
+        "/etc/tcpwrap.toml",
+        format!("[bans]\nfile = '{LIST}'\n[geo]\ncountry = '/srv/places.mmdb'\nasn = '/srv/places.mmdb'\n"),
+    );
+}
+
+/// Which of the first three clients tcpd serves, each once.
+fn served(setting: &Setting<'_>, service: &str) -> Vec<&'static str> {
+    let clients = ["192.0.2.2", "192.0.2.3", "192.0.2.4"];
+    clients
+        .into_iter()
+        .filter(|from| is_served(setting, service, from))
+        .collect()
+}
+
+fn is_served(setting: &Setting<'_>, service: &str, from: &str) -> bool {
+    let program = setting.machine.put_program(format!("/srv/{service}"), "#!/bin/sh\necho served\n");
+    let line = format!("2001 stream tcp nowait.1000 root {} {}\n", Guard::Ours.program().display(), program.display());
+    let configuration = setting.machine.put("/etc/inetd.conf", line);
+    let inetd = Daemon::start(Command::new(packaged("inetd")).arg("-i").arg(configuration));
+    wait_until("inetd", || services_tests::is_listening(2001).then_some(()));
+    let mut client = setting.connect(from, 2001);
+    client.ended();
+    drop(inetd);
+    match client.output().as_str() {
+        "served\n" => true,
+        "" => false,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn tcpd_refuses_whoever_is_banned_until_it_ends() {
+    alone(|machine| {
+        let setting = Setting::new(machine);
+        configure(machine);
+        setting.tables("ALL: {banned}: deny\nALL: ALL\n", "");
+        assert_eq!(served(&setting, "echo").len(), 3, "nobody is banned");
+        succeed(&["ban", "192.0.2.2", "192.0.2.4"]);
+        assert_eq!(served(&setting, "echo"), ["192.0.2.3"]);
+        setting.log().wait_for("refused connect from 192.0.2.2");
+        succeed(&["unban", "192.0.2.2"]);
+        succeed(&["ban", "192.0.2.4", "--for", "1s"]);
+        wait_until("the end of the ban", || succeed(&["bans"]).is_empty().then_some(()));
+        assert_eq!(served(&setting, "echo").len(), 3);
+        // A list that cannot be read keeps everybody out, and says why.
+        machine.put(LIST, "nonsense\n");
+        assert_eq!(served(&setting, "echo"), [""; 0]);
+        setting.log().wait_for("the ban list has a line that cannot be read");
+    });
+}
+
+#[test]
+fn tcpd_knows_countries_and_systems() {
+    alone(|machine| {
+        let setting = Setting::new(machine);
+        configure(machine);
+        setting.tables("echo: {country=DE|FR}\necho: {asn=AS680}\n", "ALL: ALL\n");
+        assert_eq!(served(&setting, "echo"), ["192.0.2.2", "192.0.2.3"]);
+        setting.tables("ALL: ALL EXCEPT {continent=EU}\n", "ALL: ALL\n");
+        assert_eq!(served(&setting, "echo"), ["192.0.2.3", "192.0.2.4"]);
+        setting.tables("", "ALL: {country=DE}\n");
+        assert_eq!(served(&setting, "echo"), ["192.0.2.3", "192.0.2.4"]);
+        // Without the database nobody is let in who might be from there.
+        std::fs::remove_file("/srv/places.mmdb").unwrap();
+        assert_eq!(served(&setting, "echo"), [""; 0]);
+        setting.log().wait_for("/srv/places.mmdb: no such file");
+        setting.tables("ALL: {country=DE}\n", "ALL: ALL\n");
+        assert_eq!(served(&setting, "echo"), [""; 0]);
+    });
+}
+
+#[test]
+fn tcpd_counts_what_comes() {
+    alone(|machine| {
+        let setting = Setting::new(machine);
+        configure(machine);
+        setting.tables("echo: ALL: limit 2/day\n", "ALL: ALL\n");
+        let three = || [(); 3].map(|()| is_served(&setting, "echo", "192.0.2.2"));
+        assert_eq!(three(), [true, true, false]);
+        assert!(is_served(&setting, "echo", "192.0.2.3"), "another source");
+        // An edit elsewhere resets nothing.
+        setting.tables("# new\necho: ALL: limit 2/day\nother: ALL\n", "ALL: ALL\n");
+        assert!(!is_served(&setting, "echo", "192.0.2.2"));
+        // The rule that bans whoever touches a port.
+        setting.tables("trap: ALL: ban 1h: deny\nALL: {banned}: deny\nALL: ALL\n", "");
+        assert!(is_served(&setting, "echo", "192.0.2.4"));
+        assert!(!is_served(&setting, "trap", "192.0.2.4"));
+        assert!(!is_served(&setting, "echo", "192.0.2.4"));
+        assert!(is_served(&setting, "echo", "192.0.2.3"));
+        assert!(succeed(&["bans", "192.0.2.4"]).contains("59m"), "{}", succeed(&["bans"]));
+    });
+}
+
+#[test]
+fn a_guarded_program_refuses_whoever_is_banned_or_too_many() {
+    const PORT: u16 = 7000;
+    alone_for(240, |machine| {
+        let guarded = Guarded::new(machine);
+        configure(machine);
+        guarded.rules("ALL: {banned}: deny\nALL: ALL: max 3\n", "ALL: ALL\n");
+        let program = guarded.c_program("server", &[]);
+        let daemon = Daemon::start(guarded.run(&program).arg("accept").arg(PORT.to_string()));
+        machine.wait_for_port(&format!("{FRIEND}:{PORT}"));
+        let serves = |from: &str| talk(from, PORT, b"").is_some();
+        assert!(serves(FRIEND) && serves(STRANGER));
+        succeed(&["ban", STRANGER]);
+        assert!(serves(FRIEND) && !serves(STRANGER), "from the moment ban returns: {}", daemon.output());
+        succeed(&["unban", STRANGER]);
+        assert!(serves(STRANGER), "{}", daemon.output());
+        drop(daemon);
+    });
+}
+
+#[test]
+fn sshd_on_our_library_refuses_whoever_is_banned() {
+    alone(|machine| {
+        configure(machine);
+        machine.address("192.0.2.1/24");
+        machine.address("192.0.2.2/24");
+        machine.put("/etc/hosts.allow", "sshd: {banned}: deny\nsshd: ALL\n");
+        machine.put("/etc/hosts.deny", "ALL: ALL\n");
+        support::run(Command::new("sh").args([
+            "-c",
+            "mkdir -p /run/sshd; ssh-keygen -q -t ed25519 -N '' -f /srv/host; printf 'HostKey /srv/host\nUsePAM no\n' >/srv/sshd_config",
+        ]));
+        let library = support::library("usr/lib/libwrap.so.0");
+        let directory = library.parent().unwrap_or(Path::new("/"));
+        let _sshd = Daemon::start(
+            Command::new("/usr/sbin/sshd")
+                .args(["-D", "-e", "-f", "/srv/sshd_config", "-o", "ListenAddress=192.0.2.1"])
+                .env("LD_LIBRARY_PATH", directory),
+        );
+        machine.wait_for_port("192.0.2.1:22");
+        let greets = |from: &str| {
+            let stream: TcpStream = connect(from, 22).unwrap();
+            hello(&stream).starts_with("SSH-2.0")
+        };
+        assert!(greets("192.0.2.1") && greets("192.0.2.2"));
+        succeed(&["ban", "192.0.2.2"]);
+        assert!(greets("192.0.2.1") && !greets("192.0.2.2"));
+        succeed(&["unban", "192.0.2.2"]);
+        assert!(greets("192.0.2.2"));
+    });
+}
+
