@@ -15,8 +15,14 @@ use support::{Daemon, Machine, alone, alone_for, packaged, wait_until};
 
 /// Puts the list and the database where they are the test's own.
 fn configure(machine: &Machine) {
-    let records = [("192.0.2.2/32", Record::Nested("DE", "EU")), ("192.0.2.3/32", Record::Flat("AT", 680))];
-    let shape = Shape { record_size: 24, is_v6: true };
+    let records = [
+        ("192.0.2.2/32", Record::Nested("DE", "EU")),
+        ("192.0.2.3/32", Record::Flat("AT", 680)),
+    ];
+    let shape = Shape {
+        record_size: 24,
+        is_v6: true,
+    };
     machine.put("/srv/places.mmdb", database(shape, &records));
     machine.put(
         "/etc/tcpwrap.toml",
@@ -34,8 +40,14 @@ fn served(setting: &Setting<'_>, service: &str) -> Vec<&'static str> {
 }
 
 fn is_served(setting: &Setting<'_>, service: &str, from: &str) -> bool {
-    let program = setting.machine.put_program(format!("/srv/{service}"), "#!/bin/sh\necho served\n");
-    let line = format!("2001 stream tcp nowait.1000 root {} {}\n", Guard::Ours.program().display(), program.display());
+    let program = setting
+        .machine
+        .put_program(format!("/srv/{service}"), "#!/bin/sh\necho served\n");
+    let line = format!(
+        "2001 stream tcp nowait.1000 root {} {}\n",
+        Guard::Ours.program().display(),
+        program.display()
+    );
     let configuration = setting.machine.put("/etc/inetd.conf", line);
     let inetd = Daemon::start(Command::new(packaged("inetd")).arg("-i").arg(configuration));
     wait_until("inetd", || services_tests::is_listening(2001).then_some(()));
@@ -61,12 +73,16 @@ fn tcpd_refuses_whoever_is_banned_until_it_ends() {
         setting.log().wait_for("refused connect from 192.0.2.2");
         succeed(&["unban", "192.0.2.2"]);
         succeed(&["ban", "192.0.2.4", "--for", "1s"]);
-        wait_until("the end of the ban", || succeed(&["bans"]).is_empty().then_some(()));
+        wait_until("the end of the ban", || {
+            succeed(&["bans"]).is_empty().then_some(())
+        });
         assert_eq!(served(&setting, "echo").len(), 3);
         // A list that cannot be read keeps everybody out, and says why.
         machine.put(LIST, "nonsense\n");
         assert_eq!(served(&setting, "echo"), [""; 0]);
-        setting.log().wait_for("the ban list has a line that cannot be read");
+        setting
+            .log()
+            .wait_for("the ban list has a line that cannot be read");
     });
 }
 
@@ -108,7 +124,11 @@ fn tcpd_counts_what_comes() {
         assert!(!is_served(&setting, "trap", "192.0.2.4"));
         assert!(!is_served(&setting, "echo", "192.0.2.4"));
         assert!(is_served(&setting, "echo", "192.0.2.3"));
-        assert!(succeed(&["bans", "192.0.2.4"]).contains("59m"), "{}", succeed(&["bans"]));
+        assert!(
+            succeed(&["bans", "192.0.2.4"]).contains("59m"),
+            "{}",
+            succeed(&["bans"])
+        );
     });
 }
 
@@ -120,12 +140,16 @@ fn a_guarded_program_refuses_whoever_is_banned_or_too_many() {
         configure(machine);
         guarded.rules("ALL: {banned}: deny\nALL: ALL: max 3\n", "ALL: ALL\n");
         let program = guarded.c_program("server", &[]);
-        let daemon = Daemon::start(guarded.run(&program).arg("accept").arg(PORT.to_string()));
+        let daemon = Daemon::start(guarded.run(&program).arg("threads").arg(PORT.to_string()));
         machine.wait_for_port(&format!("{FRIEND}:{PORT}"));
         let serves = |from: &str| talk(from, PORT, b"").is_some();
         assert!(serves(FRIEND) && serves(STRANGER));
         succeed(&["ban", STRANGER]);
-        assert!(serves(FRIEND) && !serves(STRANGER), "from the moment ban returns: {}", daemon.output());
+        assert!(
+            serves(FRIEND) && !serves(STRANGER),
+            "from the moment ban returns: {}",
+            daemon.output()
+        );
         succeed(&["unban", STRANGER]);
         assert!(serves(STRANGER), "{}", daemon.output());
         drop(daemon);
@@ -148,7 +172,14 @@ fn sshd_on_our_library_refuses_whoever_is_banned() {
         let directory = library.parent().unwrap_or(Path::new("/"));
         let _sshd = Daemon::start(
             Command::new("/usr/sbin/sshd")
-                .args(["-D", "-e", "-f", "/srv/sshd_config", "-o", "ListenAddress=192.0.2.1"])
+                .args([
+                    "-D",
+                    "-e",
+                    "-f",
+                    "/srv/sshd_config",
+                    "-o",
+                    "ListenAddress=192.0.2.1",
+                ])
                 .env("LD_LIBRARY_PATH", directory),
         );
         machine.wait_for_port("192.0.2.1:22");
@@ -163,4 +194,3 @@ fn sshd_on_our_library_refuses_whoever_is_banned() {
         assert!(greets("192.0.2.2"));
     });
 }
-

@@ -13,6 +13,7 @@ pub struct Shape {
 
 /// What a record says.
 #[derive(Debug, Clone, Copy)]
+#[allow(dead_code, reason = "not every test that builds databases needs all")]
 pub enum Record {
     /// As GeoLite2 has it: country and continent.
     Nested(&'static str, &'static str),
@@ -21,7 +22,6 @@ pub enum Record {
     /// As other databases have it: the country's code, and an autonomous system.
     Flat(&'static str, u32),
     /// These bytes.
-    #[allow(dead_code, reason = "not for every test that builds databases")]
     Raw(&'static [u8]),
 }
 
