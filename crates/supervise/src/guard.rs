@@ -11,8 +11,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
 use system::syslog;
@@ -27,6 +27,7 @@ use crate::machine::{Event, HELD};
 use crate::notify::{Call, Notifications};
 use crate::pool;
 use crate::queue::{Caller, Queue};
+use crate::relay::{Errand, Late, Problem, Relay};
 use crate::room::Room;
 use crate::settle::LOOK_AGAIN;
 use crate::stuck::Watchdog;
@@ -50,13 +51,13 @@ const RESULTS: u64 = 1;
 /// The guard.
 #[derive(Debug)]
 pub(crate) struct Guard {
-    pub(crate) notifications: Notifications,
+    pub(crate) notifications: Arc<Notifications>,
     pub(crate) epoll: Epoll,
     /// Rung when other threads have done something.
     bell: Bell,
     pub(crate) rules: Arc<Rules>,
     pub(crate) lookups: Lookups,
-    pub(crate) watchdog: Watchdog,
+    pub(crate) watchdog: Arc<Watchdog>,
     watcher: Watcher,
     pub(crate) tasks: Tasks,
     pub(crate) listeners: HashMap<u64, Queue>,
@@ -69,6 +70,18 @@ pub(crate) struct Guard {
     pub(crate) look_again: Instant,
     /// Listeners to go on with.
     pub(crate) again: Vec<u64>,
+    /// What has happened and is still to be seen to.
+    events: VecDeque<Happened>,
+    /// Where the guard is laid down for errands.
+    relay: Arc<Relay>,
+    /// Connections that are to be handed over next, and their listeners as far as they are at hand.
+    pub(crate) errands: VecDeque<(Errand, Option<Listener>)>,
+    /// What belongs to the errand that is under way.
+    out: Option<Out>,
+    /// Errands that have come back late.
+    back: Receiver<Late>,
+    /// Processes that threads wait for, and how many.
+    pub(crate) stuck: HashMap<u32, usize>,
     /// Commands that have a connection.
     pub(crate) children: HashMap<libc::pid_t, OwnedFd>,
     /// For undecided and granted connections.
@@ -81,6 +94,22 @@ pub(crate) struct Guard {
     pub(crate) say_too_many: Instant,
 }
 
+/// Something to be seen to: what kinds of it, about what, and whether it was alone.
+type Happened = (i32, u64, bool);
+
+/// What belongs to an errand, and is not taken along.
+#[derive(Debug)]
+struct Out {
+    listener: u64,
+    source: Option<Listener>,
+    process: u32,
+}
+
+fn watch(relay: &Arc<Relay>) -> io::Result<Watchdog> {
+    let relay = Arc::clone(relay);
+    Watchdog::new(move || relay.relieve())
+}
+
 impl Guard {
     /// # Errors
     /// There is no descriptor, timer or thread to be had.
@@ -90,19 +119,22 @@ impl Guard {
         watcher: Watcher,
         room: usize,
     ) -> io::Result<Self> {
-        let notifications = Notifications::new(notifications);
+        let notifications = Arc::new(Notifications::new(notifications));
         let epoll = Epoll::new()?;
         epoll.add(notifications.as_fd(), libc::EPOLLIN, CALLS)?;
         pool::start_closers()?;
         let bell = Bell::new()?;
         epoll.add(bell.as_fd(), libc::EPOLLIN, RESULTS)?;
+        let (late, back) = channel();
+        let relay = Arc::new(Relay::new(late, bell.clone()));
         let lookups = Lookups::new(Arc::clone(&rules), bell.clone())?;
         Ok(Guard {
             notifications,
             epoll,
             rules,
             lookups,
-            watchdog: Watchdog::new()?,
+            watchdog: Arc::new(watch(&relay)?),
+            relay,
             watcher,
             tasks: Tasks::default(),
             listeners: HashMap::new(),
@@ -112,6 +144,11 @@ impl Guard {
             hopeless: VecDeque::new(),
             look_again: Instant::now(),
             again: Vec::new(),
+            events: VecDeque::new(),
+            errands: VecDeque::new(),
+            out: None,
+            back,
+            stuck: HashMap::new(),
             children: HashMap::new(),
             room: Room::new(room),
             is_full: false,
@@ -121,46 +158,130 @@ impl Guard {
         })
     }
 
-    /// Answers until the last guarded process has ended.
-    ///
-    /// # Errors
-    /// The kernel's; the program can then accept nothing any more.
-    pub(crate) fn run(&mut self) -> io::Result<()> {
-        let mut events = [libc::epoll_event { events: 0, u64: 0 }; 64];
-        if let Err(error) = confine() {
+    pub(crate) fn relay(&self) -> Arc<Relay> {
+        Arc::clone(&self.relay)
+    }
+
+    pub(crate) fn notifications(&self) -> Arc<Notifications> {
+        Arc::clone(&self.notifications)
+    }
+
+    pub(crate) fn watchdog(&self) -> Arc<Watchdog> {
+        Arc::clone(&self.watchdog)
+    }
+
+    /// The thread that runs the guard has given up what it does not need, or not.
+    pub(crate) fn confined(&self, result: io::Result<()>) {
+        if let Err(error) = result {
             let reason = hosts_access::decide::reason(&error);
             let line = format!("warning: the guard cannot give up system calls it does not need: {reason}");
             self.rules.log.line(syslog::WARNING, line.as_bytes());
         }
-        loop {
-            let timeout = self.timeout();
-            let events = self.epoll.wait(&mut events, timeout)?;
-            for event in events {
-                let (kinds, token) = (event.events as i32, event.u64);
-                match (token & KIND, token & !KIND) {
-                    (0, CALLS) if kinds & libc::EPOLLIN != 0 => {
-                        if let Some(call) = self.notifications.receive()? {
-                            self.called(call);
-                        }
-                    }
-                    (0, CALLS) => return Ok(()),
-                    (0, RESULTS) => {
-                        self.bell.heard();
-                        self.sent();
-                        self.decided();
-                    }
-                    // Alone it is sure to be true; after others, what it tells of may have been accepted.
-                    (WATCH, listener) => self.go_on(listener, events.len() == 1),
-                    (WAKE, listener) => self.woken(listener),
-                    (CHILD, process) => self.reap(process as libc::pid_t),
-                    _ => {}
+    }
+
+    /// The next errand, if there is one.
+    pub(crate) fn errand(&mut self) -> Option<Errand> {
+        let (errand, source) = self.errands.pop_front()?;
+        self.out = Some(Out {
+            listener: errand.listener,
+            source,
+            process: errand.caller.task.process,
+        });
+        Some(errand)
+    }
+
+    /// What came of the errand that was under way.
+    pub(crate) fn handed(&mut self, errand: Errand, result: Result<(), Problem>) {
+        let source = self.out.take().and_then(|out| out.source);
+        self.finish(errand, result, source);
+    }
+
+    /// Goes on with this thread, as the one before is long on its errand.
+    pub(crate) fn relieved(&mut self) {
+        match watch(&self.relay) {
+            Ok(watchdog) => self.watchdog = Arc::new(watchdog),
+            // It goes on with nobody to relieve it.
+            Err(error) => self.confined(Err(error)),
+        }
+        self.confined(confine());
+        let Some(out) = self.out.take() else {
+            return;
+        };
+        *self.stuck.entry(out.process).or_default() += 1;
+        let line = format!(
+            "warning: process {} keeps the guard waiting: it gets no other connection until that ends",
+            out.process
+        );
+        self.rules.log.line(syslog::WARNING, line.as_bytes());
+        let event = Event::Readable {
+            source: out.source.is_some(),
+        };
+        self.drive(out.listener, event, out.source);
+    }
+
+    /// Errands of those who were relieved.
+    fn come_back(&mut self) {
+        while let Ok((errand, result)) = self.back.try_recv() {
+            let process = errand.caller.task.process;
+            if let Some(count) = self.stuck.get_mut(&process) {
+                *count -= 1;
+                if *count == 0 {
+                    self.stuck.remove(&process);
                 }
             }
+            self.finish(errand, result, None);
+        }
+    }
+
+    /// Sees to one thing that has happened, or waits for one; what it leads to may be an errand. False when the last
+    /// guarded process has ended.
+    ///
+    /// # Errors
+    /// The kernel's; the program can then accept nothing any more.
+    pub(crate) fn turn(&mut self) -> io::Result<bool> {
+        let Some((kinds, token, is_alone)) = self.events.pop_front() else {
             for listener in std::mem::take(&mut self.again) {
                 self.go_on(listener, false);
             }
             self.expire(Instant::now());
+            if self.errands.is_empty() {
+                self.wait()?;
+            }
+            return Ok(true);
+        };
+        match (token & KIND, token & !KIND) {
+            (0, CALLS) if kinds & libc::EPOLLIN != 0 => {
+                if let Some(call) = self.notifications.receive()? {
+                    self.called(call);
+                }
+            }
+            (0, CALLS) => return Ok(false),
+            (0, RESULTS) => {
+                self.bell.heard();
+                self.sent();
+                self.come_back();
+                self.decided();
+            }
+            // Alone it is sure to be true; after others, what it tells of may have been accepted.
+            (WATCH, listener) => self.go_on(listener, is_alone),
+            (WAKE, listener) => self.woken(listener),
+            (CHILD, process) => self.reap(process as libc::pid_t),
+            _ => {}
         }
+        Ok(true)
+    }
+
+    /// Waits until something happens.
+    fn wait(&mut self) -> io::Result<()> {
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; 64];
+        let timeout = self.timeout();
+        let events = self.epoll.wait(&mut events, timeout)?;
+        let is_alone = events.len() == 1;
+        let happened = events
+            .iter()
+            .map(|event| (event.events as i32, event.u64, is_alone));
+        self.events.extend(happened);
+        Ok(())
     }
 
     /// How long nothing has to be done, in milliseconds.
@@ -215,7 +336,7 @@ impl Guard {
             .entry(cookie)
             .or_insert_with(|| Queue::new(cookie, timers.clone()));
         queue.listens |= accept::listens(fd.as_fd(), queue.listens);
-        queue.last = Some((Rc::downgrade(&task), call.fd));
+        queue.last = Some((Arc::downgrade(&task), call.fd));
         let waiting = queue.machine.waiting().count();
         if waiting >= MANY && waiting.is_power_of_two() {
             queue.machine.retain(|id| notifications.is_waiting(id));
@@ -234,13 +355,13 @@ impl Guard {
     }
 
     /// The thread that called, and the socket it accepts from.
-    fn reach(&mut self, call: &Call) -> io::Result<(Rc<Task>, (OwnedFd, u64))> {
+    fn reach(&mut self, call: &Call) -> io::Result<(Arc<Task>, (OwnedFd, u64))> {
         let mut again = true;
         loop {
             let reached = self
                 .tasks
                 .get(call.thread)
-                .and_then(|task| Ok((Rc::clone(&task), task.socket(call.fd)?)));
+                .and_then(|task| Ok((Arc::clone(&task), task.socket(call.fd)?)));
             match reached {
                 Err(error) if again && error.raw_os_error() == Some(libc::ESRCH) => {
                     self.tasks.forget(call.thread);

@@ -24,7 +24,7 @@ use crate::memory::Memory;
 use crate::task::Task;
 use crate::udp;
 use crate::watch::{self, Watcher};
-use crate::{Options, Problem, clean, filter, inherit, label};
+use crate::{Options, Problem, clean, filter, inherit, label, relay};
 
 /// How many connections may be held, undecided or granted and not yet accepted.
 const ROOM: u64 = 1024;
@@ -195,7 +195,7 @@ fn be_guard(options: &Options, socket: UnixStream, watcher: UnixStream, id: Owne
             // The end of the stream tells the program to go ahead.
             let _ = (&socket).write_all(b"ready");
             drop(socket);
-            i32::from(guard().is_err())
+            guard()
         }
         Err(error) => {
             let _ = write!(&socket, "{error}");
@@ -236,7 +236,7 @@ fn guard(
     options: &Options,
     socket: &UnixStream,
     watcher: UnixStream,
-) -> Result<impl FnOnce() -> io::Result<()> + use<>, String> {
+) -> Result<impl FnOnce() -> i32 + use<>, String> {
     let say = |what: &'static str| move |error: io::Error| format!("{what}: {}", reason(&error));
     let (notifications, process) = receive_descriptor(socket).map_err(say("the guard got no filter"))?;
     if !has_proc() {
@@ -282,7 +282,7 @@ fn guard(
     // It guards as well without.
     let label = label::make(options, process).ok();
     let until_gone = watcher.until_gone();
-    let mut guard = Guard::new(notifications, Arc::clone(&rules), watcher, room)
+    let guard = Guard::new(notifications, Arc::clone(&rules), watcher, room)
         .map_err(say("cannot start the guard"))?;
     let watched = Arc::clone(&rules);
     let log_end = move || {
@@ -297,8 +297,7 @@ fn guard(
         .spawn(log_end)
         .map_err(say("cannot start the guard"))?;
     udp::watch(&rules, process).map_err(say("cannot start the guard"))?;
-    Ok(move || {
-        let end = guard.run();
+    let finish = move |guard: Box<Guard>, end: io::Result<()>| {
         if let Err(error) = &end {
             let line = format!("error: the guard ends: {}", reason(error));
             rules.log.line(system::syslog::ERR, line.as_bytes());
@@ -308,8 +307,9 @@ fn guard(
         // Not before it has said why: with it the calls end that wait.
         drop(guard);
         drop(label);
-        end
-    })
+        i32::from(end.is_err())
+    };
+    Ok(move || relay::run(Box::new(guard), Box::new(finish)))
 }
 
 /// Tries what will be needed, on the process that is about to become the program or is a copy of it.

@@ -27,6 +27,7 @@ mod network;
 mod notify;
 mod pool;
 mod queue;
+mod relay;
 mod room;
 mod rules;
 mod serve;

@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::sync::PoisonError;
 
 use crate::call::check;
 use crate::task::Task;
@@ -84,13 +85,15 @@ impl<'t> Memory<'t> {
     /// Where the writable mapping ends that this address is in. The last one is remembered: most calls of a
     /// thread give the same address.
     fn writable_to(&self, address: u64) -> io::Result<u64> {
-        let (start, end) = self.task.writable.get();
+        // Not locked any more while the map is asked.
+        let known = || self.task.writable.lock().unwrap_or_else(PoisonError::into_inner);
+        let (start, end) = *known();
         if (start..end).contains(&address) {
             return Ok(end);
         }
         let maps = self.task.open_file(c"maps", libc::O_RDONLY)?;
         let (start, end) = writable(&maps, address)?.ok_or_else(fault)?;
-        self.task.writable.set((start, end));
+        *known() = (start, end);
         Ok(end)
     }
 }

@@ -1,7 +1,7 @@
 //! What the guard knows of a listening socket beside what its [`Machine`] does.
 
 use std::net::SocketAddr;
-use std::rc::{Rc, Weak};
+use std::sync::{Arc, Weak};
 
 use crate::accept::Accepted;
 use crate::machine::Machine;
@@ -15,7 +15,7 @@ use crate::timers::Timers;
 #[derive(Debug)]
 pub(crate) struct Caller {
     pub call: Call,
-    pub task: Rc<Task>,
+    pub task: Arc<Task>,
 }
 
 /// A granted connection, which has a place in the guard's room while no call has it.
@@ -34,7 +34,7 @@ pub(crate) struct Queue {
     /// Who called last, and the descriptor, by which the guard finds the socket when no call waits.
     pub last: Option<(Weak<Task>, i32)>,
     /// The same, kept while there is no room: then it will be needed.
-    pub kept: Option<Rc<Task>>,
+    pub kept: Option<Arc<Task>>,
     /// Where clients find it, while some are undecided or ready.
     pub place: Option<(SocketAddr, Network)>,
     /// Its port is shared with other listeners.

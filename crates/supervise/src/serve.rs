@@ -13,10 +13,10 @@ use crate::decide::{self, Answer};
 use crate::guard::{CHILD, Guard};
 use crate::lookups::Job;
 use crate::machine::{Action, Event, Found, Given};
-use crate::memory::Memory;
 use crate::notify::{Call, is_gone};
 use crate::pool::close_elsewhere;
 use crate::queue::{Caller, Granted};
+use crate::relay::{Errand, Problem};
 
 /// Shared memory communications, which begin as TCP connections.
 const AF_SMC: libc::c_int = 43;
@@ -101,8 +101,18 @@ impl Guard {
                 return Some(Event::Found(found.unwrap_or(Found::Nothing)));
             }
             Action::Deliver(waiter, granted) => {
-                let given = self.give(cookie, &waiter.caller, granted);
-                return Some(Event::Delivered(waiter.id, given));
+                let (id, caller) = (waiter.id, waiter.caller);
+                if self.stuck.contains_key(&caller.task.process) {
+                    let given = Given::Kept(self.keep(cookie, granted), libc::ECONNABORTED);
+                    return Some(Event::Delivered(id, given));
+                }
+                let errand = Errand {
+                    listener: cookie,
+                    id,
+                    caller,
+                    granted,
+                };
+                self.errands.push_back((errand, source.take()));
             }
             Action::Look => {
                 let facts = source.as_ref().map(|listener| self.look(cookie, listener));
@@ -269,54 +279,32 @@ impl Guard {
         self.watchdog.during(|| drop(connection));
     }
 
-    /// Hands a connection to a call: the client's address into its memory, then the descriptor.
-    fn give(&mut self, cookie: u64, caller: &Caller, granted: Granted) -> Given<Granted> {
-        let (call, connection) = (caller.call, &granted.connection);
-        if call.address != 0 {
-            match self.tell_address(caller, connection.peer.bytes()) {
-                Ok(()) => {}
-                // The call may have been gone before, with its memory.
-                Err(_) if !self.notifications.is_waiting(call.id) => {
-                    return Given::Gone(self.keep(cookie, granted));
-                }
-                // The guard has no descriptor left, not the program.
-                Err(error) if is_exhausted(&error) => {
-                    return Given::Kept(self.keep(cookie, granted), libc::ECONNABORTED);
-                }
-                Err(error) => return Given::Lost(errno(&error)),
-            }
-        }
-        let nonblocking = call.flags & libc::SOCK_NONBLOCK != 0;
-        if connection.nonblocking != nonblocking {
-            accept::set_nonblocking(connection.fd.as_fd(), nonblocking);
-        }
-        let close_on_exec = call.flags & libc::SOCK_CLOEXEC != 0;
-        match self
-            .notifications
-            .hand_over(call.id, connection.fd.as_fd(), close_on_exec)
-        {
+    /// Sees to what came of an errand.
+    pub(crate) fn finish(&mut self, errand: Errand, result: Result<(), Problem>, source: Option<Listener>) {
+        let Errand {
+            listener: cookie,
+            id,
+            granted,
+            ..
+        } = errand;
+        let given = match result {
             Ok(()) => {
                 self.part_from(granted.connection);
                 Given::Done
             }
-            Err(error) if is_gone(&error) => Given::Gone(self.keep(cookie, granted)),
-            Err(error) => Given::Kept(self.keep(cookie, granted), errno(&error)),
-        }
-    }
-
-    /// Writes the client's address, as far as there is room for it, and its length into the caller's memory.
-    fn tell_address(&self, caller: &Caller, address: &[u8]) -> io::Result<()> {
-        let call = caller.call;
-        let memory = Memory::open(&caller.task)?;
-        if !self.notifications.is_waiting(call.id) {
-            return Err(io::Error::from_raw_os_error(libc::ESRCH));
-        }
-        let mut given = [0; 4];
-        memory.read(call.length, &mut given)?;
-        let room = usize::try_from(i32::from_ne_bytes(given))
-            .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
-        memory.write(call.address, &address[..address.len().min(room)])?;
-        memory.replace(call.length, &given, &(address.len() as i32).to_ne_bytes())
+            Err(Problem::Handed(error)) if is_gone(&error) => Given::Gone(self.keep(cookie, granted)),
+            Err(Problem::Handed(error)) => Given::Kept(self.keep(cookie, granted), errno(&error)),
+            // The call may have been gone before, with its memory.
+            Err(Problem::Told(_)) if !self.notifications.is_waiting(id) => {
+                Given::Gone(self.keep(cookie, granted))
+            }
+            // The guard has no descriptor left, not the program.
+            Err(Problem::Told(error)) if is_exhausted(&error) => {
+                Given::Kept(self.keep(cookie, granted), libc::ECONNABORTED)
+            }
+            Err(Problem::Told(error)) => Given::Lost(errno(&error)),
+        };
+        self.drive(cookie, Event::Delivered(id, given), source);
     }
 }
 

@@ -5,6 +5,9 @@
 //! faster. A thread watches for that, and interrupts the guard with a signal. It wakes up while the guard
 //! accepts connections, and sleeps while it does not.
 //!
+//! The same thread sees whether the guard is long on an errand into a program's memory, of which nothing gets it out, and
+//! then goes on in its place, see [`relay`](crate::relay).
+//!
 //! No other call may be interrupted: a handover that is cut short would end the program's `accept` without
 //! its connection. So the guard waits for a signal that is under way before it goes on.
 
@@ -12,12 +15,16 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::call::check;
 
 /// How long the guard may be held in an `accept` that somebody else was faster at.
 const STUCK: Duration = Duration::from_millis(20);
+
+/// How long it may be on an errand, in which it waits for the program: for a page of its memory, or for a thread of it to
+/// be scheduled, which on a machine with much to do takes its time.
+const LONG: Duration = Duration::from_millis(240);
 
 /// How many signals the guard has heard.
 static HEARD: AtomicU64 = AtomicU64::new(0);
@@ -29,6 +36,8 @@ const WITHIN: u64 = 0xff;
 struct Shared {
     /// The number of the call, and what goes on with it.
     state: AtomicU64,
+    /// Odd while on an errand.
+    errands: AtomicU64,
     /// The thread sleeps until it is woken.
     sleeps: AtomicBool,
 }
@@ -41,9 +50,12 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
+    /// Watches the thread that calls this. `relieve` is for its errands: it goes on in its place, and says whether there
+    /// was something to go on with.
+    ///
     /// # Errors
     /// There is no thread to be had.
-    pub(crate) fn new() -> io::Result<Self> {
+    pub(crate) fn new(relieve: impl FnMut() -> bool + Send + 'static) -> io::Result<Self> {
         extern "C" fn heard(_: libc::c_int) {
             HEARD.fetch_add(1, SeqCst);
         }
@@ -67,17 +79,28 @@ impl Watchdog {
         let watched = Arc::clone(&shared);
         let thread = thread::Builder::new()
             .name("watchdog".into())
-            .stack_size(64 << 10)
-            .spawn(move || watch(&watched, interrupt))?;
+            .stack_size(2 << 20)
+            .spawn(move || watch(&watched, interrupt, relieve))?;
         Ok(Watchdog {
             shared,
             thread: thread.thread().clone(),
         })
     }
 
+    /// Does what may wait for ever: another thread goes on then.
+    pub(crate) fn on_errand<T>(&self, errand: impl FnOnce() -> T) -> T {
+        self.shared.errands.fetch_add(1, SeqCst);
+        if self.shared.sleeps.load(SeqCst) {
+            self.thread.unpark();
+        }
+        let result = errand();
+        self.shared.errands.fetch_add(1, SeqCst);
+        result
+    }
+
     /// Makes a call that may wait, which then fails with `EINTR`.
     pub(crate) fn during<T>(&self, call: impl FnOnce() -> T) -> T {
-        let Shared { state, sleeps } = &*self.shared;
+        let Shared { state, sleeps, .. } = &*self.shared;
         let (number, heard) = (state.load(SeqCst), HEARD.load(SeqCst));
         state.store(number + 1, SeqCst);
         if sleeps.load(SeqCst) {
@@ -92,19 +115,25 @@ impl Watchdog {
     }
 }
 
-fn watch(shared: &Shared, interrupt: impl Fn()) {
-    let mut last = 0;
+fn watch(shared: &Shared, interrupt: impl Fn(), mut relieve: impl FnMut() -> bool) {
+    let (mut last, mut last_errand, mut since) = (0, 0, Instant::now());
     loop {
         thread::sleep(STUCK);
-        let now = shared.state.load(SeqCst);
+        let (now, errand) = (shared.state.load(SeqCst), shared.errands.load(SeqCst));
         let within = now & WITHIN;
-        if within == 0 && now == last {
+        let is_as_before = now == last && errand == last_errand;
+        if is_as_before && within == 0 && errand % 2 == 0 {
             // Nothing has been accepted for a while.
             shared.sleeps.store(true, SeqCst);
-            while shared.state.load(SeqCst) == now {
+            while shared.state.load(SeqCst) == now && shared.errands.load(SeqCst) == errand {
                 thread::park();
             }
             shared.sleeps.store(false, SeqCst);
+        }
+        if errand != last_errand {
+            (last_errand, since) = (errand, Instant::now());
+        } else if errand % 2 == 1 && since.elapsed() >= LONG && relieve() {
+            return;
         }
         // Still in the same call as the last time. The guard is told of the signal before it is sent.
         let is_stuck = within != 0 && now == last;
@@ -126,7 +155,7 @@ mod tests {
     #[test]
     fn a_call_that_waits_is_interrupted_each_time() {
         let (reader, _writer) = io::pipe().unwrap();
-        let watchdog = Watchdog::new().unwrap();
+        let watchdog = Watchdog::new(|| false).unwrap();
         for _ in 0..3 {
             let mut byte = 0u8;
             // SAFETY: room for one byte.
@@ -136,5 +165,19 @@ mod tests {
             // Long enough for the watchdog to fall asleep.
             thread::sleep(STUCK * 3);
         }
+    }
+
+    #[test]
+    fn an_errand_that_takes_long_is_relieved_once() {
+        let (relieved, all) = std::sync::mpsc::channel();
+        let relieve = move || relieved.send(()).is_ok();
+        let watchdog = Watchdog::new(relieve).unwrap();
+        for _ in 0..3 {
+            watchdog.on_errand(|| ());
+            thread::sleep(STUCK * 3);
+        }
+        assert!(all.try_recv().is_err(), "they were short");
+        watchdog.on_errand(|| assert_eq!(all.recv(), Ok(())));
+        watchdog.on_errand(|| assert!(all.recv().is_err(), "it goes on elsewhere"));
     }
 }

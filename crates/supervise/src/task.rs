@@ -4,15 +4,14 @@
 //! opened for, so they may be kept: when the number is used again, the old ones fail. The thread may execute
 //! another program meanwhile, see [`memory`](crate::memory).
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 use crate::call::{option, owned};
 use crate::pool::close_elsewhere;
@@ -36,9 +35,9 @@ pub(crate) struct Task {
     /// The pidfd is the thread's own, not its process's, which may outlive it.
     is_own: bool,
     /// Its process was looked at.
-    is_seen: Cell<bool>,
+    is_seen: AtomicBool,
     /// A mapping found to be writable.
-    pub writable: Cell<(u64, u64)>,
+    pub writable: Mutex<(u64, u64)>,
 }
 
 impl Task {
@@ -65,8 +64,8 @@ impl Task {
             process,
             directory,
             is_own,
-            is_seen: Cell::new(false),
-            writable: Cell::new((0, 0)),
+            is_seen: AtomicBool::new(false),
+            writable: Mutex::default(),
         })
     }
 
@@ -226,32 +225,32 @@ fn open_in(directory: &OwnedFd, name: &CStr, flags: libc::c_int) -> io::Result<F
 
 /// The threads seen lately.
 #[derive(Debug, Default)]
-pub(crate) struct Tasks(HashMap<u32, Rc<Task>>);
+pub(crate) struct Tasks(HashMap<u32, Arc<Task>>);
 
 impl Tasks {
     /// The thread's entry, opened where it is new.
-    pub(crate) fn get(&mut self, thread: u32) -> io::Result<Rc<Task>> {
+    pub(crate) fn get(&mut self, thread: u32) -> io::Result<Arc<Task>> {
         if let Some(task) = self.0.get(&thread) {
-            return Ok(Rc::clone(task));
+            return Ok(Arc::clone(task));
         }
         if self.0.len() >= KEPT {
             self.0.clear();
         }
-        let task = Rc::new(Task::open(thread)?);
+        let task = Arc::new(Task::open(thread)?);
         if task.is_own {
-            self.0.insert(thread, Rc::clone(&task));
+            self.0.insert(thread, Arc::clone(&task));
         }
         Ok(task)
     }
 
     /// Is the thread the first one of its process that is asked about? One forgotten meanwhile may be again.
     pub(crate) fn is_new_process(&self, task: &Task) -> bool {
-        if task.is_seen.get() {
+        if task.is_seen.load(Relaxed) {
             return false;
         }
-        let is_seen = |other: &Rc<Task>| other.process == task.process && other.is_seen.get();
+        let is_seen = |other: &Arc<Task>| other.process == task.process && other.is_seen.load(Relaxed);
         let is_new = !self.0.values().any(is_seen);
-        task.is_seen.set(true);
+        task.is_seen.store(true, Relaxed);
         is_new
     }
 

@@ -1,8 +1,7 @@
 //! When calls end that wait for a connection.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// The time, the call, and its listener.
@@ -10,7 +9,7 @@ type Entry = (Instant, u64, u64);
 
 /// Times that are to come.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Timers(Rc<RefCell<BTreeSet<Entry>>>);
+pub(crate) struct Timers(Arc<Mutex<BTreeSet<Entry>>>);
 
 /// One of them, forgotten when this is dropped: nothing is kept for a call that has ended.
 #[derive(Debug)]
@@ -20,10 +19,14 @@ pub(crate) struct Timer {
 }
 
 impl Timers {
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The time at which a call at a listener ends.
     pub(crate) fn set(&self, time: Instant, call: u64, listener: u64) -> Timer {
         let entry = (time, call, listener);
-        self.0.borrow_mut().insert(entry);
+        self.lock().insert(entry);
         Timer {
             timers: self.clone(),
             entry,
@@ -32,12 +35,12 @@ impl Timers {
 
     /// The next one.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.0.borrow().first().map(|(time, ..)| *time)
+        self.lock().first().map(|(time, ..)| *time)
     }
 
     /// The calls that end by now, and their listeners.
     pub(crate) fn due(&self, now: Instant) -> Vec<(u64, u64)> {
-        let timers = self.0.borrow();
+        let timers = self.lock();
         let due = timers.iter().take_while(|(time, ..)| *time <= now);
         due.map(|(_, call, listener)| (*call, *listener)).collect()
     }
@@ -45,7 +48,7 @@ impl Timers {
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        self.timers.0.borrow_mut().remove(&self.entry);
+        self.timers.lock().remove(&self.entry);
     }
 }
 

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //
 // A file system of one file, as a user mounts one, whose server never answers what closing the file asks of it, nor
-// what a look at its contents does. The argument is where it is mounted.
+// what a look at its contents does; or not before so many milliseconds.
+//
+// usage: fuse DIRECTORY [MILLISECONDS]
 
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -34,7 +37,7 @@ int main(int count, char **arguments) {
     char options[64];
     device = open("/dev/fuse", O_RDWR);
     snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", device);
-    if (count != 2 || device < 0 || mount("fuse", arguments[1], "fuse", 0, options)) {
+    if (count < 2 || device < 0 || mount("fuse", arguments[1], "fuse", 0, options)) {
         return 2;
     }
     struct fuse_in_header *in = (void *)request;
@@ -60,6 +63,12 @@ int main(int count, char **arguments) {
             break;
         case FUSE_FLUSH:
         case FUSE_READ:
+            if (count > 2) {
+                static const char page[4096];
+                usleep(atoi(arguments[2]) * 1000);
+                answer(in->unique, 0, page, in->opcode == FUSE_READ ? sizeof page : 0);
+            }
+            break;
         case FUSE_FORGET:
         case FUSE_BATCH_FORGET:
         case FUSE_INTERRUPT:

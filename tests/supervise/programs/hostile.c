@@ -194,8 +194,9 @@ static void branch(unsigned *seed) {
         return;
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    // Whatever it waits for, it ends.
+    // Whatever it waits for, it ends. Memory that does not come keeps a thread of the guard's for each process.
     alarm(2);
+    memory = mmap(NULL, 8 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     char number[16];
     snprintf(number, sizeof number, "%u", *seed + 1);
     if (how == 0) {
@@ -203,9 +204,9 @@ static void branch(unsigned *seed) {
     } else if (how == 1) {
         unshare(CLONE_FILES | CLONE_FS);
     } else if (how == 2) {
-        execl("/proc/self/exe", "hostile", number, "0", copy, file, NULL);
+        execl("/proc/self/exe", "hostile", number, "0", copy, NULL);
     } else if (how == 3) {
-        execl(copy, "hostile", number, "0", copy, file, NULL);
+        execl(copy, "hostile", number, "0", copy, NULL);
     } else if (how == 4) {
         prctl(PR_SET_DUMPABLE, 0);
     }

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
-use support::{Machine, run, wait_until};
+use support::{Daemon, Machine, run, wait_until};
 
 /// The client that rules allow at first.
 pub const FRIEND: &str = "192.0.2.1";
@@ -84,6 +84,44 @@ impl<'m> Guarded<'m> {
             .arg(source)
             .args(options));
         to
+    }
+}
+
+/// A file system of one file, whose server answers nobody soon who closes that, or reads what is in it.
+pub struct FileSystem {
+    directory: PathBuf,
+    server: Option<Daemon>,
+}
+
+impl FileSystem {
+    /// Mounts it where every user finds it. It answers after so many milliseconds, if at all.
+    pub fn mount(guarded: &Guarded<'_>, milliseconds: Option<u32>) -> Self {
+        let directory = guarded.machine.directory().join("mount");
+        fs::create_dir(&directory).expect("ours");
+        run(Command::new("mknod").args(["/dev/fuse", "c", "10", "229"]));
+        let mut server = Command::new(guarded.c_program("fuse", &[]));
+        server
+            .arg(&directory)
+            .args(milliseconds.map(|time| time.to_string()));
+        let server = Daemon::start(&mut server);
+        server.wait_for("mounted");
+        FileSystem {
+            directory,
+            server: Some(server),
+        }
+    }
+
+    /// The file.
+    pub fn file(&self) -> PathBuf {
+        self.directory.join("file")
+    }
+}
+
+impl Drop for FileSystem {
+    fn drop(&mut self) {
+        // What waits for it is let go.
+        self.server = None;
+        let _ = Command::new("umount").arg("-l").arg(&self.directory).status();
     }
 }
 

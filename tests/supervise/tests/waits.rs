@@ -1,27 +1,19 @@
 //! The guard waits for nobody: not for whoever serves a file that a guarded program makes it touch.
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
-
-use supervise_tests::{FRIEND, Guarded, talk};
-use support::{Daemon, run};
+use supervise_tests::{FRIEND, FileSystem, Guarded, talk};
+use support::Daemon;
 
 const PORT: u16 = 7000;
 
 /// A server, and beside it under the same guard a program that makes the guard touch a file of a file system whose
 /// server does not answer.
 fn beside(guarded: &Guarded<'_>, how: &str, says: &str) {
-    let mount = guarded.machine.directory().join("mount");
-    fs::create_dir(&mount).expect("ours");
-    run(Command::new("mknod").args(["/dev/fuse", "c", "10", "229"]));
-    let files = Daemon::start(Command::new(guarded.c_program("fuse", &[])).arg(&mount));
-    files.wait_for("mounted");
+    let files = FileSystem::mount(guarded, None);
     let (server, waits) = (guarded.c_program("server", &[]), guarded.c_program("waits", &[]));
     let mut command = guarded.run("sh");
     let script = "exec 3>&1; \"$1\" \"$2\" \"$3\" & exec \"$4\" edges \"$5\"";
     command.args(["-c", script, "-"]).arg(waits).arg(how);
-    command.arg(mount.join("file")).arg(server).arg(PORT.to_string());
+    command.arg(files.file()).arg(server).arg(PORT.to_string());
     let daemon = Daemon::start(&mut command);
     guarded.machine.wait_for_port(&format!("192.0.2.1:{PORT}"));
     daemon.wait_for(says);
@@ -29,17 +21,14 @@ fn beside(guarded: &Guarded<'_>, how: &str, says: &str) {
         let answer = talk(FRIEND, PORT, b"").unwrap_or_default();
         assert_eq!(answer, b"hello\n", "{}", daemon.output());
     }
-    // What waits for the file system is let go.
-    drop(files);
-    unmount(&mount);
-    drop(daemon);
-}
-
-fn unmount(mount: &Path) {
-    run(Command::new("umount").arg("-l").arg(mount));
 }
 
 #[test]
 fn for_the_end_of_a_file_that_is_no_socket() {
     support::alone(|machine| beside(&Guarded::new(machine), "file", "no socket"));
+}
+
+#[test]
+fn for_memory_that_does_not_come() {
+    support::alone(|machine| beside(&Guarded::new(machine), "memory", "calls"));
 }

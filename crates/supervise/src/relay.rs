@@ -1,0 +1,182 @@
+//! Handing a connection over may take for ever: a page of the program's memory may have to come from a file system that
+//! the program itself serves, of which nothing gets a thread out; and the caller must be given a processor.
+//!
+//! So whoever runs the guard lays it down before such an errand, and takes it up again after. Where that takes long, the
+//! [`Watchdog`](crate::stuck::Watchdog)'s thread takes it up instead, and goes on; the other one, should it come back, says
+//! what came of its errand, and is done.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::accept;
+use crate::bell::Bell;
+use crate::confine::confine;
+use crate::guard::Guard;
+use crate::memory::Memory;
+use crate::notify::Notifications;
+use crate::queue::{Caller, Granted};
+
+/// A connection on its way to a call.
+#[derive(Debug)]
+pub(crate) struct Errand {
+    /// The listener.
+    pub listener: u64,
+    /// The call.
+    pub id: u64,
+    pub caller: Caller,
+    pub granted: Granted,
+}
+
+/// Why a connection was not handed over.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    /// The client's address could not be written.
+    Told(io::Error),
+    /// The call could not be ended.
+    Handed(io::Error),
+}
+
+impl Errand {
+    /// The client's address into the caller's memory, if it wants that, then the descriptor into its table.
+    fn run(&self, notifications: &Notifications) -> Result<(), Problem> {
+        let (call, connection) = (self.caller.call, &self.granted.connection);
+        if call.address != 0 {
+            self.tell_address(notifications).map_err(Problem::Told)?;
+        }
+        let nonblocking = call.flags & libc::SOCK_NONBLOCK != 0;
+        if connection.nonblocking != nonblocking {
+            accept::set_nonblocking(connection.fd.as_fd(), nonblocking);
+        }
+        let close_on_exec = call.flags & libc::SOCK_CLOEXEC != 0;
+        notifications
+            .hand_over(call.id, connection.fd.as_fd(), close_on_exec)
+            .map_err(Problem::Handed)
+    }
+
+    /// Writes the client's address, as far as there is room for it, and its length into the caller's memory.
+    fn tell_address(&self, notifications: &Notifications) -> io::Result<()> {
+        let (call, address) = (self.caller.call, self.granted.connection.peer.bytes());
+        let memory = Memory::open(&self.caller.task)?;
+        if !notifications.is_waiting(call.id) {
+            return Err(io::Error::from_raw_os_error(libc::ESRCH));
+        }
+        let mut given = [0; 4];
+        memory.read(call.length, &mut given)?;
+        let room = usize::try_from(i32::from_ne_bytes(given))
+            .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+        memory.write(call.address, &address[..address.len().min(room)])?;
+        memory.replace(call.length, &given, &(address.len() as i32).to_ne_bytes())
+    }
+}
+
+/// An errand that has come back, and what came of it.
+pub(crate) type Late = (Errand, Result<(), Problem>);
+
+/// What is done when the guard ends; the answer is the status of its process.
+pub(crate) type Finish = Box<dyn FnOnce(Box<Guard>, io::Result<()>) -> i32 + Send>;
+
+/// Where the guard is laid down.
+pub(crate) struct Relay {
+    laid: Mutex<Option<Box<Guard>>>,
+    finish: Mutex<Option<Finish>>,
+    /// Errands of those who were relieved meanwhile, and what came of them.
+    late: Sender<Late>,
+    bell: Bell,
+    /// How many threads have been relieved and have not come back.
+    out: AtomicUsize,
+}
+
+/// How many may be. Beyond that the guard waits with the program: each is one of another process, that has a file system
+/// of its own to serve it memory.
+const MOST: usize = 64;
+
+impl std::fmt::Debug for Relay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relay").finish_non_exhaustive()
+    }
+}
+
+impl Relay {
+    /// Rings the bell for each errand it sends.
+    pub(crate) fn new(late: Sender<Late>, bell: Bell) -> Self {
+        Relay {
+            laid: Mutex::new(None),
+            finish: Mutex::new(None),
+            late,
+            bell,
+            out: AtomicUsize::new(0),
+        }
+    }
+
+    fn laid(&self) -> MutexGuard<'_, Option<Box<Guard>>> {
+        self.laid.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Goes on in the place of a thread that is long on its errand. False where that has come back meanwhile.
+    pub(crate) fn relieve(self: &Arc<Self>) -> bool {
+        if self.out.load(SeqCst) >= MOST {
+            return false;
+        }
+        let Some(mut guard) = self.laid().take() else {
+            return false;
+        };
+        self.out.fetch_add(1, SeqCst);
+        // A panic here must not leave a process that does nothing.
+        let life = AssertUnwindSafe(|| {
+            guard.relieved();
+            lead(self, guard);
+        });
+        if catch_unwind(life).is_err() {
+            // SAFETY: ends the process at once; its watcher says so.
+            unsafe { libc::_exit(1) };
+        }
+        true
+    }
+}
+
+/// Runs the guard on this thread until the program has ended, and the process with it.
+pub(crate) fn run(guard: Box<Guard>, finish: Finish) -> ! {
+    let relay = guard.relay();
+    *relay.finish.lock().unwrap_or_else(PoisonError::into_inner) = Some(finish);
+    guard.confined(confine());
+    lead(&relay, guard);
+    // Relieved: the process goes on without this thread, its first one.
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Runs the guard until another thread does.
+fn lead(relay: &Arc<Relay>, mut guard: Box<Guard>) {
+    let notifications = guard.notifications();
+    let watchdog = guard.watchdog();
+    loop {
+        if let Some(errand) = guard.errand() {
+            *relay.laid() = Some(guard);
+            let result = watchdog.on_errand(|| errand.run(&notifications));
+            let Some(back) = relay.laid().take() else {
+                relay.out.fetch_sub(1, SeqCst);
+                // Nobody hears of it when the guard has ended.
+                let _ = relay.late.send((errand, result));
+                relay.bell.ring();
+                return;
+            };
+            guard = back;
+            guard.handed(errand, result);
+            continue;
+        }
+        let end = match guard.turn() {
+            Ok(true) => continue,
+            Ok(false) => Ok(()),
+            Err(error) => Err(error),
+        };
+        let finish = relay.finish.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let status = finish.map_or(1, |finish| finish(guard, end));
+        // SAFETY: ends the process at once; what it had to say has been said.
+        unsafe { libc::_exit(status) };
+    }
+}
