@@ -31,8 +31,8 @@ fn quad_part(part: &[u8]) -> Option<u8> {
         [b'0', rest @ ..] if !rest.is_empty() => (rest, 8),
         _ => (part, 10),
     };
-    // `inet_addr` reads a bare `0x` as 0.
-    if digits.is_empty() && radix != 16 {
+    // A bare `0x` is none either.
+    if digits.is_empty() {
         return None;
     }
     let mut value = 0u32;
@@ -141,6 +141,8 @@ mod tests {
         assert_eq!(dotted_quad(b"10.1.2.3\x0bx"), Some(0x0a01_0203));
         assert_eq!(dotted_quad(b"10.1.2\x0bx.3"), None);
         assert_eq!(dotted_quad(b"1.2.3"), None);
+        assert_eq!(dotted_quad(b"10.1.2.0x"), None);
+        assert_eq!(dotted_quad(b"0X.1.2.3"), None);
         assert_eq!(dotted_quad(b"1.2.3.4.5"), None);
         assert_eq!(dotted_quad(b"1..3.4"), None);
         assert_eq!(dotted_quad(b"256.1.1.1"), None);

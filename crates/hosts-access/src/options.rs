@@ -628,6 +628,10 @@ pub fn effect(keyword: Keyword, value: Option<&[u8]>) -> Result<Option<Effect>, 
         },
         Keyword::Setenv => {
             let (name, value) = syntax::variable(text);
+            if name.is_empty() || name.contains(&b'=') {
+                // The words the log has always had for whatever setenv(3) refuses.
+                return Err(b"memory allocation failure".to_vec());
+            }
             Effect::Setenv {
                 name: name.to_vec(),
                 value: value.to_vec(),

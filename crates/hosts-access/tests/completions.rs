@@ -446,3 +446,20 @@ fn each_question_is_asked_once() {
     }
     assert_eq!(asked.len(), 3, "{asked:?}");
 }
+
+/// What setenv(3) refuses is refused in a dry run, too.
+#[test]
+fn a_dry_run_reaches_the_verdict_of_the_real_one() {
+    for (rule, granted) in [
+        ("sshd: ALL: setenv A b", true),
+        ("sshd: ALL: setenv A=b c", false),
+        ("sshd: ALL: setenv A", true),
+    ] {
+        let (decision, log) = one(TableKind::Allow, rule, &[]);
+        assert_eq!(decision.verdict.is_granted(), granted, "{rule}");
+        let said = log
+            .first()
+            .is_some_and(|line| line.ends_with("memory allocation failure"));
+        assert_eq!(said, !granted, "{log:?}");
+    }
+}

@@ -2,8 +2,9 @@
 //! programs may replace carry effects out.
 
 use std::ffi::c_int;
-use std::io;
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::Ordering::Relaxed;
 
 use hosts_access::{Diagnostic, Effect, Fact, Found, Host, Known, Outcome, Place, Request, Side, UNKNOWN};
@@ -145,10 +146,9 @@ impl Host for StructHost {
     }
 
     fn banner(&mut self, directory: &[u8], daemon: &[u8], at: Option<&Place>) -> Option<Vec<u8>> {
-        let text = connection::banner(directory, daemon, &mut |problem| {
+        connection::banner(directory, daemon, &mut |problem| {
             in_context(at, || log::warn(&problem))
-        });
-        text.filter(|_| !self.dry_run)
+        })
     }
 
     fn perform(&mut self, effect: &Effect, at: Option<&Place>) -> Outcome {
@@ -167,6 +167,16 @@ impl Host for StructHost {
                 group: Some(group), ..
             } if self.dry_run && netdb::group(group).is_none() => {
                 return Outcome::Refused(quoted("unknown group: ", group));
+            }
+            // What would be sent is shown.
+            Effect::Banner { text, .. } if self.dry_run => {
+                // SAFETY: standard output, if the program has one.
+                let out = unsafe { BorrowedFd::borrow_raw(libc::STDOUT_FILENO) };
+                // Nobody is harmed where it cannot be shown.
+                let _ = out
+                    .try_clone_to_owned()
+                    .and_then(|out| std::fs::File::from(out).write_all(text));
+                return Outcome::Done;
             }
             _ if self.dry_run => return Outcome::Done,
             Effect::Spawn(command) => {

@@ -264,7 +264,6 @@ fn refused(result: Result<(), Vec<u8>>) -> Outcome {
 /// Sets an environment variable of this process, for the programs it runs.
 fn set_variable(name: &[u8], value: &[u8]) -> Outcome {
     if name.is_empty() || name.contains(&b'=') || name.contains(&0) || value.contains(&0) {
-        // The words the log has always had for whatever setenv(3) refuses.
         return Outcome::Refused(b"memory allocation failure".to_vec());
     }
     // SAFETY: other threads of Rust read the environment under the same lock; one of C that reads it

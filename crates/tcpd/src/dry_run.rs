@@ -9,7 +9,7 @@ use std::path::Path;
 use hosts_access::decide::reason;
 use hosts_access::{Diagnostic, Effect, Fact, Found, Host, Kind, Known, Outcome, Place, Side, UNKNOWN};
 
-use system::{facts, netdb};
+use system::{connection, facts, netdb};
 
 use crate::report::Report;
 
@@ -19,7 +19,8 @@ use crate::report::Report;
 #[derive(Debug)]
 pub(crate) struct DryRun<'r> {
     report: &'r mut Report,
-    /// Does a `twist` option end the decision? In tcpdmatch it does, in tcpdchk the rule is shown to its end.
+    /// Does a `twist` option end the decision, and is a banner shown? In tcpdmatch it is so, in tcpdchk the rule is
+    /// shown to its end.
     pub(crate) twist_delegates: bool,
     /// A command was met whose status would decide.
     pub(crate) command_decides: bool,
@@ -70,10 +71,16 @@ impl Host for DryRun<'_> {
         }
     }
 
-    /// No banner is sent. A directory that is not there would be logged on a real run.
-    fn banner(&mut self, directory: &[u8], _daemon: &[u8], at: Option<&Place>) -> Option<Vec<u8>> {
+    /// tcpdmatch shows what would be sent. A directory that is not there would be logged on a real run.
+    fn banner(&mut self, directory: &[u8], daemon: &[u8], at: Option<&Place>) -> Option<Vec<u8>> {
         let problem = match fs::metadata(Path::new(OsStr::from_bytes(directory))) {
-            Ok(facts) if facts.is_dir() => return None,
+            Ok(facts) if facts.is_dir() => {
+                let report = &mut self.report;
+                return connection::banner(directory, daemon, &mut |problem| {
+                    report.diagnostic(&Diagnostic::new(Kind::Warning, at.cloned(), problem));
+                })
+                .filter(|_| self.twist_delegates);
+            }
             Ok(_) => "not a directory".to_owned(),
             Err(error) => reason(&error),
         };
@@ -86,6 +93,7 @@ impl Host for DryRun<'_> {
     fn perform(&mut self, effect: &Effect, _at: Option<&Place>) -> Outcome {
         match effect {
             Effect::Aclexec(_) => self.command_decides = true,
+            Effect::Banner { text, .. } => self.report.raw(text),
             Effect::Twist(_) if self.twist_delegates => return Outcome::Delegated,
             Effect::User { user, group } => {
                 return match group {

@@ -38,6 +38,13 @@ impl Report {
         }
     }
 
+    /// Bytes of the result as they are, such as a client would get.
+    pub fn raw(&mut self, text: &[u8]) {
+        if let Err(error) = self.out.write_all(text) {
+            self.failure.get_or_insert(error);
+        }
+    }
+
     /// Says where the problems to come belong.
     pub fn at(&mut self, place: Option<Place>) {
         self.place = place;

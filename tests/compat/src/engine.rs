@@ -189,10 +189,6 @@ impl Host for CaseHost<'_> {
             Effect::Linger(seconds) => self.say("socket", format!("linger {seconds}")),
             Effect::Nice(number) => self.say("nice", number.to_string()),
             Effect::Umask(mask) => self.say("umask", format!("{mask:03o}")),
-            // The reference's words, whatever the reason.
-            Effect::Setenv { name, .. } if name.is_empty() || name.contains(&b'=') => {
-                return Outcome::Refused(b"memory allocation failure".to_vec());
-            }
             Effect::Setenv { name, value } => {
                 self.say("setenv", name);
                 self.say("value", value);

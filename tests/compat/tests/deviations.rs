@@ -280,3 +280,20 @@ fn deviation_19_the_unterminated_line_itself_is_named() {
     assert_eq!(line(&reference[0]), "2");
     assert_eq!(line(&engine::ask(&case, directory.path(), Way::Scan)), "3");
 }
+
+#[test]
+fn deviation_30_stars_at_the_end_stand_for_nothing_too() {
+    for (pattern, alike) in [
+        ("host.example.org**", false),
+        ("host.example.org***", false),
+        ("host.example.org*", true),
+        ("host.**", true),
+        ("**host.example.org", true),
+        ("host.example.org*?", true),
+    ] {
+        let both = one(Case::new(format!("sshd: {pattern}\n"), "ALL: ALL\n"));
+        let is_match = pattern != "host.example.org*?";
+        assert_eq!(both.engine.granted(), Some(is_match), "{pattern}");
+        assert_eq!(both.reference.granted(), Some(is_match && alike), "{pattern}");
+    }
+}

@@ -129,3 +129,30 @@ fn deviation_20_warnings_reach_the_terminal_and_count() {
         assert_eq!(said(&reference), "");
     });
 }
+
+#[test]
+fn deviation_29_a_dry_run_shows_a_banner_and_changes_nothing() {
+    support::alone(|machine| {
+        let host = Host::on(machine);
+        let directory = host.tables("banners", None, None);
+        std::fs::create_dir(directory.join("texts")).unwrap();
+        std::fs::write(directory.join("texts/sshd"), "hello %d at %c\nand goodbye").unwrap();
+        let rules = format!(
+            "sshd: ALL: setenv A b: umask 077: banners {}\n",
+            directory.join("texts").display()
+        );
+        std::fs::write(directory.join("hosts.allow"), rules).unwrap();
+        let ask = |whose| {
+            let shown = shown(
+                &host,
+                &directory,
+                whose,
+                "tcpdmatch",
+                &["-d", "sshd", "192.0.2.1"],
+            );
+            shown.contains("hello sshd at 192.0.2.1\r\nand goodbye")
+        };
+        assert!(ask(Whose::Reference));
+        assert!(ask(Whose::Ours));
+    });
+}
