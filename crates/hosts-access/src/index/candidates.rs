@@ -108,7 +108,7 @@ impl<'i, L: Lists> Candidates<'i, L> {
         let daemons = &mut self.daemons;
         self.shape
             .services
-            .each_key(daemon, false, |service| daemons.push(service));
+            .each_key(daemon, false, &mut |service| daemons.push(service));
         self.services = self.daemons.len();
         self.find(ALWAYS, Wants::Nothing);
         for at in 0..if self.shape.has_servers { self.services } else { 0 } {
@@ -126,10 +126,10 @@ impl<'i, L: Lists> Candidates<'i, L> {
         }
         let shape = self.shape;
         if let Some(address) = request.looked_up(self.side) {
-            shape.hosts.each_address_key(address, |key| self.open(key));
+            shape.hosts.each_address_key(address, &mut |key| self.open(key));
         }
         if let Some(name) = request.looked_up_name(self.side) {
-            shape.hosts.each_name_key(name, |key| self.open(key));
+            shape.hosts.each_name_key(name, &mut |key| self.open(key));
         }
     }
 
@@ -142,7 +142,7 @@ impl<'i, L: Lists> Candidates<'i, L> {
         {
             self.name_is_known = true;
             self.merged.remove(&Wants::Name);
-            shape.hosts.each_name_key(name, |key| self.open(key));
+            shape.hosts.each_name_key(name, &mut |key| self.open(key));
         }
         if shape.has_users
             && self.user.is_none()
@@ -178,7 +178,7 @@ impl<'i, L: Lists> Candidates<'i, L> {
             self.merged.remove(&Wants::ServerAddress);
             shape
                 .servers
-                .each_address_key(address, |server| self.open_server(server));
+                .each_address_key(address, &mut |server| self.open_server(server));
         }
         if !self.server_name_is_known
             && let Some(name) = request.looked_up_name(Side::Server)
@@ -187,12 +187,11 @@ impl<'i, L: Lists> Candidates<'i, L> {
             self.merged.remove(&Wants::ServerName);
             shape
                 .servers
-                .each_name_key(name, |server| self.open_server(server));
+                .each_name_key(name, &mut |server| self.open_server(server));
         }
     }
 
     /// Adds the positions under the key of a host.
-    #[inline]
     fn open(&mut self, key: u64) {
         work::add(1);
         let Some(positions) = self.lists.find(key, SPLIT) else {
@@ -208,7 +207,6 @@ impl<'i, L: Lists> Candidates<'i, L> {
         self.find(key, Wants::Nothing);
     }
 
-    #[inline]
     fn open_split(&mut self, host: u64) {
         self.split.push(host);
         for at in 0..self.daemons.len() {
@@ -229,14 +227,12 @@ impl<'i, L: Lists> Candidates<'i, L> {
     }
 
     /// Adds the positions that would look the name up.
-    #[inline]
     fn find_wanting(&mut self, daemon: u64) {
         if !self.name_is_known {
             self.find(refined(WANTS_NAME, daemon, ANY_USER), Wants::Name);
         }
     }
 
-    #[inline]
     fn open_refined(&mut self, host: u64, daemon: u64) {
         self.find(refined(host, daemon, ANY_USER), Wants::Nothing);
         if self.shape.has_users {
@@ -247,7 +243,6 @@ impl<'i, L: Lists> Candidates<'i, L> {
         }
     }
 
-    #[inline]
     fn find(&mut self, key: u64, wants: Wants) {
         work::add(1);
         if let Some(positions) = self.lists.find(key, self.next) {

@@ -127,8 +127,7 @@ impl TextShape {
 
     /// The keys that patterns are under which could match a string; mapped addresses are reduced already.
     /// `is_quad`: it is a dotted quad and has no letters.
-    #[inline]
-    pub(crate) fn each_key(&self, text: &[u8], is_quad: bool, mut each: impl FnMut(u64)) {
+    pub(crate) fn each_key(&self, text: &[u8], is_quad: bool, each: &mut dyn FnMut(u64)) {
         if self.numbers || (self.letters && !is_quad) {
             let whole = hash_ends(text, |byte, hash| {
                 if byte == b'.' {
@@ -152,8 +151,7 @@ impl TextShape {
         }
     }
 
-    #[inline(never)]
-    fn each_wildcard_key(&self, text: &[u8], mut each: impl FnMut(u64)) {
+    fn each_wildcard_key(&self, text: &[u8], each: &mut dyn FnMut(u64)) {
         let (mut beginnings, mut ends) = ([EMPTY; LONGEST + 1], [EMPTY; LONGEST + 1]);
         let most = text.len().min(LONGEST);
         let mut at = 0;
@@ -248,8 +246,7 @@ impl HostShape {
     }
 
     /// The keys that patterns are under which could match a host by its address.
-    #[inline]
-    pub(crate) fn each_address_key(&self, address: &Address, mut each: impl FnMut(u64)) {
+    pub(crate) fn each_address_key(&self, address: &Address, each: &mut dyn FnMut(u64)) {
         if let Some(quad) = address.quad {
             let mut lengths = self.lengths4;
             while lengths != 0 {
@@ -279,7 +276,7 @@ impl HostShape {
     }
 
     /// The same by its name.
-    pub(crate) fn each_name_key(&self, name: &[u8], mut each: impl FnMut(u64)) {
+    pub(crate) fn each_name_key(&self, name: &[u8], each: &mut dyn FnMut(u64)) {
         if is_known_name(name) {
             each(NAME_IS_KNOWN);
             if !name.contains(&b'.') {
@@ -313,13 +310,20 @@ fn ends_key((first, last): (u8, u8), beginning: u64, end: u64) -> u64 {
 #[inline]
 pub(crate) const fn key(kind: u32, value: u64) -> u64 {
     let a = kind as u64 ^ 0x9e37_79b9_7f4a_7c15;
-    let folded = fold(a as u128 * (value ^ 0xd1b5_4a32_d192_ed03) as u128);
+    let folded = fold(a, value ^ 0xd1b5_4a32_d192_ed03);
     // Once more, since the values are often small and regular.
-    fold(folded as u128 * 0xa076_1d64_78bd_642f)
+    mixed(folded, 0)
+}
+
+/// Mixes a word into a hash.
+#[inline]
+pub(crate) const fn mixed(hash: u64, word: u64) -> u64 {
+    fold(hash ^ word, 0xa076_1d64_78bd_642f)
 }
 
 #[inline]
-const fn fold(product: u128) -> u64 {
+const fn fold(a: u64, b: u64) -> u64 {
+    let product = a as u128 * b as u128;
     (product as u64) ^ (product >> 64) as u64
 }
 

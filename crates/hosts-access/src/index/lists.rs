@@ -49,14 +49,12 @@ impl<P: Positions, T: PartialEq> Merged<P, T> {
     }
 
     /// Adds a list, with a mark to remove it by.
-    #[inline]
     pub(crate) fn add(&mut self, list: P, mark: T) {
         self.lists.push((list, mark));
         self.rise(self.lists.len() - 1);
     }
 
     /// Removes the lists that have this mark.
-    #[inline]
     pub(crate) fn remove(&mut self, mark: &T) {
         let before = self.lists.len();
         self.lists.retain(|(_, its)| its != mark);
@@ -85,7 +83,6 @@ impl<P: Positions, T: PartialEq> Merged<P, T> {
         self.lists[at].0.first()
     }
 
-    #[inline]
     fn rise(&mut self, mut at: usize) {
         while at > 0 && self.first((at - 1) / 2) > self.first(at) {
             self.lists.swap(at, (at - 1) / 2);
@@ -93,7 +90,6 @@ impl<P: Positions, T: PartialEq> Merged<P, T> {
         }
     }
 
-    #[inline]
     fn sink(&mut self, mut at: usize) {
         loop {
             let left = 2 * at + 1;

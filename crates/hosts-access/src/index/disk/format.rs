@@ -1,21 +1,21 @@
 //! The bytes of an index file.
 
 use crate::index::candidates::Shape;
-use crate::index::keys::{HostShape, TextShape};
+use crate::index::keys::{HostShape, TextShape, mixed};
 use crate::source::FileId;
 
 const MAGIC: &[u8; 8] = b"tcpwrapi";
 /// Raised when the same keys or bytes come to mean something else.
 const VERSION: u32 = 1;
 /// What stands before the part of the header that is checked.
-pub(super) const BEFORE_HEADER: usize = 20;
+pub(super) const BEFORE_HEADER: usize = 24;
 /// Longer headers are no headers.
 pub(super) const LONGEST_HEADER: usize = 1 << 20;
 
 /// The size of a block, its checksum included.
 pub(super) const BLOCK: usize = 4096;
 /// Of it, what is not checksum.
-pub(super) const PAYLOAD: usize = BLOCK - 4;
+pub(super) const PAYLOAD: usize = BLOCK - 8;
 
 /// A rule: where it begins and how many lines are above it, 4 bytes each.
 pub(super) const RULES: Kind = Kind { number: 1, entry: 8 };
@@ -69,7 +69,7 @@ impl Header {
         let mut header = MAGIC.to_vec();
         header.extend(VERSION.to_le_bytes());
         header.extend(((BEFORE_HEADER + body.len()) as u32).to_le_bytes());
-        header.extend(crc32fast::hash(&body).to_le_bytes());
+        header.extend(sum([&body]).to_le_bytes());
         header.extend(body);
         header
     }
@@ -89,8 +89,8 @@ impl Header {
     /// Reads a whole header; nothing where it is damaged.
     pub(super) fn parse(header: &[u8]) -> Option<Self> {
         let (start, body) = header.split_at_checked(BEFORE_HEADER)?;
-        let sum = start.last_chunk::<4>()?;
-        if crc32fast::hash(body) != u32::from_le_bytes(*sum) {
+        let wanted = start.last_chunk::<8>()?;
+        if sum([body]) != u64::from_le_bytes(*wanted) {
             return None;
         }
         let mut from = Bytes(body);
@@ -114,12 +114,20 @@ impl Header {
 }
 
 /// The checksum of a block: of its contents, its place, and the table it is about.
-pub(super) fn checksum(table: &FileId, offset: u64, payload: &[u8]) -> u32 {
-    let mut sum = crc32fast::Hasher::new();
-    sum.update(&table.to_bytes());
-    sum.update(&offset.to_le_bytes());
-    sum.update(payload);
-    sum.finalize()
+pub(super) fn checksum(table: &FileId, offset: u64, payload: &[u8]) -> u64 {
+    sum([&table.to_bytes(), &offset.to_le_bytes(), payload])
+}
+
+/// A checksum against damage, not against malice: whoever may write an index may write the table as well.
+fn sum<const N: usize>(parts: [&[u8]; N]) -> u64 {
+    parts.iter().fold(0, |sum, part| {
+        let (words, rest) = part.as_chunks::<8>();
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        let words = words.iter().chain([&last]).map(|word| u64::from_le_bytes(*word));
+        // The length tells parts apart that differ in zeros at their ends.
+        words.fold(mixed(sum, part.len() as u64), mixed)
+    })
 }
 
 fn put_shape(out: &mut Vec<u8>, shape: &Shape) {

@@ -10,10 +10,10 @@
 //! | 8 | `tcpwrapi` |
 //! | 4 | the version |
 //! | 4 | the length of the header, all told |
-//! | 4 | the CRC-32 of the header from here on |
+//! | 8 | the checksum of the header from here on |
 //! | | the table's identity, what kinds of keys there are, and where the sections are |
 //!
-//! Numbers are little-endian. A section is an array in blocks of 4,096 bytes, each of which ends in the CRC-32 of the
+//! Numbers are little-endian. A section is an array in blocks of 4,096 bytes, each of which ends in the checksum of the
 //! table's identity, the block's place and its contents. Sections of kinds that are not known are passed over, so
 //! others can be added without a new version.
 

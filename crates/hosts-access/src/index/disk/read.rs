@@ -173,8 +173,8 @@ impl DiskIndex {
         }
         let mut bytes = [0; BLOCK];
         self.file.as_ref()?.read_exact_at(&mut bytes, offset).ok()?;
-        let (payload, sum) = bytes.split_last_chunk::<4>()?;
-        if checksum(&self.table, offset, payload) != u32::from_le_bytes(*sum) {
+        let (payload, sum) = bytes.split_last_chunk::<8>()?;
+        if checksum(&self.table, offset, payload) != u64::from_le_bytes(*sum) {
             return None;
         }
         let block = Arc::new(bytes);
