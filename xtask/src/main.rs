@@ -1,9 +1,10 @@
-//! What a maintainer runs: `cargo xtask test`, `bench`, `dist`, `deb`, `rpm`, `install`.
+//! What a maintainer runs: `cargo xtask test`, `bench`, `audit`, `dist`, `deb`, `rpm`, `install`.
 //!
 //! Nothing that users run lives here.
 
 #![forbid(unsafe_code)]
 
+mod audit;
 mod bench;
 mod deb;
 mod dist;
@@ -47,6 +48,14 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// See how strong the engine's tests are: mutants, and Miri where there is one. Takes hours.
+    Audit {
+        /// Of the engine's files only these, as `index/keys.rs`.
+        files: Vec<String>,
+        /// Passed on to cargo-mutants.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// Build everything there is to install, in release form, under target/dist.
     Dist,
     /// Build the Debian packages under target/packages/deb.
@@ -76,6 +85,7 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Test { arguments } => test::run_tests(&arguments),
         Task::Bench { name, arguments } => bench::run_benches(name.as_deref(), &arguments),
+        Task::Audit { files, arguments } => audit::audit(&files, &arguments),
         Task::Dist => dist::build(Profile::Release).map(|into| println!("{}", into.display())),
         Task::Deb { dev } => deb::build(profile(dev)).map(|into| println!("{}", into.display())),
         Task::Rpm { dev } => rpm::build(profile(dev)).map(|into| println!("{}", into.display())),

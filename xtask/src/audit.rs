@@ -1,0 +1,105 @@
+//! `cargo xtask audit`: how strong the tests are. A monthly command that takes hours; not for CI.
+//!
+//! cargo-mutants changes the engine in thousands of ways and runs its tests on each: a change that no test notices is
+//! one missing. Miri runs the engine's unit tests and looks for what Rust itself does not allow.
+
+use std::fs;
+use std::process::Command;
+
+use crate::shell::{Result, cargo, root, run, succeeds, target};
+
+/// What is changed: the decision, and what chooses the rules it looks at.
+const FILES: [&str; 10] = [
+    "brace.rs",
+    "decide.rs",
+    "index/**/*.rs",
+    "matching.rs",
+    "meaning.rs",
+    "options.rs",
+    "read.rs",
+    "sieve.rs",
+    "skip.rs",
+    "syntax/*.rs",
+];
+/// So many of a hundred changes must be noticed.
+const ENOUGH: usize = 95;
+/// The unit tests that open no files, which Miri runs at a thousandth of the speed.
+const FOR_MIRI: [&str; 6] = [
+    "address",
+    "index::lists",
+    "index::postings",
+    "meaning",
+    "syntax",
+    "text",
+];
+
+/// Runs both, on these files of the engine or on all that matter. Arguments go to cargo-mutants.
+pub fn audit(files: &[String], arguments: &[String]) -> Result<()> {
+    miri()?;
+    mutants(files, arguments)
+}
+
+fn miri() -> Result<()> {
+    if !succeeds(Command::new("cargo").args(["+nightly", "miri", "--version"])) {
+        println!("Miri is left out: rustup toolchain install nightly --component miri");
+        return Ok(());
+    }
+    let mut miri = Command::new("cargo");
+    miri.current_dir(root())
+        .args([
+            "+nightly",
+            "miri",
+            "test",
+            "--package",
+            "hosts-access",
+            "--lib",
+            "--",
+        ])
+        .args(FOR_MIRI);
+    run(&mut miri)
+}
+
+fn mutants(files: &[String], arguments: &[String]) -> Result<()> {
+    if !succeeds(cargo().args(["mutants", "--version"])) {
+        return Err("cargo-mutants is missing: cargo install --locked cargo-mutants".into());
+    }
+    let output = target().join("audit");
+    fs::create_dir_all(&output).map_err(|error| format!("{}: {error}", output.display()))?;
+    let mut mutants = cargo();
+    mutants
+        .args(["mutants", "--package", "hosts-access", "--output"])
+        .arg(&output);
+    let named = files.iter().map(String::as_str);
+    let all = FILES.iter().copied().filter(|_| files.is_empty());
+    for file in named.chain(all) {
+        mutants.args(["--file", &format!("crates/hosts-access/src/{file}")]);
+    }
+    mutants.args(arguments);
+    // It fails where one is missed; how many there may be is said here.
+    let status = mutants
+        .status()
+        .map_err(|error| format!("{mutants:?}: {error}"))?;
+    let lines = |name: &str| -> Vec<String> {
+        let text = fs::read_to_string(output.join("mutants.out").join(name)).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    };
+    let [caught, missed, timeout] = ["caught.txt", "missed.txt", "timeout.txt"].map(lines);
+    let (noticed, all) = (
+        caught.len() + timeout.len(),
+        caught.len() + timeout.len() + missed.len(),
+    );
+    if all == 0 {
+        return Err(format!("no change was tried: {status}"));
+    }
+    println!(
+        "{all} changes: {} noticed by a failing test, {} by a test that did not end, {} by none",
+        caught.len(),
+        timeout.len(),
+        missed.len()
+    );
+    missed.iter().for_each(|missed| println!("    {missed}"));
+    if noticed * 100 < ENOUGH * all {
+        return Err(format!("fewer than {ENOUGH} of a hundred are noticed"));
+    }
+    Ok(())
+}
