@@ -1,7 +1,7 @@
 //! Decisions that have to wait for somebody: names, users, commands. A bounded number of threads wait, a
 //! bounded number of connections wait for a thread, and for the name of one address only one thread waits.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,10 +12,14 @@ use crate::accept::Accepted;
 use crate::bell::Bell;
 use crate::decide::{self, Answer, Rules, Undecided, Wants};
 use crate::pool::Pool;
-use crate::room::Permit;
+use crate::room::{Permit, masked};
 
 /// How many threads wait for lookups and commands.
 pub(crate) const THREADS: usize = 32;
+/// How many of them wait for one client, and for one network: the others are for others.
+const OF_CLIENT: usize = THREADS / 4;
+const OF_NETWORK: usize = THREADS / 2;
+
 /// A connection that is not decided yet.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -33,6 +37,17 @@ pub(crate) struct Job {
 impl Job {
     fn address(&self) -> Option<IpAddr> {
         self.connection.ends.map(|(client, _)| client.ip())
+    }
+
+    /// Whom a thread waits for, and how many at most may wait for the same.
+    fn holders(&self) -> impl Iterator<Item = ((bool, IpAddr), usize)> + use<> {
+        let holders = |ip| {
+            [
+                ((true, masked(ip, 32, 64)), OF_CLIENT),
+                ((false, masked(ip, 24, 48)), OF_NETWORK),
+            ]
+        };
+        self.address().map(holders).into_iter().flatten()
     }
 
     /// What it waits for that others wait for too, so that one thread finds it out for all.
@@ -61,6 +76,8 @@ pub(crate) struct Lookups {
     pool: Pool,
     /// What threads are after.
     asked: HashSet<Shared>,
+    /// How many threads wait for each client, and each network.
+    busy: HashMap<(bool, IpAddr), usize>,
     results: Receiver<(Job, Answer)>,
     done: Sender<(Job, Answer)>,
     bell: Bell,
@@ -77,6 +94,7 @@ impl Lookups {
             running: 0,
             pool: Pool::new("lookup", 512 << 10, THREADS)?,
             asked: HashSet::new(),
+            busy: HashMap::new(),
             results,
             done,
             bell,
@@ -97,7 +115,11 @@ impl Lookups {
     /// Gives threads work, as far as there are threads.
     fn start(&mut self) {
         while self.running < THREADS {
-            let free = |job: &Job| job.shares().is_none_or(|shared| !self.asked.contains(&shared));
+            let has_share = |(holder, most)| self.busy.get(&holder).is_none_or(|busy| *busy < most);
+            let free = |job: &Job| {
+                job.shares().is_none_or(|shared| !self.asked.contains(&shared))
+                    && job.holders().all(has_share)
+            };
             let Some(job) = self
                 .waiting
                 .iter()
@@ -107,6 +129,9 @@ impl Lookups {
                 return;
             };
             self.asked.extend(job.shares());
+            for (holder, _) in job.holders() {
+                *self.busy.entry(holder).or_default() += 1;
+            }
             self.running += 1;
             let (rules, done, bell) = (Arc::clone(&self.rules), self.done.clone(), self.bell.clone());
             self.pool.add(move || {
@@ -125,6 +150,14 @@ impl Lookups {
         let mut finished = Vec::new();
         while let Ok((job, answer)) = self.results.try_recv() {
             self.running -= 1;
+            for (holder, _) in job.holders() {
+                if let Some(busy) = self.busy.get_mut(&holder) {
+                    *busy -= 1;
+                    if *busy == 0 {
+                        self.busy.remove(&holder);
+                    }
+                }
+            }
             let shared = job.shares();
             finished.push((job, answer));
             if let Some(shared) = shared {

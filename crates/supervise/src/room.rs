@@ -127,7 +127,7 @@ impl Drop for Permit {
 }
 
 /// The network of an address, as so many bits of IPv4 or IPv6.
-fn masked(address: IpAddr, v4: u32, v6: u32) -> IpAddr {
+pub(crate) fn masked(address: IpAddr, v4: u32, v6: u32) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(ip) => Ipv4Addr::from_bits(ip.to_bits() & (u32::MAX << (32 - v4))).into(),
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << (128 - v6))).into(),

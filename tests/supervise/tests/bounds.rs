@@ -197,3 +197,37 @@ fn nothing_is_kept_of_calls_that_have_ended() {
         stop(daemon);
     });
 }
+
+/// A client whose every connection has a command run that takes long has its share of the threads that wait, and others
+/// have theirs.
+#[test]
+fn a_client_has_its_share_of_the_threads() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        machine.address("192.0.2.3/24");
+        machine.put("/etc/hosts", "192.0.2.3 host3.example\n");
+        run(Command::new("mkfifo").arg("/srv/gate"));
+        let allow = format!("ALL: {STRANGER}: spawn cat /srv/gate: allow\nALL: host3.example\n");
+        guarded.rules(&allow, "ALL: ALL\n");
+        let program = guarded.c_program("server", &[]);
+        let mut command = guarded.run(program);
+        let daemon = Daemon::start(command.args(["edges", &PORT.to_string()]));
+        machine.wait_for_port(&format!("{FRIEND}:{PORT}"));
+        let slow: Vec<_> = (0..40)
+            .map(|_| connect(STRANGER, PORT).expect("a handshake"))
+            .collect();
+        for _ in 0..3 {
+            let other = connect("192.0.2.3", PORT).expect("a handshake");
+            assert_eq!(hello(&other), "hello\n", "{}", daemon.output());
+        }
+        assert!(!slow.iter().any(has_answer));
+        // Each command reads to the end of the gate, which comes when it was open and is closed.
+        let gate = "while sleep 0.01; do : >/srv/gate; done";
+        let gate = Daemon::start(Command::new("sh").args(["-c", gate]));
+        for client in &slow {
+            assert_eq!(hello(client), "hello\n", "{}", daemon.output());
+        }
+        drop(gate);
+        stop(daemon);
+    });
+}
