@@ -92,7 +92,8 @@ impl DryHost {
     }
 
     /// Gives the answer to a question of the additions to the language; what is not given is not known. An answer
-    /// about a limit holds for the limits of all rules, one about connections for all bounds.
+    /// about a limit holds for the limits of all rules, one about connections for all bounds, and a time without a zone
+    /// for all zones: their clocks show it.
     pub fn told(mut self, fact: Fact, known: impl Into<Known>) -> Self {
         self.facts.push((fact, known.into()));
         self
@@ -135,7 +136,9 @@ impl Host for DryHost {
     }
 
     fn fact(&mut self, fact: &Fact, _client: Option<IpAddr>, _at: Option<&Place>) -> Known {
-        let given = self.facts.iter().find(|(asked, _)| asked.is_like(fact));
+        let is_given =
+            |asked: &Fact| asked.is_like(fact) || matches!((asked, fact), (Fact::Time(None), Fact::Time(_)));
+        let given = self.facts.iter().find(|(asked, _)| is_given(asked));
         given.map_or_else(|| Err(Cause::new(NOT_GIVEN)), |(_, known)| known.clone())
     }
 

@@ -6,6 +6,7 @@
 mod coverage;
 mod file;
 mod report;
+mod world;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -145,6 +146,7 @@ fn run_test(
     for group in &test.netgroups {
         host = host.in_netgroup(group.clone(), name.clone());
     }
+    host = test.world().tell(host);
     if let Some(commands) = test.commands {
         host = host.commands_succeed(matches!(commands, Commands::Succeed));
     }

@@ -31,7 +31,7 @@ fn the_examples_pass() {
     let tested: Vec<_> = directories
         .filter(|directory| directory.join("hosts.test.toml").exists())
         .collect();
-    assert!(tested.len() >= 7);
+    assert!(tested.len() >= 13);
     for directory in tested {
         let path = directory.join("hosts.test.toml");
         let output = test(&[path.to_str().unwrap()]);
@@ -97,6 +97,14 @@ fn mistakes_are_told_with_their_line() {
         ),
         ("[[test]]\ndeamon = \"sshd\"\n", "line 2"),
         ("[[test\n", "line 1"),
+        (
+            "[[test]]\ndaemon = \"sshd\"\nclient = \"192.0.2.1\"\ncountry = \"de\"\nexpect = \"denied\"\n",
+            "line 4",
+        ),
+        (
+            "[[test]]\ndaemon = \"sshd\"\nclient = \"192.0.2.1\"\ntime = \"2026-02-30 10:00\"\nexpect = \"denied\"\n",
+            "line 4",
+        ),
     ] {
         let (_directory, path) = file(text);
         let output = test(&[&path]);

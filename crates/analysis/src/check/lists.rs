@@ -6,6 +6,7 @@ use super::finding::Fix;
 use super::reach::{Reach, string_covers, strings_apart};
 use super::{Context, quoted};
 use crate::document::{List, Rule, Token};
+use hosts_access::syntax::brace::Brace;
 use hosts_access::syntax::pattern::{ClientPattern, DaemonPattern, HostPattern, Service, StringPattern};
 
 codes! {
@@ -217,7 +218,9 @@ fn words<P>(cx: &mut Context<'_, '_>, list: &List<'_, P>, end: usize) -> bool {
                 Some((title, edit)) => finding.fix(Fix::suggested(title, vec![edit])),
                 None => finding.help("words of a list are separated by blanks or commas alone"),
             };
-        } else if let Some(at) = token.text.iter().position(|b| is_stray(*b)) {
+        } else if !is_in_braces(token.text)
+            && let Some(at) = token.text.iter().position(|b| is_stray(*b))
+        {
             has_any = true;
             let span = token.span.start + at..token.span.start + at + 1;
             let pieces = token.text.split(|b| *b == b';').filter(|piece| !piece.is_empty());
@@ -292,6 +295,12 @@ fn negated<P>(cx: &mut Context<'_, '_>, list: &List<'_, P>, token: &Token<'_, P>
         Some(edits) => finding.fix(Fix::suggested("write `EXCEPT`", edits)),
         None => finding.help("write the list as `ALL EXCEPT` what is not to match"),
     };
+}
+
+/// Is it a pattern in braces, perhaps behind a user?
+fn is_in_braces(token: &[u8]) -> bool {
+    let host = token.rsplit(|b| *b == b'@').next().unwrap_or_default();
+    Brace::parse(host).is_some()
 }
 
 fn is_stray(byte: u8) -> bool {

@@ -39,6 +39,7 @@ pub(crate) fn idle(
     let mut outcomes = Outcomes::default();
     let mut lists = Lists::new();
     let mut side = lists.read(&lines, &mut outcomes);
+    lists.ask_nothing()?;
     if lists.daemons.len() > MOST_LISTS {
         return Err(Incomparable::TooManyDaemons);
     }

@@ -356,6 +356,7 @@ fn compare_by(
     if sides[0].rules == sides[1].rules && sides[0].is_broken == sides[1].is_broken {
         return Ok(none);
     }
+    lists.ask_nothing()?;
     let files = match files {
         Some(files) => files,
         None => lists.files()?,

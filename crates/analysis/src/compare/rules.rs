@@ -108,29 +108,29 @@ impl<'t> Lists<'t> {
         side
     }
 
-    /// The files that patterns name, with those that these name.
-    pub(super) fn files(&self) -> Result<FileTexts, Incomparable> {
-        let clients = self
-            .clients
-            .iter()
-            .flat_map(|list| list.tokens().map(|t| t.pattern.host));
-        let servers = self
-            .daemons
-            .iter()
-            .flat_map(|list| list.tokens().filter_map(|t| t.pattern.host));
-        let mut files = FileTexts::new();
-        if self.asks {
+    /// Every host that the lists name, of clients and servers.
+    fn hosts(&self) -> impl Iterator<Item = HostPattern<'t>> {
+        let clients = self.clients.iter();
+        let clients = clients.flat_map(|list| list.tokens().map(|t| t.pattern.host));
+        let servers = self.daemons.iter();
+        clients.chain(servers.flat_map(|list| list.tokens().filter_map(|t| t.pattern.host)))
+    }
+
+    /// Refuses lists and options that ask what the tables do not say: no set of requests can be told for these.
+    pub(super) fn ask_nothing(&self) -> Result<(), Incomparable> {
+        let in_braces = |host: HostPattern<'_>| matches!(host, HostPattern::Brace(_));
+        if self.asks || self.hosts().any(in_braces) {
             return Err(Incomparable::Asks);
         }
-        for host in clients.chain(servers) {
-            match host {
-                HostPattern::File(path) => read_files(path, &mut files)?,
-                HostPattern::Brace(_) => return Err(Incomparable::Asks),
-                HostPattern::Netgroup(_)
-                | HostPattern::Known
-                | HostPattern::Local
-                | HostPattern::Net { .. }
-                | HostPattern::Text { .. } => {}
+        Ok(())
+    }
+
+    /// The files that patterns name, with those that these name.
+    pub(super) fn files(&self) -> Result<FileTexts, Incomparable> {
+        let mut files = FileTexts::new();
+        for host in self.hosts() {
+            if let HostPattern::File(path) = host {
+                read_files(path, &mut files)?;
             }
         }
         Ok(files)

@@ -1,11 +1,15 @@
 //! The test file: TOML, as docs/policy-tests.md describes it.
 
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use hosts_access::{TableKind, Tables, Verdict};
 use serde::Deserialize;
 use toml::Spanned;
+
+use super::world::{Clock, Code, World};
 
 /// A test file, read.
 #[derive(Debug)]
@@ -60,12 +64,56 @@ pub struct Test {
     pub netgroups: Vec<String>,
     /// What `aclexec` commands do; left out, a rule that has one delegates.
     pub commands: Option<Commands>,
+    /// The client's country, by its two letters, or `none`.
+    pub country: Option<Code>,
+    /// Its continent, the same way.
+    pub continent: Option<Code>,
+    /// Its autonomous system; 0 where it is in none.
+    pub asn: Option<u32>,
+    /// The addresses that names have now.
+    pub dns: Option<BTreeMap<String, Vec<IpAddr>>>,
+    /// What lists in the DNS say of the client, by their zones.
+    pub listed: Option<BTreeMap<String, Vec<Ipv4Addr>>>,
+    /// Its address is one of this host's.
+    pub same_host: Option<bool>,
+    /// It is in a network that this host is directly on.
+    pub same_net: Option<bool>,
+    /// What the clocks of all zones show, as `2026-12-24 18:00`.
+    pub time: Option<Clock>,
+    /// It is banned.
+    #[serde(default)]
+    pub banned: bool,
+    /// It is over the limits of the rules.
+    #[serde(default)]
+    pub over_limit: bool,
+    /// It has too many connections for the rules.
+    #[serde(default)]
+    pub over_max: bool,
     /// The verdict.
     pub expect: Expected,
     /// The rule that must decide: `allow:LINE`, `deny:LINE` or `none`.
     pub rule: Option<Place>,
     /// What must run, in order and % expanded, as `keyword value`.
     pub runs: Option<Vec<String>>,
+}
+
+impl Test {
+    /// What it says of the world.
+    pub fn world(&self) -> World<'_> {
+        World {
+            country: self.country,
+            continent: self.continent,
+            asn: self.asn,
+            dns: self.dns.as_ref(),
+            listed: self.listed.as_ref(),
+            same_host: self.same_host,
+            same_net: self.same_net,
+            time: self.time,
+            banned: self.banned,
+            over_limit: self.over_limit,
+            over_max: self.over_max,
+        }
+    }
 }
 
 /// One string or several.
