@@ -49,8 +49,8 @@ pub struct Args {
     /// The same as --format json
     #[arg(long, conflicts_with = "format")]
     json: bool,
-    /// Mend what can safely be mended, and report the rest
-    #[arg(long, conflicts_with = "dry_run")]
+    /// Mend what can safely be mended, and report the rest; the previous version is kept, with a ~ behind its name
+    #[arg(long)]
     fix: bool,
     /// Show what --fix would change, and change nothing
     #[arg(long)]
@@ -61,7 +61,7 @@ pub struct Args {
     /// Report rules that grant access without the word `allow`
     #[arg(long)]
     explicit_allow: bool,
-    /// Explain a code, such as W201, and do nothing else
+    /// Explain a code or its name, such as W201 or bare-ipv6, and do nothing else
     #[arg(long, value_name = "CODE", exclusive = true)]
     explain: Option<String>,
 }
@@ -338,22 +338,18 @@ fn fix(policy: &mut Policy, args: &Args) -> Result<(), String> {
         .filter_map(|(table, original)| Some((original.as_ref()?, policy.table(*table)?)))
         .filter(|(original, document)| original.text != document.text)
         .collect();
+    let mut kept = Vec::new();
     if args.dry_run {
         for (original, document) in &changed {
             let changes = crate::text_diff::shown(&document.path, &original.text, &document.text);
             output::write(&changes)?;
         }
-    } else if let [(allow, new_allow), (deny, new_deny)] = changed[..] {
-        let [allow, deny] = [(allow, new_allow), (deny, new_deny)].map(|(original, new)| Change {
-            original,
-            text: &new.text,
-        });
-        pair::replace(&allow, &deny)?;
     } else {
         for (original, document) in &changed {
-            let replaced = original.replace(&document.text);
-            replaced.map_err(|error| output::at(&document.path, &error))?;
+            let copy = original.keep_previous();
+            kept.extend(copy.map_err(|error| output::at(&document.path, &error))?);
         }
+        put_in_place(&changed)?;
     }
     if made > 0 {
         let verb = if args.dry_run { "would mend" } else { "mended" };
@@ -364,6 +360,25 @@ fn fix(policy: &mut Policy, args: &Args) -> Result<(), String> {
             Ok(found) => output::note(&crate::diff::text::render(&found)),
             Err(problem) => output::note(&format!("what that changes cannot be told: {problem}\n")),
         }
+    }
+    for kept in kept {
+        output::note(&format!("the previous version is {}\n", kept.display()));
+    }
+    Ok(())
+}
+
+/// Puts new texts in place, of two tables in an order that lets in nobody else between.
+fn put_in_place(changed: &[(&Original, &Document)]) -> Result<(), String> {
+    if let [(allow, new_allow), (deny, new_deny)] = changed {
+        let [allow, deny] = [(allow, new_allow), (deny, new_deny)].map(|(original, new)| Change {
+            original,
+            text: &new.text,
+        });
+        return pair::replace(&allow, &deny).map(|_| ());
+    }
+    for (original, document) in changed {
+        let replaced = original.replace(&document.text);
+        replaced.map_err(|error| output::at(&document.path, &error))?;
     }
     Ok(())
 }

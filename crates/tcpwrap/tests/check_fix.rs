@@ -87,6 +87,8 @@ fn a_dry_run_shows_and_changes_nothing() {
     let rules = Rules::new(BROKEN, "ALL: ALL\n");
     let output = rules.check(&["--dry-run"]);
     assert_eq!(rules.text(), BROKEN);
+    assert_eq!(rules.check(&["--fix", "--dry-run"]), output);
+    assert_eq!(rules.text(), BROKEN);
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(
         shown.contains("+sshd: [2001:db8::1], [::1], 10.0.0.1\n"),
@@ -120,7 +122,12 @@ fn owner_mode_label_and_links_are_kept() {
         assert_eq!(&value[..length], b"kept");
     }
     let names: Vec<_> = std::fs::read_dir(rules.directory.path()).unwrap().collect();
-    assert_eq!(names.len(), 3, "{names:?}");
+    // hosts.allow, real and hosts.deny, and what real was before.
+    assert_eq!(names.len(), 4, "{names:?}");
+    let kept = rules.directory.path().join("real~");
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), "sshd: ::1\n");
+    let kept = std::fs::metadata(kept).unwrap();
+    assert_eq!((kept.mode(), kept.uid()), (before.mode(), before.uid()));
 }
 
 #[test]
@@ -183,5 +190,9 @@ fn both_tables_are_mended_or_neither() {
         [text("hosts.allow"), text("hosts.deny")],
         ["sshd: 10.0.0.1\n", "ALL: ALL\n"]
     );
-    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2);
+    assert_eq!(
+        [text("hosts.allow~"), text("hosts.deny~")],
+        ["sshd: 10.0.0.1\r\n", "ALL: ALL"]
+    );
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 4);
 }

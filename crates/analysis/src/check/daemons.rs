@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::code::{Code, Level, allow, codes};
 use super::finding::Fix;
+use super::lists::is_near;
 use super::{Context, quoted};
 use crate::document::Rule;
 use hosts_access::syntax::pattern::{Service, StringPattern};
@@ -56,6 +57,14 @@ codes! {
         remedy: "Write the daemon's name, or a pattern with `*`.",
         bad: allow("in.: 10.0.0.1\n"),
         good: allow("in.*: 10.0.0.1\n"),
+    }
+
+    pub(super) NEAR = "W127" "misspelt-daemon" Warning {
+        meaning: "The name is one letter away from that of a well-known daemon, and is no name that is known itself. It is \
+            compared letter by letter, so a rule for `ssdh` does nothing for `sshd`.",
+        remedy: "Correct the name.",
+        bad: allow("ssdh: 10.0.0.1\n"),
+        good: allow("sshd: 10.0.0.1\n"),
     }
 }
 
@@ -249,7 +258,61 @@ fn exact(cx: &mut Context<'_, '_>, name: &[u8], span: &std::ops::Range<usize>) {
         } else {
             finding.help(format!("write the name of the process, such as {meant}"));
         }
+    } else if let Some(daemon) = near(word) {
+        let message = format!(
+            "no known daemon is called {}; did you mean `{daemon}`?",
+            quoted(name)
+        );
+        let edit = cx.edit(span, daemon);
+        cx.report(&NEAR, span, message)
+            .fix(Fix::suggested(format!("write `{daemon}`"), vec![edit]));
     }
+}
+
+/// The well-known daemon that a name is one slip away from. Short names are near to too many.
+fn near(word: &[u8]) -> Option<&'static str> {
+    /// Names of programs that are near to one of [`DAEMONS`] and are none of them misspelt.
+    const REAL: [&str; 24] = [
+        "sshd2",
+        "ssh",
+        "ftpd",
+        "sftpd",
+        "tftpd",
+        "telnetd",
+        "rshd",
+        "nfsd",
+        "xrdp",
+        "smtpd",
+        "dmbd",
+        "nmbd",
+        "smbd",
+        "rstatd",
+        "rpc.rstatd",
+        "lockd",
+        "blockd",
+        "slapd2",
+        "snmpd",
+        "snapd",
+        "mounted",
+        "in.ftpd",
+        "in.tftpd",
+        "in.rshd",
+    ];
+    const SHORTEST: usize = 4;
+    let is_name = word
+        .iter()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
+    if word.len() < SHORTEST || !is_name || !word[0].is_ascii_alphabetic() {
+        return None;
+    }
+    let word = std::str::from_utf8(word).ok()?;
+    let is_known = REAL.contains(&word)
+        || DAEMONS.contains(&word)
+        || ALIASES.iter().any(|(_, processes)| processes.contains(&word));
+    DAEMONS
+        .iter()
+        .find(|daemon| !is_known && daemon.len() >= SHORTEST && is_near(word, daemon))
+        .copied()
 }
 
 /// The processes that are meant where something is called by this name, the usual one first.

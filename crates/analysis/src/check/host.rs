@@ -46,8 +46,8 @@ codes! {
         meaning: "Others than root may change this table, or the directory it is in, and so let in whomever they like, or \
      run commands as root.",
         remedy: "Make root the owner, and take away everyone else's permission to write.",
-        bad: allow("sshd: 10.0.0.1\n"),
-        good: allow("sshd: 10.0.0.1\n"),
+        bad: allow("# -rw-rw-rw- root root hosts.allow\nsshd: 10.0.0.1\n"),
+        good: allow("# -rw-r--r-- root root hosts.allow\nsshd: 10.0.0.1\n"),
     }
 
     /// A `/file` pattern's file is missing or cannot be read.
@@ -215,7 +215,7 @@ codes! {
         meaning: "A file stands beside the tables whose name is nearly that of one, such as `hosts.accept` or `host.deny`. \
             Nothing reads it, and no rule in it holds. Looked for without --host too.",
         remedy: "Move its rules into the table, or remove the file.",
-        bad: allow("sshd: 10.0.0.1\n"),
-        good: allow("sshd: 10.0.0.1\n"),
+        bad: allow("# this file is called hosts.accept\nsshd: 10.0.0.1\n"),
+        good: allow("# this file is called hosts.allow\nsshd: 10.0.0.1\n"),
     }
 }

@@ -345,7 +345,7 @@ fn misspelt(word: &[u8]) -> Option<Meant> {
 }
 
 /// One letter more, less, other, or two exchanged.
-fn is_near(a: &str, b: &str) -> bool {
+pub(super) fn is_near(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let same = a.iter().zip(b).take_while(|(x, y)| x == y).count();
     let (ra, rb) = (&a[same..], &b[same..]);

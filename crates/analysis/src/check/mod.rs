@@ -251,13 +251,7 @@ fn lints(cx: &mut Context<'_, '_>, rule: &Rule<'_>) {
         return;
     }
     // What is found to be misread ends what the others look at.
-    let end = comments::inline(cx, rule).unwrap_or(usize::MAX);
-    let end = comments::dangling(cx).unwrap_or(end).min(end);
-    let end = comments::foreign_remark(cx, rule, end).unwrap_or(end);
-    let bare = ipv6::bare(cx, rule, end);
-    let end = bare.unwrap_or(end).min(end);
-    let option = misplaced::among_clients(cx, rule, end);
-    let end = option.unwrap_or(end);
+    let (end, has_options) = misread(cx, rule);
     let lists_end = rule.clients.span.end.min(end);
     characters::lint(cx, lists_end);
     if !lines::junk(cx, rule, end) {
@@ -265,11 +259,40 @@ fn lints(cx: &mut Context<'_, '_>, rule: &Rule<'_>) {
         daemons::lint(cx, rule, end);
         clients::lint(cx, rule, end);
         names::lint(cx, rule, end);
-        if bare.is_none() && option.is_none() {
+        if has_options {
             options::lint(cx, rule, end);
         }
     }
     compat::lint(cx, rule);
+}
+
+/// Where in a rule's line a remark begins, or anything else that was not meant to be read as it is: words from there on
+/// name nothing that is worth looking for.
+pub fn misread_from(document: &Document, entry: &Entry, line: &[u8], rule: &Rule<'_>) -> usize {
+    let mut found = Vec::new();
+    let mut cx = Context {
+        table: TableKind::Allow,
+        document,
+        entry,
+        line,
+        is_foreign: false,
+        found: &mut found,
+    };
+    if comments::indented(&mut cx, rule) || comments::foreign(&mut cx, true) {
+        return 0;
+    }
+    misread(&mut cx, rule).0
+}
+
+/// Finds what ends the readable part of a rule; gives where, and whether the options can still be looked at.
+fn misread(cx: &mut Context<'_, '_>, rule: &Rule<'_>) -> (usize, bool) {
+    let end = comments::inline(cx, rule).unwrap_or(usize::MAX);
+    let end = comments::dangling(cx).unwrap_or(end).min(end);
+    let end = comments::foreign_remark(cx, rule, end).unwrap_or(end);
+    let bare = ipv6::bare(cx, rule, end);
+    let end = bare.unwrap_or(end).min(end);
+    let option = misplaced::among_clients(cx, rule, end);
+    (option.unwrap_or(end), bare.is_none() && option.is_none())
 }
 
 /// The line being looked at, and where findings go.

@@ -62,6 +62,13 @@ fn good_examples_raise_nothing_at_all() {
 }
 
 #[test]
+fn examples_of_each_side_differ() {
+    for code in all_codes() {
+        assert_ne!(code.bad, code.good, "{}", code.id);
+    }
+}
+
+#[test]
 fn codes_are_in_order_and_names_are_unique() {
     let ids: Vec<_> = all_codes().map(|c| c.id).collect();
     assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");

@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use analysis::check::{Code, Finding, Level, Span, host as codes, quoted, words};
+use analysis::check::{Code, Finding, Level, Span, host as codes, misread_from, quoted, words};
 use analysis::document::{Content, Document, Entry, Rule, content};
 use hosts_access::source::{self, Contents, Ending};
 use hosts_access::syntax::option::{Keyword, user_and_group};
@@ -35,7 +35,7 @@ pub fn check(policy: &Policy) -> Vec<Finding> {
                     document,
                     entry,
                 };
-                host.rule(&at, &rule);
+                host.rule(&at, &rule, misread_from(document, entry, &line, &rule));
             }
         }
     }
@@ -110,8 +110,9 @@ impl Host {
         }
     }
 
-    fn rule(&mut self, at: &At<'_>, rule: &Rule<'_>) {
-        for token in rule.daemons.tokens() {
+    /// A rule, as far as it is read as it was meant: `end` is where a remark begins.
+    fn rule(&mut self, at: &At<'_>, rule: &Rule<'_>, end: usize) {
+        for token in rule.daemons.tokens().filter(|t| t.span.start < end) {
             match token.pattern.service {
                 Service::Name(StringPattern::Exact(name)) => {
                     let name = name.to_ascii_lowercase();
@@ -136,7 +137,7 @@ impl Host {
                 self.pattern(at, host, &token.span);
             }
         }
-        for token in rule.clients.tokens() {
+        for token in rule.clients.tokens().filter(|t| t.span.start < end) {
             self.pattern(at, token.pattern.host, &token.span);
         }
         for option in rule.options.iter().take_while(|o| o.problem.is_none()) {
