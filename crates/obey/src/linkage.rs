@@ -287,6 +287,6 @@ mod tests {
     fn what_no_program_is() {
         let linker = Linker::of_this_host();
         assert_eq!(linker.linkage(Path::new("/etc/passwd"), &[]), None);
-        assert_eq!(linker.linkage(&std::env::current_exe().unwrap(), &[]), None);
+        assert_eq!(linker.linkage(Path::new("/bin/sh"), &[]), None);
     }
 }

@@ -1,5 +1,6 @@
 //! Who waits for clients on this machine, and what asks the tables before they are served.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::io;
@@ -12,7 +13,7 @@ use system::services::{Guard, Service, Starter, base_name};
 use crate::known::{self, Switch};
 use crate::linkage::How;
 use crate::machine::{By, Machine};
-use crate::process::{self, Holders, Process, all, in_root};
+use crate::process::{self, Holders, Mapped, Process, all, in_root};
 use crate::run;
 use crate::socket::{Protocol, Socket, listening, service_port};
 
@@ -96,6 +97,8 @@ struct Survey<'m> {
     machine: &'m Machine,
     holders: Holders,
     processes: HashMap<u32, Process>,
+    /// The libwrap that processes have loaded; nothing inside where this user may not know.
+    mapped: RefCell<HashMap<u32, Option<Option<Mapped>>>>,
     guards: Vec<run::Guard>,
 }
 
@@ -130,6 +133,7 @@ pub fn listeners(machine: &Machine, every_network: bool) -> io::Result<Listeners
         machine,
         holders,
         processes: HashMap::new(),
+        mapped: RefCell::default(),
         guards: Vec::new(),
     };
     survey.find_guards(&ids);
@@ -296,9 +300,18 @@ impl Survey<'_> {
             .all(|guard| guard.process.group != process.group)
     }
 
+    /// The libwrap that a process has loaded, read once for all that it listens at.
+    fn mapped(&self, process: &Process) -> Option<Option<Mapped>> {
+        let mut mapped = self.mapped.borrow_mut();
+        mapped
+            .entry(process.id)
+            .or_insert_with(|| process.libwrap().ok())
+            .clone()
+    }
+
     /// A program that serves by itself.
     fn by_itself(&self, process: &Process, listener: &mut Listener) {
-        let mapped = process.libwrap();
+        let mapped = self.mapped(process);
         let Some(program) = process.program.clone() else {
             listener.obeys = Obeys::Hidden;
             return;
@@ -313,7 +326,7 @@ impl Survey<'_> {
             listener.daemon.clone_from(&found.name);
         }
         let library = match mapped {
-            Ok(Some(mapped)) => {
+            Some(Some(mapped)) => {
                 let at = in_root(process.id, &mapped.path);
                 Some(Library {
                     version: self.machine.linker().version(&at).filter(|_| !mapped.is_replaced),
@@ -322,9 +335,9 @@ impl Survey<'_> {
                     is_replaced: mapped.is_replaced,
                 })
             }
-            Ok(None) if listener.is_elsewhere => self.built_in(process),
+            Some(None) if listener.is_elsewhere => self.built_in(process),
             // It has loaded none; what asks may be a helper that is started for each client.
-            Ok(None) => match self.machine.by(&program, &[]) {
+            Some(None) => match self.machine.by(&program) {
                 Some(By::Helper(_, helper, linkage)) => Some(Library {
                     path: linkage.library,
                     version: linkage.version,
@@ -334,7 +347,7 @@ impl Survey<'_> {
                 Some(By::Libwrap(_, linkage)) if linkage.how != How::Needed => self.built_in(process),
                 _ => None,
             },
-            Err(_) => {
+            None => {
                 listener.obeys = self.on_disk(&program, &process.arguments, listener);
                 return;
             }
@@ -345,7 +358,7 @@ impl Survey<'_> {
             listener.obeys = Obeys::Nothing;
             return;
         };
-        if let Some(By::Libwrap(_, linkage)) = self.machine.by(&program, &[])
+        if let Some(By::Libwrap(_, linkage)) = self.machine.by(&program)
             && library.through.is_empty()
         {
             library.through = linkage.through;
@@ -365,7 +378,7 @@ impl Survey<'_> {
 
     /// A program that has not been started, or cannot be looked into.
     fn on_disk(&self, program: &Path, arguments: &[Vec<u8>], listener: &Listener) -> Obeys {
-        let (linkage, helper) = match self.machine.by(program, &[]) {
+        let (linkage, helper) = match self.machine.by(program) {
             Some(By::Libwrap(_, linkage)) => (linkage, None),
             Some(By::Helper(_, helper, linkage)) => (linkage, Some(helper)),
             _ => return Obeys::Nothing,

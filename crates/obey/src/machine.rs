@@ -1,6 +1,7 @@
 //! This machine: what obeys a rule that names a daemon, and what obeys no rule.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -65,6 +66,8 @@ pub struct Machine {
     pub(crate) linker: Linker,
     processes: OnceCell<Vec<Process>>,
     candidates: OnceCell<Vec<Candidate>>,
+    /// By what programs ask, as far as that was asked for.
+    found: RefCell<HashMap<PathBuf, Option<By>>>,
     attached: OnceCell<Vec<Attached>>,
 }
 
@@ -86,6 +89,7 @@ impl Machine {
             linker,
             processes: OnceCell::new(),
             candidates: OnceCell::new(),
+            found: RefCell::default(),
             attached: OnceCell::new(),
         })
     }
@@ -215,7 +219,7 @@ impl Machine {
     /// Does this program ask under this name?
     pub fn program(&self, name: &[u8], program: &Path, arguments: &[Vec<u8>]) -> Answer {
         let path = program.to_path_buf();
-        let Some(by) = self.by(program, &[]) else {
+        let Some(by) = self.by(program) else {
             return Answer::Unguarded(path);
         };
         let asks = known::asks(program, arguments);
@@ -247,25 +251,34 @@ impl Machine {
     }
 
     /// By what a program can ask, whether or not it is switched on.
-    pub fn by(&self, program: &Path, library_path: &[PathBuf]) -> Option<By> {
+    pub fn by(&self, program: &Path) -> Option<By> {
+        if let Some(known) = self.found.borrow().get(program) {
+            return known.clone();
+        }
+        let by = self.find(program);
+        self.found.borrow_mut().insert(program.to_path_buf(), by.clone());
+        by
+    }
+
+    fn find(&self, program: &Path) -> Option<By> {
         let file = program.as_os_str().as_bytes();
         if known::never_asks(file).is_some() {
             return None;
         }
         // The file that is run, where this is a link to it.
-        if let Some(linkage) = self.linker.linkage(program, library_path).filter(can_ask) {
+        if let Some(linkage) = self.linker.linkage(program, &[]).filter(can_ask) {
             return Some(By::Libwrap(program.to_path_buf(), linkage));
         }
         let mut helpers = known::of(file)?.helpers();
         helpers.find_map(|helper| {
-            let linkage = self.linker.linkage(helper, library_path).filter(can_ask)?;
+            let linkage = self.linker.linkage(helper, &[]).filter(can_ask)?;
             Some(By::Helper(program.to_path_buf(), helper.to_path_buf(), linkage))
         })
     }
 
     /// What is uncertain about a program that has libwrap, whatever its configuration says.
     pub fn uncertainty(&self, program: &Path) -> Option<String> {
-        uncertain(&self.by(program, &[])?)
+        uncertain(&self.by(program)?)
     }
 
     /// Who guards what a super server starts. Debian's inetd may ask by itself.
@@ -282,7 +295,7 @@ impl Machine {
                 return false;
             };
             base_name(program.as_os_str().as_bytes()) == b"inetd"
-                && self.by(program, &[]).is_some()
+                && self.by(program).is_some()
                 && !is_off(&known::asks(program, &process.arguments))
         })
     }

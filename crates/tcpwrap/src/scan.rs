@@ -143,7 +143,7 @@ fn program(machine: &Machine, file: &Path) -> Option<Program> {
     let linker: &Linker = machine.linker();
     let bytes = |path: &Path| Text(path.as_os_str().as_encoded_bytes().to_vec());
     let name = file.as_os_str().as_encoded_bytes();
-    let (linkage, helper) = match machine.by(file, &[]) {
+    let (linkage, helper) = match machine.by(file) {
         Some(By::Helper(_, helper, linkage)) => (linkage, Some(helper)),
         Some(By::Libwrap(_, linkage)) => (linkage, None),
         // It has libwrap, and serves nobody or cannot start.

@@ -286,12 +286,17 @@ pub(super) fn conman(setup: &Setup<'_>) -> Vec<Found> {
         Ok(text) => text,
         Err(problem) => return Found::all(Switch::Unknown(problem)),
     };
-    let values = pairs(&text).filter(|(word, _)| word.eq_ignore_ascii_case("server"));
-    let value = values
-        .filter_map(|(_, rest)| last(rest, "tcpwrappers"))
+    // Several settings may stand on a line, with blanks around `=` or without.
+    let lines = pairs(&text).filter(|(word, _)| word.eq_ignore_ascii_case("server"));
+    let value = lines
+        .filter_map(|(_, rest)| {
+            let rest = rest.replace([' ', '\t'], "").to_ascii_lowercase();
+            let (_, value) = rest.rsplit_once("tcpwrappers=")?;
+            Some(value.trim_start_matches('"').starts_with("on"))
+        })
         .next_back();
     Found::all(match value {
-        Some(value) if is_yes(value.trim_matches('"')) => Switch::On,
+        Some(true) => Switch::On,
         _ => Switch::Off(format!("{} does not say server tcpwrappers=on", file.display())),
     })
 }
@@ -392,4 +397,125 @@ pub(super) fn upsd(_: &Setup<'_>) -> Vec<Found> {
     Found::all(Switch::Unknown(
         "it asks when a client logs in, not when one connects".to_owned(),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_with(
+        read: fn(&Setup<'_>) -> Vec<Found>,
+        arguments: &[&str],
+    ) -> Vec<(String, Option<u16>, Switch)> {
+        let arguments: Vec<Vec<u8>> = arguments
+            .iter()
+            .map(|argument| argument.as_bytes().to_vec())
+            .collect();
+        let setup = Setup {
+            arguments: &arguments,
+            title: None,
+        };
+        let found = read(&setup).into_iter();
+        let text = |name: Option<Vec<u8>>| String::from_utf8(name.unwrap_or_default()).unwrap();
+        found
+            .map(|found| (text(found.name), found.port, found.switch))
+            .collect()
+    }
+
+    fn switch(read: fn(&Setup<'_>) -> Vec<Found>, arguments: &[&str]) -> Switch {
+        read_with(read, arguments).remove(0).2
+    }
+
+    fn file(text: &str) -> (tempfile::TempDir, String) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.conf");
+        std::fs::write(&path, text).unwrap();
+        let path = path.to_str().unwrap().to_owned();
+        (directory, path)
+    }
+
+    #[test]
+    fn vsftpd_is_off_unless_set() {
+        let (_on, on) = file("anonymous_enable=NO\ntcp_wrappers=YES\n");
+        let (_off, off) = file("tcp_wrappers=YES\ntcp_wrappers=NO\n");
+        let (_unset, unset) = file("#tcp_wrappers=YES\n");
+        assert_eq!(switch(vsftpd, &[&on]), Switch::On);
+        assert!(matches!(switch(vsftpd, &[&off]), Switch::Off(why) if why.ends_with("says tcp_wrappers NO")));
+        assert!(matches!(switch(vsftpd, &[&unset]), Switch::Off(_)));
+        assert_eq!(switch(vsftpd, &[&unset, "-otcp_wrappers=YES"]), Switch::On);
+        assert!(matches!(switch(vsftpd, &["/no/such/file"]), Switch::Unknown(_)));
+    }
+
+    #[test]
+    fn stunnel_asks_for_its_services() {
+        let text = "; libwrap = no\nlibwrap = yes\n[one]\naccept = 127.0.0.1:7001\n[two]\nlibwrap = no\naccept = 7002\n";
+        let (_directory, path) = file(text);
+        let found = read_with(stunnel, &[&path]);
+        assert_eq!(found[0], ("one".to_owned(), Some(7001), Switch::On));
+        assert_eq!((&found[1].0[..], found[1].1), ("two", Some(7002)));
+        assert!(matches!(found[1].2, Switch::Off(_)));
+        let (_directory, path) = file("[one]\naccept = 7001\n");
+        assert!(matches!(read_with(stunnel, &[&path])[0].2, Switch::Off(_)));
+    }
+
+    #[test]
+    fn proftpd_needs_module_and_tables() {
+        let tables = "TCPAccessFiles /etc/hosts.allow /etc/hosts.deny\n";
+        let (directory, path) = file(&format!("Include modules.conf\n{tables}TCPServiceName \"ftp\"\n"));
+        assert!(matches!(switch(proftpd, &["-c", &path]), Switch::Off(why) if why.contains("mod_wrap")));
+        std::fs::write(directory.path().join("modules.conf"), "LoadModule mod_wrap.c\n").unwrap();
+        assert_eq!(
+            read_with(proftpd, &["-c", &path])[0],
+            ("ftp".to_owned(), None, Switch::On)
+        );
+        let (_directory, path) = file("LoadModule mod_wrap.c\nTCPAccessFiles /a /b\n");
+        assert!(matches!(switch(proftpd, &["-c", &path]), Switch::Off(why) if why.contains("/a and /b")));
+    }
+
+    #[test]
+    fn socat_asks_where_an_address_says_so() {
+        let found = read_with(
+            socat,
+            &["-d", "TCP-LISTEN:7001,fork,tcpwrap=one", "EXEC:/bin/cat"],
+        );
+        assert_eq!(found, [("one".to_owned(), Some(7001), Switch::On)]);
+        assert!(matches!(
+            switch(socat, &["TCP4-LISTEN:7001,fork", "-"]),
+            Switch::Off(_)
+        ));
+        assert!(matches!(
+            switch(socat, &["TCP4-LISTEN:7001,tcpwrap,deny-table=/x", "-"]),
+            Switch::Unknown(_)
+        ));
+    }
+
+    #[test]
+    fn others() {
+        let (_directory, path) = file("server keepalive=on tcpwrappers=on\n");
+        assert!(matches!(switch(conman, &["-c", "/no/such"]), Switch::Unknown(_)));
+        assert_eq!(switch(conman, &["-c", &path]), Switch::On);
+        let (_directory, path) = file("libwrap.hosts_access: yes\n");
+        assert_eq!(switch(dante, &["-f", &path]), Switch::On);
+        let (directory, path) = file("");
+        std::fs::write(directory.path().join("auditd.conf"), "use_libwrap = no\n").unwrap();
+        assert!(matches!(
+            switch(auditd, &["-c", directory.path().to_str().unwrap()]),
+            Switch::Off(_)
+        ));
+        assert!(matches!(switch(dante, &["-f", &path]), Switch::Off(_)));
+        assert_eq!(switch(inetd, &["-i", "-l"]), Switch::On);
+        assert!(matches!(switch(inetd, &["-i"]), Switch::Off(_)));
+        let (directory, path) = file("!include conf.d/*.conf\n");
+        std::fs::create_dir(directory.path().join("conf.d")).unwrap();
+        assert!(matches!(switch(dovecot, &["-c", &path]), Switch::Off(_)));
+        std::fs::write(
+            directory.path().join("conf.d/10.conf"),
+            "login_access_sockets = tcpwrap\n",
+        )
+        .unwrap();
+        assert_eq!(
+            read_with(dovecot, &["-c", &path])[0],
+            ("imap".to_owned(), Some(143), Switch::On)
+        );
+    }
 }
