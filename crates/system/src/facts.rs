@@ -90,7 +90,8 @@ pub fn answer(
     }
 }
 
-fn rate(limit: &Limit) -> Rate {
+/// A limit as it is counted.
+pub fn rate(limit: &Limit) -> Rate {
     Rate {
         count: limit.count,
         period: Duration::from_secs(limit.seconds),
@@ -100,7 +101,8 @@ fn rate(limit: &Limit) -> Rate {
     }
 }
 
-fn source(per: Source, client: IpAddr) -> Network {
+/// The network whose connections are counted together.
+pub fn source(per: Source, client: IpAddr) -> Network {
     let client = client.to_canonical();
     Network::around(client, if client.is_ipv4() { per.v4 } else { per.v6 })
 }

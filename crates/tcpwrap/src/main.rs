@@ -14,6 +14,7 @@ mod complete;
 mod detach;
 mod diff;
 mod edit;
+mod evidence;
 mod explain;
 mod fmt;
 mod install;

@@ -257,10 +257,13 @@ fn check_and_lookup_say_what_is_wrong_with_the_configuration() {
         let (status, text) = said(&tcpwrap(&["lookup", "198.51.100.7"]));
         assert_eq!(status, Some(1), "{text}");
         assert!(
-            text.contains("{country}") && text.contains("line 2, column 1: unknown key"),
+            text.contains("{country}, {continent}") && text.contains("line 2, column 1: unknown key"),
             "{text}"
         );
-        assert!(text.contains("{banned}     no"), "the rest is as it was: {text}");
+        assert!(
+            text.contains("{banned}                not banned"),
+            "the rest is as it was: {text}"
+        );
     });
 }
 
@@ -291,16 +294,19 @@ fn lookup_shows_what_rules_would_be_told() {
         assert_eq!(status, Some(1), "{text}");
         assert!(text.starts_with("198.51.100.7  home.example.org\n"), "{text}");
         for says in [
-            "{country}               unknown: no database of countries; name one in [geo] of tcpwrap.toml\n",
-            "{dns=home.example.org}  yes\n",
-            "{samehost}              no\n",
-            "by crowdsec: a scan  (/srv/bans/bans)\n",
+            "{country}, {continent}  unknown: no database of countries; name one in [geo] of tcpwrap.toml\n",
+            "{dns=home.example.org}  home.example.org: 198.51.100.7\n",
+            "{samehost}, {samenet}   neither this host nor a network that it is on\n",
+            " more, by crowdsec: a scan\n",
         ] {
             assert!(text.contains(says), "{says}: {text}");
         }
         assert!(!text.contains("no.example.org"), "{text}");
         let (_, json) = said(&tcpwrap(&["lookup", "::ffff:198.51.100.8", "--json"]));
         assert!(json.contains("\"address\": \"198.51.100.8\""), "{json}");
-        assert!(json.contains("\"answer\": \"no: it is 198.51.100.7\""), "{json}");
+        assert!(
+            json.contains("\"answer\": \"home.example.org: 198.51.100.7\""),
+            "{json}"
+        );
     });
 }

@@ -6,19 +6,20 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Instant;
 
-use hosts_access::{Diagnostic, Effect, Fact, Found, Host, Known, Outcome, Place, Side, UNKNOWN};
+use hosts_access::{Diagnostic, Effect, Fact, Host, Known, Outcome, Place, Side, UNKNOWN};
 use serde::Serialize;
 use system::facts;
 use system::names::verified_name;
 use system::netdb;
 
 use super::requests::{Asked, NameSource};
+use crate::evidence;
 use crate::output::{Text, utf8};
 
 /// A lookup that was needed.
 #[derive(Debug, Clone, Serialize)]
 pub struct Lookup {
-    /// What was looked up: `client name`, `server name` or `client user`.
+    /// What was looked up: `client name`, `server name`, `client user`, or what a pattern in braces or a limit asks.
     pub what: &'static str,
     /// What was found.
     pub found: Text,
@@ -105,17 +106,14 @@ impl Host for ExplainHost<'_> {
     }
 
     fn fact(&mut self, fact: &Fact, client: Option<IpAddr>, _at: Option<&Place>) -> Known {
-        match fact {
-            // Nothing is counted; what a limit has left is shown elsewhere.
-            Fact::Rate { .. } | Fact::Connections(_) => Ok(Found::Yes),
-            Fact::Location
-            | Fact::System
-            | Fact::Addresses(_)
-            | Fact::Listed(_)
-            | Fact::Nearness
-            | Fact::Time(_)
-            | Fact::Banned => facts::answer(&facts::ONCE, fact, client, None),
-        }
+        let start = Instant::now();
+        let evidence = evidence::of(&facts::ONCE, fact, client, self.request.port);
+        self.lookups.push(Lookup {
+            what: evidence.what,
+            found: Text(evidence.text.into_bytes()),
+            milliseconds: Some(start.elapsed().as_secs_f64() * 1e3),
+        });
+        evidence.known
     }
 
     fn banner(&mut self, directory: &[u8], daemon: &[u8], _at: Option<&Place>) -> Option<Vec<u8>> {

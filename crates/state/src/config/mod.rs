@@ -3,14 +3,14 @@
 //! A mistake never leaves a default standing in for what was meant: the section it is in becomes [`Unknown`], all of
 //! them if it cannot be told which one it concerns.
 
+mod toml;
+
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
-
+use self::toml::{Item, Value};
 use crate::bans;
 use crate::limits;
 use crate::network::Network;
@@ -117,8 +117,76 @@ impl Default for Config {
     }
 }
 
-/// Sections of others.
-const OTHERS: [&str; 1] = ["record"];
+#[derive(Debug, Clone, Copy)]
+enum Section {
+    Geo,
+    Dns,
+    Bans,
+    Limits,
+    /// Somebody else's.
+    Record,
+}
+
+/// What is wrong with a key, and where.
+enum Problem {
+    Key(String),
+    Value(String),
+    Element(Range<usize>, String),
+}
+
+impl From<&str> for Problem {
+    fn from(text: &str) -> Self {
+        Problem::Value(text.into())
+    }
+}
+
+impl Section {
+    fn named(name: &str) -> Option<Self> {
+        let all = [
+            Section::Geo,
+            Section::Dns,
+            Section::Bans,
+            Section::Limits,
+            Section::Record,
+        ];
+        all.into_iter().find(|section| section.name() == name)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Section::Geo => "geo",
+            Section::Dns => "dns",
+            Section::Bans => "bans",
+            Section::Limits => "limits",
+            Section::Record => "record",
+        }
+    }
+
+    fn is_unknown(self, config: &mut Config, cause: Unknown) {
+        match self {
+            Section::Geo => config.geo = Err(cause),
+            Section::Dns => config.dns = Err(cause),
+            Section::Bans => config.bans = Err(cause),
+            Section::Limits => config.limits = Err(cause),
+            Section::Record => {}
+        }
+    }
+
+    /// Takes in a key. A section that has a mistake already keeps it.
+    fn read(self, config: &mut Config, key: &str, value: &Value) -> Result<(), Problem> {
+        match self {
+            Section::Geo => geo(config.geo.as_mut().unwrap_or(&mut Geo::default()), key, value),
+            Section::Dns => dns(config.dns.as_mut().unwrap_or(&mut Dns::default()), key, value),
+            Section::Bans => banning(config.bans.as_mut().unwrap_or(&mut Bans::default()), key, value),
+            Section::Limits => limiting(
+                config.limits.as_mut().unwrap_or(&mut Limits::default()),
+                key,
+                value,
+            ),
+            Section::Record => Ok(()),
+        }
+    }
+}
 
 impl Config {
     /// Reads the configuration. A file that does not exist says nothing.
@@ -144,41 +212,48 @@ impl Config {
             }
         };
         let mut reader = Reader::new(path, text);
-        let table = match DeTable::parse(text) {
-            Ok(table) => table.into_inner(),
-            Err(error) => {
-                let cause = reader.mistake(error.span().unwrap_or(0..0), error.message());
-                config.mistakes = reader.mistakes;
-                return config.with_all_unknown(&cause);
-            }
-        };
         let mut whole = None;
-        for (name, value) in &table {
-            let known = match name.get_ref().as_ref() {
-                "geo" => {
-                    config.geo = reader.section(value, Reader::geo);
-                    true
+        let (mut section, mut is_strange) = (None, false);
+        let mut seen = Vec::new();
+        for item in toml::parse(text) {
+            match item {
+                Err((at, text)) => whole = Some(reader.mistake(at, text)),
+                Ok(Item::Section(name, at)) => {
+                    section = Section::named(name);
+                    is_strange = section.is_none();
+                    if section.is_none() {
+                        let text =
+                            format!("unknown section {name}; there are geo, dns, bans, limits, record");
+                        whole = Some(reader.mistake(at, &text));
+                    } else if seen.contains(&(name, "")) {
+                        whole = Some(reader.mistake(at, "this section stands here a second time"));
+                    }
+                    seen.push((name, ""));
                 }
-                "dns" => {
-                    config.dns = reader.section(value, Reader::dns);
-                    true
+                // Said once, of the section.
+                Ok(Item::Key(..)) if is_strange => {}
+                Ok(Item::Key(key, at, value, value_at)) => {
+                    let name = section.map_or("", |section| section.name());
+                    let read = match section {
+                        _ if seen.contains(&(name, key)) => {
+                            Err(Problem::Key("this key stands here a second time".into()))
+                        }
+                        None => Err(Problem::Key("a key belongs into a section".into())),
+                        Some(section) => section.read(&mut config, key, &value),
+                    };
+                    seen.push((name, key));
+                    if let Err(problem) = read {
+                        let cause = match problem {
+                            Problem::Key(text) => reader.mistake(at, &text),
+                            Problem::Value(text) => reader.mistake(value_at, &text),
+                            Problem::Element(at, text) => reader.mistake(at, &text),
+                        };
+                        match section {
+                            Some(section) => section.is_unknown(&mut config, cause),
+                            None => whole = Some(cause),
+                        }
+                    }
                 }
-                "bans" => {
-                    config.bans = reader.section(value, Reader::bans);
-                    true
-                }
-                "limits" => {
-                    config.limits = reader.section(value, Reader::limits);
-                    true
-                }
-                other => OTHERS.contains(&other),
-            };
-            if !known {
-                let text = format!(
-                    "unknown section {}; there are geo, dns, bans, limits, record",
-                    name.get_ref()
-                );
-                whole = Some(reader.mistake(name.span(), &text));
             }
         }
         config.mistakes = reader.mistakes;
@@ -205,8 +280,6 @@ struct Reader<'t> {
     mistakes: Vec<Mistake>,
 }
 
-type Value<'t> = Spanned<DeValue<'t>>;
-
 impl<'t> Reader<'t> {
     fn new(path: &'t Path, text: &'t str) -> Self {
         Reader {
@@ -228,120 +301,82 @@ impl<'t> Reader<'t> {
         });
         Unknown::new(cause)
     }
-
-    /// Hands every key of a section to `read`, and goes on behind a mistake, to find all.
-    fn section<T: Default>(
-        &mut self,
-        value: &Value<'_>,
-        read: fn(&mut Self, &mut T, &str, &Value<'_>) -> Result<(), String>,
-    ) -> Answer<T> {
-        let DeValue::Table(table) = value.get_ref() else {
-            return Err(self.mistake(value.span(), "this is a section: put its name in square brackets"));
-        };
-        let mut section = T::default();
-        let mut cause = None;
-        for (key, value) in table {
-            if let Err(text) = read(self, &mut section, key.get_ref(), value) {
-                let at = match text.starts_with("unknown") {
-                    true => key.span(),
-                    false => value.span(),
-                };
-                cause = Some(self.mistake(at, &text));
-            }
-        }
-        cause.map_or(Ok(section), Err)
-    }
-
-    fn geo(&mut self, geo: &mut Geo, key: &str, value: &Value<'_>) -> Result<(), String> {
-        match key {
-            "country" => geo.country = Some(path(value)?),
-            "asn" => geo.asn = Some(path(value)?),
-            "when_missing" => {
-                geo.missing_is_no = match string(value)? {
-                    "unknown" => false,
-                    "no" => true,
-                    _ => return Err("neither \"unknown\" nor \"no\"".into()),
-                }
-            }
-            _ => return Err("unknown key; there are country, asn, when_missing".into()),
-        }
-        Ok(())
-    }
-
-    fn dns(&mut self, dns: &mut Dns, key: &str, value: &Value<'_>) -> Result<(), String> {
-        match key {
-            "timeout" => dns.timeout = Some(duration(value)?),
-            "keep" => dns.keep = duration(value)?,
-            _ => return Err("unknown key; there are timeout, keep".into()),
-        }
-        Ok(())
-    }
-
-    fn bans(&mut self, bans: &mut Bans, key: &str, value: &Value<'_>) -> Result<(), String> {
-        match key {
-            "file" => bans.file = path(value)?,
-            "never" => {
-                let DeValue::Array(networks) = value.get_ref() else {
-                    return Err("not a list of networks".into());
-                };
-                for network in networks {
-                    let text = string(network)?;
-                    bans.never
-                        .push(text.parse().map_err(|error| format!("{text:?}: {error}"))?);
-                }
-            }
-            _ => return Err("unknown key; there are file, never".into()),
-        }
-        Ok(())
-    }
-
-    fn limits(&mut self, limits: &mut Limits, key: &str, value: &Value<'_>) -> Result<(), String> {
-        match key {
-            "slots" => {
-                let slots = integer(value)?;
-                let range = limits::LEAST_SLOTS..=limits::MOST_SLOTS;
-                limits.slots = u32::try_from(slots)
-                    .ok()
-                    .filter(|slots| range.contains(slots))
-                    .ok_or_else(|| format!("not from {} to {}", range.start(), range.end()))?;
-            }
-            _ => return Err("unknown key; there is slots".into()),
-        }
-        Ok(())
-    }
 }
 
-fn string<'v>(value: &'v Value<'_>) -> Result<&'v str, String> {
-    match value.get_ref() {
-        DeValue::String(text) => Ok(text),
-        _ => Err("not a text in quotes".into()),
-    }
+fn unknown_key(known: &str) -> Problem {
+    Problem::Key(format!("unknown key; there are {known}"))
 }
 
-fn path(value: &Value<'_>) -> Result<PathBuf, String> {
-    let path = PathBuf::from(string(value)?);
-    match path.is_absolute() {
-        true => Ok(path),
-        false => Err("not an absolute path".into()),
+fn geo(geo: &mut Geo, key: &str, value: &Value) -> Result<(), Problem> {
+    match key {
+        "country" => geo.country = Some(path(value)?),
+        "asn" => geo.asn = Some(path(value)?),
+        "when_missing" => {
+            geo.missing_is_no = match value {
+                Value::Text(text) if text == "unknown" => false,
+                Value::Text(text) if text == "no" => true,
+                _ => return Err("neither \"unknown\" nor \"no\"".into()),
+            }
+        }
+        _ => return Err(unknown_key("country, asn, when_missing")),
     }
+    Ok(())
 }
 
-fn integer(value: &Value<'_>) -> Result<i64, String> {
-    match value.get_ref() {
-        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok(),
-        _ => None,
+fn dns(dns: &mut Dns, key: &str, value: &Value) -> Result<(), Problem> {
+    match key {
+        "timeout" => dns.timeout = Some(duration(value)?),
+        "keep" => dns.keep = duration(value)?,
+        _ => return Err(unknown_key("timeout, keep")),
     }
-    .ok_or_else(|| "not a whole number".into())
+    Ok(())
+}
+
+fn banning(bans: &mut Bans, key: &str, value: &Value) -> Result<(), Problem> {
+    match (key, value) {
+        ("file", value) => bans.file = path(value)?,
+        ("never", Value::List(networks)) => {
+            for (text, at) in networks {
+                let network = text
+                    .parse()
+                    .map_err(|error| Problem::Element(at.clone(), format!("{text:?}: {error}")))?;
+                bans.never.push(network);
+            }
+        }
+        ("never", _) => return Err("not a list of networks".into()),
+        _ => return Err(unknown_key("file, never")),
+    }
+    Ok(())
+}
+
+fn limiting(limits: &mut Limits, key: &str, value: &Value) -> Result<(), Problem> {
+    let range = limits::LEAST_SLOTS..=limits::MOST_SLOTS;
+    match (key, value) {
+        ("slots", Value::Number(slots)) => {
+            limits.slots = u32::try_from(*slots)
+                .ok()
+                .filter(|slots| range.contains(slots))
+                .ok_or_else(|| Problem::Value(format!("not from {} to {}", range.start(), range.end())))?;
+        }
+        ("slots", _) => return Err("not a whole number".into()),
+        _ => return Err(unknown_key("slots")),
+    }
+    Ok(())
+}
+
+fn path(value: &Value) -> Result<PathBuf, Problem> {
+    match value {
+        Value::Text(text) if text.starts_with('/') => Ok(PathBuf::from(text)),
+        _ => Err("not an absolute path in quotes".into()),
+    }
 }
 
 /// A number of seconds, or a text such as `"2m"`.
-fn duration(value: &Value<'_>) -> Result<Duration, String> {
-    let duration = match value.get_ref() {
-        DeValue::String(text) => read_duration(text),
-        _ => integer(value)
-            .ok()
-            .and_then(|seconds| u64::try_from(seconds).ok())
-            .map(Duration::from_secs),
+fn duration(value: &Value) -> Result<Duration, Problem> {
+    let duration = match value {
+        Value::Text(text) => read_duration(text),
+        Value::Number(seconds) => Some(Duration::from_secs(*seconds)),
+        Value::List(_) => None,
     };
     duration
         .filter(|duration| *duration <= Duration::from_secs(86_400))
@@ -382,7 +417,7 @@ mod tests {
         let config = parse(
             "[geo]\ncountry = '/srv/c.mmdb'\nasn = '/srv/a.mmdb'\nwhen_missing = 'no'\n\
              [dns]\ntimeout = 2\nkeep = '5m'\n[bans]\nfile = '/srv/bans'\nnever = ['10.0.0.0/8', '::1']\n\
-             [limits]\nslots = 0x10000\n[record]\nanything = true\n",
+             [limits]\nslots = 0x10000\n[record]\nanything = 1\n",
         );
         assert_eq!(config.mistakes, []);
         let geo = config.geo.unwrap();
@@ -405,19 +440,14 @@ mod tests {
         assert!(bans.starts_with("/etc/tcpwrap.toml, line "), "{bans}");
         let mut places: Vec<_> = config.mistakes.iter().map(|m| (m.line, m.column)).collect();
         places.sort_unstable();
-        assert_eq!(places, [(2, 9), (3, 1)]);
+        assert_eq!(places, [(2, 10), (3, 1)]);
         assert_eq!(config.dns.unwrap().keep.as_secs(), 30);
         assert!(config.geo.is_ok() && config.limits.is_ok());
     }
 
     #[test]
     fn a_mistake_that_may_concern_everything_concerns_everything() {
-        for text in [
-            "[ban]\nfile = '/x'\n",
-            "x = 1\n",
-            "[bans\n",
-            "[bans]\nfile = '/x'\nfile = '/y'\n",
-        ] {
+        for text in ["[ban]\nfile = '/x'\n", "x = 1\n", "[bans\n"] {
             let config = parse(text);
             assert_eq!(config.mistakes.len(), 1, "{text}");
             assert!(
@@ -441,6 +471,7 @@ mod tests {
             "[geo]\nwhen_missing = 'yes'",
             "[geo]\ncountry = 'relative'",
             "[geo]\ncountry = 7",
+            "[geo]\ncountry = '/a'\ncountry = '/b'",
             "[dns]\nkeep = -1",
             "[dns]\nkeep = '2y'",
             "[dns]\nkeep = '2w'",
