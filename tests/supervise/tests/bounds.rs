@@ -1,7 +1,9 @@
 //! The guard waits for nobody: not for a client that does not answer, and not for names beyond a client's share.
 
+use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::Duration;
 
@@ -109,6 +111,46 @@ fn a_client_has_its_share_of_a_listener() {
         daemon.wait_for("refused connect from 192.0.2.2: too many from there wait");
         // Those within the share still wait.
         assert_eq!(late.iter().filter(|client| !has_answer(client)).count(), 48);
+        stop(daemon);
+    });
+}
+
+/// While large tables are read, connections wait that the rules are asked about, and nothing else does. They are
+/// decided by the new tables.
+#[test]
+fn tables_that_take_long_to_read() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        let program = guarded.c_program("calls", &[]);
+        let mut command = guarded.run(&program);
+        let listener = OwnedFd::from(listener("0.0.0.0"));
+        let daemon = Daemon::start(command.arg("local").stdin(listener));
+        drop(command);
+        daemon.wait_for("listening\n");
+        assert_eq!(hello(&friend()), "hello\n");
+        let mut table = String::new();
+        for n in 0..400_000u32 {
+            let [_, a, b, c] = n.to_be_bytes();
+            table.push_str(&format!("ALL: 10.{a}.{b}.{c}\n"));
+        }
+        for (client, others) in [(STRANGER, FRIEND), (FRIEND, STRANGER)] {
+            guarded.rules(&format!("{table}ALL: {client}\n"), "ALL: ALL\n");
+            let waits = connect(client, PORT).expect("a handshake");
+            let refused = connect(others, PORT).expect("a handshake");
+            let mut local = UnixStream::connect("/srv/local").expect("a socket");
+            let mut answer = String::new();
+            local.read_to_string(&mut answer).expect("a socket");
+            assert_eq!(answer, "hello\n");
+            assert!(
+                !has_answer(&waits) && !has_answer(&refused),
+                "the local client waited for them"
+            );
+            waits
+                .set_read_timeout(Some(Duration::from_secs(60)))
+                .expect("a socket");
+            assert_eq!(hello(&waits), "hello\n", "{}", daemon.output());
+            assert_eq!(hello(&refused), "", "{}", daemon.output());
+        }
         stop(daemon);
     });
 }
