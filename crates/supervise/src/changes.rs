@@ -55,15 +55,12 @@ const LOCAL: &[i64] = &[
     0x6265_6572,
 ];
 
-const OF_DIRECTORY: u32 = libc::IN_CREATE
-    | libc::IN_DELETE
-    | libc::IN_MOVED_FROM
-    | libc::IN_MOVED_TO
-    | libc::IN_ATTRIB
-    | libc::IN_DELETE_SELF
-    | libc::IN_MOVE_SELF;
-const OF_FILE: u32 =
-    libc::IN_MODIFY | libc::IN_CLOSE_WRITE | libc::IN_ATTRIB | libc::IN_DELETE_SELF | libc::IN_MOVE_SELF;
+/// What happens to anything itself.
+const OF_ALL: u32 = libc::IN_DELETE_SELF | libc::IN_MOVE_SELF;
+/// A name appears in a directory.
+const OF_NAME: u32 = OF_ALL | libc::IN_CREATE | libc::IN_MOVED_TO;
+/// A file is changed; or a link to it is taken away, as by putting another file in its place.
+const OF_FILE: u32 = OF_ALL | libc::IN_ATTRIB | libc::IN_MODIFY | libc::IN_CLOSE_WRITE;
 
 /// How many links a path may lead through.
 const LINKS: usize = 40;
@@ -72,7 +69,7 @@ const LINKS: usize = 40;
 #[derive(Debug)]
 pub(crate) struct Changes {
     inotify: File,
-    /// For each directory the names in it that matter; nothing for a file.
+    /// The names that matter in directories where they are missing.
     names: HashMap<i32, HashSet<OsString>>,
     paths: HashSet<PathBuf>,
     trust: Trust,
@@ -106,6 +103,7 @@ impl Changes {
     pub(crate) fn add(&mut self, path: &Path) {
         self.paths.insert(path.to_path_buf());
         let mut at = PathBuf::from("/");
+        self.trust = self.trust.max(trust(&at));
         let mut rest: VecDeque<OsString> = parts(path).collect();
         let mut links = 0;
         while let Some(name) = rest.pop_front() {
@@ -114,13 +112,14 @@ impl Changes {
                 at.pop();
                 continue;
             }
-            // The directory is watched before the name in it is looked at.
-            self.watch(&at, Some(&name));
             let next = at.join(&name);
-            let Ok(metadata) = next.symlink_metadata() else {
-                return;
-            };
-            if !metadata.is_symlink() {
+            // What others do in the same directory is not heard of.
+            let directory = self.watch(&next, OF_ALL | libc::IN_ONLYDIR);
+            if directory.or_else(|| self.watch(&next, OF_FILE)).is_none() {
+                return self.expect(&at, &name);
+            }
+            if !next.is_symlink() {
+                self.trust = self.trust.max(trust(&next));
                 at = next;
                 continue;
             }
@@ -135,29 +134,26 @@ impl Changes {
                 rest.push_front(part);
             }
         }
-        self.watch(&at, None);
     }
 
-    /// Watches a name in a directory, or what a path names itself.
-    fn watch(&mut self, path: &Path, name: Option<&OsStr>) {
-        let Ok(text) = CString::new(path.as_os_str().as_bytes()) else {
-            return;
+    /// Watches for a name in a directory, which may have come meanwhile.
+    fn expect(&mut self, directory: &Path, name: &OsStr) {
+        match self.watch(directory, OF_NAME) {
+            Some(watch) => self.names.entry(watch).or_default().insert(name.to_owned()),
+            None => return self.trust = self.trust.max(Trust::Local),
         };
-        let mask = match name {
-            Some(_) => OF_DIRECTORY | libc::IN_ONLYDIR,
-            None => OF_DIRECTORY | OF_FILE,
-        };
-        let mask = mask | libc::IN_MASK_ADD;
+        if directory.join(name).symlink_metadata().is_ok() {
+            self.trust = self.trust.max(Trust::Local);
+        }
+    }
+
+    /// Watches what a path names itself.
+    fn watch(&mut self, path: &Path, mask: u32) -> Option<i32> {
+        let text = CString::new(path.as_os_str().as_bytes()).ok()?;
+        let mask = mask | libc::IN_MASK_ADD | libc::IN_DONT_FOLLOW;
         // SAFETY: a C string, and numbers.
         let watch = unsafe { libc::inotify_add_watch(self.inotify.as_raw_fd(), text.as_ptr(), mask) };
-        match check(watch.into()) {
-            Ok(watch) => {
-                let names = self.names.entry(watch as i32).or_default();
-                names.extend(name.map(OsStr::to_owned));
-                self.trust = self.trust.max(trust(&text));
-            }
-            Err(_) => self.trust = self.trust.max(Trust::Local).max(trust(&text)),
-        }
+        Some(check(watch.into()).ok()? as i32)
     }
 
     /// Has nothing been changed since it is watched? Once the answer was no, it says nothing any more.
@@ -192,7 +188,7 @@ impl Changes {
                 && self
                     .names
                     .get(&watch)
-                    .is_some_and(|names| !names.is_empty() && !names.contains(OsStr::from_bytes(name)));
+                    .is_none_or(|names| !names.contains(OsStr::from_bytes(name)));
             if !of_others {
                 return false;
             }
@@ -211,7 +207,10 @@ fn parts(path: &Path) -> impl Iterator<Item = OsString> {
 }
 
 /// How far the file system is to be trusted that a path is in.
-fn trust(path: &CString) -> Trust {
+fn trust(path: &Path) -> Trust {
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
+        return Trust::Local;
+    };
     // SAFETY: plain data, of which zeroes are valid; a C string, and room for the answer.
     let (status, kind) = unsafe {
         let mut answer: libc::statfs = std::mem::zeroed();
@@ -305,8 +304,16 @@ mod tests {
             fs::read(at("table")).unwrap();
             assert!(changes.is_quiet());
         }
-        // More than one is to look at in one go.
         for n in 0..1000 {
+            fs::write(at(&format!("other{n}")), "x").unwrap();
+        }
+        assert!(changes.is_quiet());
+        // Of a name that is missing one hears, and of others in its place; but more than one is to look at in one go.
+        let changes = watched(&at("missing"));
+        fs::write(at("another"), "x").unwrap();
+        assert!(changes.is_quiet());
+        for n in 0..1000 {
+            fs::remove_file(at(&format!("other{n}"))).unwrap();
             fs::write(at(&format!("other{n}")), "x").unwrap();
         }
         assert!(!changes.is_quiet());
