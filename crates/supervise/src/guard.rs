@@ -38,7 +38,7 @@ use crate::watch::Watcher;
 
 /// How many listeners are remembered that nothing waits at.
 const KEPT: usize = 1024;
-/// How many calls may wait at a listener before it is seen which of them are gone; and again at each double.
+/// After how many calls it is seen, at all listeners, which of those that wait are gone; fewer than wait are no reason.
 const MANY: usize = 64;
 /// What an event is about, in the upper bits of its token.
 pub(crate) const WATCH: u64 = 1 << 62;
@@ -68,6 +68,8 @@ pub(crate) struct Guard {
     pub(crate) hopeless: VecDeque<(Instant, u64)>,
     /// When to see again what became of connections that are ready.
     pub(crate) look_again: Instant,
+    /// How many calls to come before it is seen which are gone.
+    calls_to_come: usize,
     /// Listeners to go on with.
     pub(crate) again: Vec<u64>,
     /// What has happened and is still to be seen to.
@@ -143,6 +145,7 @@ impl Guard {
             timers: Timers::default(),
             hopeless: VecDeque::new(),
             look_again: Instant::now(),
+            calls_to_come: MANY,
             again: Vec::new(),
             events: VecDeque::new(),
             errands: VecDeque::new(),
@@ -329,7 +332,7 @@ impl Guard {
             return fail(self, libc::EINVAL);
         }
         self.make_room_for_listener(cookie);
-        let notifications = &self.notifications;
+        self.forget_callers();
         let timers = &self.timers;
         let queue = self
             .listeners
@@ -337,10 +340,6 @@ impl Guard {
             .or_insert_with(|| Queue::new(cookie, timers.clone()));
         queue.listens |= accept::listens(fd.as_fd(), queue.listens);
         queue.last = Some((Arc::downgrade(&task), call.fd));
-        let waiting = queue.machine.waiting().count();
-        if waiting >= MANY && waiting.is_power_of_two() {
-            queue.machine.retain(|id| notifications.is_waiting(id));
-        }
         let listener = Listener {
             fd,
             listens: queue.listens,
@@ -383,6 +382,20 @@ impl Guard {
             }
             again = false;
         }
+    }
+
+    /// Forgets, now and then, the calls of threads that were killed, at whose listeners nothing else may ever happen.
+    fn forget_callers(&mut self) {
+        self.calls_to_come = self.calls_to_come.saturating_sub(1);
+        if self.calls_to_come > 0 {
+            return;
+        }
+        let mut waiting = 0;
+        for queue in self.listeners.values_mut() {
+            queue.machine.retain(|id| self.notifications.is_waiting(id));
+            waiting += queue.machine.waiting().count();
+        }
+        self.calls_to_come = waiting.max(MANY);
     }
 
     fn make_room_for_listener(&mut self, cookie: u64) {

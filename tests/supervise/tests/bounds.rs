@@ -8,8 +8,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
-use supervise_tests::{FRIEND, Guarded, STRANGER, connect, dns, has_answer, hello, memory, no_guard_left};
-use support::{Daemon, Machine, run};
+use supervise_tests::{
+    FRIEND, Guarded, STRANGER, connect, descriptors, dns, guards, has_answer, hello, memory, no_guard_left,
+};
+use support::{Daemon, Machine, run, wait_until};
 
 const PORT: u16 = 7000;
 
@@ -270,6 +272,37 @@ fn a_client_has_its_share_of_the_threads() {
             assert_eq!(hello(client), "hello\n", "{}", daemon.output());
         }
         drop(gate);
+        stop(daemon);
+    });
+}
+
+/// Callers that are killed at listeners of their own, where nothing will ever happen again.
+#[test]
+fn nothing_is_kept_of_callers_that_were_killed() {
+    support::alone(|machine| {
+        const CALLERS: usize = 600;
+        let guarded = Guarded::new(machine);
+        let script = format!(
+            "import os, signal, socket, sys, time\n\
+             def call():\n\
+             \x20   s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(); s.accept()\n\
+             for n in range({CALLERS}):\n\
+             \x20   pid = os.fork()\n\
+             \x20   if not pid: call()\n\
+             \x20   while not open(f'/proc/{{pid}}/syscall').read().startswith(('43 ', '288 ', '202 ', '242 ')): pass\n\
+             \x20   time.sleep(.002); os.kill(pid, signal.SIGKILL); os.waitpid(pid, 0)\n\
+             print('done', flush=True); time.sleep(1000)\n"
+        );
+        let mut daemon = Daemon::start(guarded.run("python3").args(["-c", &script]));
+        let guard = wait_until("the guard", || guards().first().copied());
+        let before = descriptors(guard);
+        wait_until("the callers", || {
+            assert!(daemon.is_running(), "{}", daemon.output());
+            daemon.output().contains("done").then_some(())
+        });
+        // The guard keeps 256 threads at hand, and 64 of the killed, with two descriptors each.
+        let after = descriptors(guard);
+        assert!(after < before + 700, "{before} before, {after} after");
         stop(daemon);
     });
 }
