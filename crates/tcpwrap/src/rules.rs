@@ -85,6 +85,18 @@ pub fn count(document: &Document) -> usize {
         .count()
 }
 
+/// Is there no rule in either table? One that cannot be read is none of these: it refuses.
+pub fn none(tables: &Tables) -> bool {
+    [TableKind::Allow, TableKind::Deny].into_iter().all(|kind| {
+        let path = tables.path(kind);
+        match source::read(path).0 {
+            Contents::Missing => true,
+            Contents::Text(text) => count(&Document::new(path.to_path_buf(), text)) == 0,
+            Contents::Unreadable(_) => false,
+        }
+    })
+}
+
 /// Refuses tables that are there and cannot be read: what they decide for others cannot be told.
 ///
 /// # Errors

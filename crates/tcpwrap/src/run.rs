@@ -8,11 +8,11 @@ use std::os::unix::net::UnixDatagram;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use hosts_access::{TableKind, Tables};
+use hosts_access::TableKind;
 use supervise::{Format, Options};
 
 use crate::output;
-use crate::rules::Rules;
+use crate::rules::{self, Rules};
 use meant::Unknown;
 
 /// Run a program that accepts only the connections the rules grant
@@ -98,9 +98,9 @@ pub fn run(args: Args) -> ExitCode {
         return fail("the program has no name to be known by: give --name", 125);
     }
     let mut warnings = Vec::new();
-    if has_no_table(&tables) {
+    if rules::none(&tables) {
         warnings.push(format!(
-            "neither {} nor {} exists: everybody is let in",
+            "there is no rule in {} and {}: everybody is let in",
             tables.path(TableKind::Allow).display(),
             tables.path(TableKind::Deny).display()
         ));
@@ -134,11 +134,6 @@ pub fn run(args: Args) -> ExitCode {
         warnings,
     });
     fail(&problem.text, problem.status)
-}
-
-fn has_no_table(tables: &Tables) -> bool {
-    let is_missing = |kind| matches!(tables.path(kind).try_exists(), Ok(false));
-    is_missing(TableKind::Allow) && is_missing(TableKind::Deny)
 }
 
 /// What is to be said where nobody takes in what goes to the system log.
