@@ -11,6 +11,7 @@ use std::time::Instant;
 use std::{env, fs};
 
 use benches::tables::{self, STRANGER};
+use hosts_access::index_file;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -68,7 +69,8 @@ fn main() -> Result<()> {
             bench.compare(kind, size)?;
         }
     }
-    bench.compare("/file", 1_000_000)
+    bench.compare("/file", 1_000_000)?;
+    bench.with_index("addresses", 1_000_000)
 }
 
 /// Sizes, needs and the time to load.
@@ -134,6 +136,44 @@ impl Bench<'_> {
                 ours / 1e3
             );
         }
+        Ok(())
+    }
+
+    /// A whole process that decides once, with an index beside the table, and with empty tables.
+    fn with_index(&self, kind: &str, size: usize) -> Result<()> {
+        let deny = self.directory.join("hosts.deny");
+        let ours = &self.libraries[1];
+        let mut best = [f64::INFINITY; 2];
+        let text = table(kind, size, self.directory)?;
+        for (best, text) in best.iter_mut().zip([text, String::new()]) {
+            fs::write(&deny, text)?;
+            let index = index_file::path_of(&deny);
+            let start = Instant::now();
+            match index_file::compile(&deny)? {
+                Some(image) => {
+                    fs::write(index, image.bytes)?;
+                    println!(
+                        "{:<28}{:>16.0} ms",
+                        format!("index of {size} {kind}"),
+                        start.elapsed().as_secs_f64() * 1e3
+                    );
+                }
+                None => fs::remove_file(index)?,
+            }
+            for _ in 0..400 {
+                let start = Instant::now();
+                self.run(ours, 1)?;
+                *best = best.min(start.elapsed().as_secs_f64() * 1e9);
+            }
+        }
+        let [long, empty] = best;
+        println!(
+            "{:<28}{:>13.1} us{:>13.1} us{:>12.2}",
+            format!("cold {size} {kind}: index, empty"),
+            long / 1e3,
+            empty / 1e3,
+            long / empty
+        );
         Ok(())
     }
 

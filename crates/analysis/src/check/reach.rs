@@ -7,6 +7,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use hosts_access::address::{Ipv6, dotted_quad};
+use hosts_access::meaning::{Meaning, Strings};
 use hosts_access::syntax::atoi;
 use hosts_access::syntax::pattern::{HostPattern, StringPattern};
 use hosts_access::{Network, string_matches};
@@ -163,37 +164,39 @@ impl<'t> Reach<'t> {
         if never(&pattern).is_some() {
             return Reach::Nothing;
         }
-        match pattern {
+        match Meaning::of(pattern) {
+            Meaning::Nothing => Reach::Nothing,
+            Meaning::Everyone => Reach::All,
+            Meaning::Addresses(network) => Reach::of_network(network).unwrap_or(Reach::Other(pattern)),
             // Whether a scope counts, and what it names, is for the machine to say.
-            HostPattern::Net { net, .. } if net.contains(&b'%') => Reach::Other(pattern),
-            HostPattern::Net { net, mask } => match Network::parse(net, mask) {
-                Some(Network::V4 { net, mask }) if mask.leading_ones() == mask.count_ones() => {
-                    Reach::V4(net, mask.count_ones())
+            Meaning::Scoped(_)
+            | Meaning::Known
+            | Meaning::Local
+            | Meaning::Netgroup(_)
+            | Meaning::File(_)
+            | Meaning::Brace(_) => Reach::Other(pattern),
+            Meaning::Text { text, tries_name } => match (text, text.network(), pattern) {
+                (Strings::Wildcard(stars), ..) if stars.pattern.iter().all(|b| *b == b'*') => Reach::All,
+                (Strings::Scoped(_), ..) => Reach::Other(pattern),
+                (Strings::Ipv6(_), Some(network), _) => {
+                    Reach::of_network(network).unwrap_or(Reach::Other(pattern))
                 }
-                Some(Network::V6 { net, length }) => Reach::V6(masked_v6(net, length), length),
+                (_, Some(network), _) if !tries_name => {
+                    Reach::of_network(network).unwrap_or(Reach::Other(pattern))
+                }
+                (_, _, HostPattern::Text { pattern: text, .. }) if tries_name => Reach::Name(text),
                 _ => Reach::Other(pattern),
             },
-            HostPattern::Text {
-                pattern: text,
-                tries_name,
-            } => match text {
-                StringPattern::All => Reach::All,
-                StringPattern::Wildcard(stars) if stars.iter().all(|b| *b == b'*') => Reach::All,
-                StringPattern::Exact(exact) if !tries_name => {
-                    dotted_quad(exact).map_or(Reach::Other(pattern), |quad| Reach::V4(quad, 32))
-                }
-                StringPattern::Prefix(prefix) if !tries_name => v4_prefix(prefix),
-                StringPattern::Bracketed(inner) => match v6(inner) {
-                    Some(Ipv6 {
-                        bits,
-                        has_scope: false,
-                    }) => Reach::V6(bits, 128),
-                    _ => Reach::Other(pattern),
-                },
-                _ if !tries_name => Reach::Other(pattern),
-                text => Reach::Name(text),
-            },
-            _ => Reach::Other(pattern),
+        }
+    }
+
+    /// The addresses of a network; nothing where its mask has holes.
+    fn of_network(network: Network) -> Option<Self> {
+        match network {
+            Network::V4 { net, mask } => {
+                (mask.leading_ones() == mask.count_ones()).then_some(Reach::V4(net, mask.count_ones()))
+            }
+            Network::V6 { net, length } => Some(Reach::V6(masked_v6(net, length), length)),
         }
     }
 
@@ -311,18 +314,6 @@ pub(super) fn masked_v4(bits: u32, length: u32) -> u32 {
 
 pub(super) fn masked_v6(bits: u128, length: u32) -> u128 {
     bits & u128::MAX.checked_shl(128 - length).unwrap_or(0)
-}
-
-/// `10.1.` as a block; the caller knows that it is possible.
-fn v4_prefix(prefix: &[u8]) -> Reach<'static> {
-    let mut net = 0;
-    let mut length = 0;
-    for octet in prefix[..prefix.len() - 1].split(|b| *b == b'.') {
-        let value = octet.iter().fold(0, |n, b| n * 10 + u32::from(b - b'0'));
-        net |= value << (24 - length);
-        length += 8;
-    }
-    Reach::V4(net, length)
 }
 
 #[cfg(test)]
