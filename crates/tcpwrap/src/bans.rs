@@ -157,6 +157,9 @@ fn end(ban: &Ban, now: u64) -> String {
     let Expiry::At(end) = ban.expiry else {
         return "never ends".to_owned();
     };
+    if end == 0 {
+        return "over".to_owned();
+    }
     match end.checked_sub(now).filter(|left| *left > 0) {
         Some(left) => format!("{} more", span(left)),
         None => format!("over since {}", stamp::show(end)),

@@ -155,6 +155,11 @@ fn each_origin_takes_back_only_its_own() {
         .unwrap()
         .expect("the administrator's ban holds");
     assert_eq!(ban_at(&path, &found), Some(both[0].clone()));
+    // Nor does it come back when the clock is put back.
+    writer.lift(&|_| true, None, NOW).unwrap();
+    for now in [NOW, NOW - 3600, 1] {
+        assert_eq!(look_up(&path, address("192.0.2.7"), now), Ok(None));
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A later line for the same network and origin stands in place of an earlier one; a ban is taken back by one that
-//! expires when it is written. So the list is only ever appended to, and what is in it stays readable whenever
+//! expired in 1970. So the list is only ever appended to, and what is in it stays readable whenever
 //! writing ends.
 
 use std::fmt::Write as _;

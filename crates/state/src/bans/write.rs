@@ -18,7 +18,7 @@ use super::last::{self, Last};
 use super::list::{FRESH, contents_about, index_path, read_from};
 use super::text::{self, Ban, Expiry, HEADING};
 use crate::network::Network;
-use crate::{Answer, Unknown};
+use crate::{Answer, Unknown, stamp};
 
 fn flock(file: &File, operation: libc::c_int) -> io::Result<()> {
     // SAFETY: flock takes a descriptor, which `file` keeps open, and no memory.
@@ -199,8 +199,9 @@ impl Writer {
         let ends: Vec<Ban> = bans
             .iter()
             .map(|ban| Ban {
-                expiry: Expiry::At(now),
-                reason: "taken back".into(),
+                // Not now: a clock that is put back must not bring it back.
+                expiry: Expiry::At(0),
+                reason: format!("taken back {}", stamp::show(now)),
                 ..ban.clone()
             })
             .collect();
