@@ -211,6 +211,7 @@ fn codes_are_explained() {
     let output = check(&["--explain", "w201"]);
     snapshot("explain-w201.txt", &text(&output.stdout));
     assert_eq!(output.status.code(), Some(0));
+    assert_eq!(check(&["--explain", "bare-ipv6"]).stdout, output.stdout);
 }
 
 #[test]

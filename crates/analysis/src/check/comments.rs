@@ -129,6 +129,10 @@ pub(super) fn foreign(cx: &mut Context<'_, '_>, is_rule: bool) -> bool {
 
 /// A remark behind the clients, marked as in other languages; gives where it stands in the line.
 pub(super) fn foreign_remark(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) -> Option<usize> {
+    let may_be_mark = |text: &[u8]| matches!(text.first(), Some(b'/' | b'-' | b';'));
+    if !rule.clients.tokens().any(|t| may_be_mark(t.text)) {
+        return None;
+    }
     let clients: Vec<_> = rule.clients.tokens().take_while(|t| t.span.start < end).collect();
     let at = clients.iter().position(|token| {
         let rest = &cx.line[token.span.start..rule.clients.span.end.min(end)];

@@ -23,6 +23,11 @@ codes! {
 
 /// Finds an option among the clients; gives where in the line what was misread begins.
 pub(super) fn among_clients(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) -> Option<usize> {
+    // Nearly every client is an address, and done with here.
+    let is_word = |text: &[u8]| text.first().is_some_and(u8::is_ascii_alphabetic);
+    if !rule.clients.tokens().any(|t| is_word(t.text)) {
+        return None;
+    }
     let clients: Vec<_> = rule.clients.tokens().take_while(|t| t.span.start < end).collect();
     let (at, keyword) = clients
         .iter()
