@@ -164,6 +164,12 @@ impl Machine {
 
     /// A daemon that no super server starts.
     fn by_its_own(&self, name: &[u8]) -> Answer {
+        // Whoever asks under the name is enough, and most do under their own.
+        if let Some(program) = program(name)
+            && let found @ Answer::Obeyed(_) = self.program(name, &program, &[])
+        {
+            return found;
+        }
         let is_it = |asks: &Asks| asks.name.eq_ignore_ascii_case(name);
         let asking = self
             .candidates()
