@@ -82,7 +82,7 @@ pub fn write(text: &str) -> Result<(), String> {
     follow(text).map(|_| ())
 }
 
-/// Writes data as [`write`] does, and tells whether somebody still reads.
+/// Writes data as [`write()`] does, and tells whether somebody still reads.
 ///
 /// # Errors
 /// A message, where that fails.
