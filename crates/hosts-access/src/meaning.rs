@@ -1,7 +1,7 @@
 //! What a host pattern stands for: which addresses, which strings, which look-ups (hosts_access(5), PATTERNS).
 //!
 //! Said here once, for all who must know it without a request at hand: the index, which chooses what could match,
-//! and the studies of tables. [`matching`](crate::matching) holds patterns against a request; a test holds the two
+//! and the studies of tables. `matching` holds patterns against a request; a test holds the two
 //! together. Nothing here has a case for "anything else": a new pattern does not compile until it is said what it
 //! stands for.
 

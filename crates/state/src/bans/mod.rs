@@ -1,4 +1,4 @@
-//! The ban list: a text file, one ban a line ([`text`]), that is appended to ([`Writer`]) and looked up in
+//! The ban list: a text file, one ban a line (`text`), that is appended to ([`Writer`]) and looked up in
 //! ([`look_up`], and [`List`] for those who ask often).
 //!
 //! A ban takes effect only where a rule says `{banned}`.
