@@ -11,6 +11,7 @@ use super::{Incomparable, Ways};
 use crate::document::{Content, Documents, content};
 use hosts_access::TableKind;
 use hosts_access::source::Ending;
+use hosts_access::syntax::pattern::{Service, StringPattern};
 
 /// A rule's table, and the number of its entry there.
 pub(crate) type At = (TableKind, usize);
@@ -40,6 +41,12 @@ pub(crate) fn idle(
     let mut lists = Lists::new();
     let mut side = lists.read(&lines, &mut outcomes);
     lists.ask_nothing()?;
+    // A program that gives no name is called `unknown`, which the comparison takes for no daemon's name. Only this
+    // pattern tells it from the others.
+    let mut daemons = lists.daemons.iter().flat_map(|list| list.tokens());
+    if daemons.any(|token| token.pattern.service == Service::Name(StringPattern::Known)) {
+        return Ok(Vec::new());
+    }
     if lists.daemons.len() > MOST_LISTS {
         return Err(Incomparable::TooManyDaemons);
     }
