@@ -50,12 +50,6 @@ pub(crate) fn idle(
     if lists.daemons.len() > MOST_LISTS {
         return Err(Incomparable::TooManyDaemons);
     }
-    // The comparison takes it that no daemon is called `unknown`, the one name that `KNOWN` does not match. One may be, and
-    // a rule after `KNOWN`, or with it as an exception, then decides: nothing is claimed where the word stands.
-    let mut daemons = lists.daemons.iter().flat_map(|list| list.tokens());
-    if daemons.any(|t| matches!(t.pattern.service, Service::Name(StringPattern::Known))) {
-        return Ok(Vec::new());
-    }
     let mut places = Vec::with_capacity(side.rules.len());
     for (table, document, lines) in &lines {
         let read = document
