@@ -392,7 +392,9 @@ impl Guard {
         }
         let mut waiting = 0;
         for queue in self.listeners.values_mut() {
-            queue.machine.retain(|id| self.notifications.is_waiting(id));
+            queue
+                .machine
+                .forget_blocked(|id| self.notifications.is_waiting(id));
             waiting += queue.machine.waiting().count();
         }
         self.calls_to_come = waiting.max(MANY);

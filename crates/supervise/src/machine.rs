@@ -287,6 +287,12 @@ impl<W, C> Machine<W, C> {
         self.waiting.retain(|waiter| is_there(waiter.id));
     }
 
+    /// The same, for those that wait without end. Those that are held have one, and what they were held still counts.
+    pub(crate) fn forget_blocked(&mut self, is_there: impl Fn(u64) -> bool) {
+        self.waiting
+            .retain(|waiter| waiter.state != State::Blocked || is_there(waiter.id));
+    }
+
     /// What is to be done now that this has happened. `wakes` is how many wake-ups are under way to this listener.
     pub(crate) fn on(&mut self, event: Event<W, C>, wakes: usize, now: Instant) -> Vec<Action<W, C>> {
         match event {
