@@ -210,7 +210,18 @@ struct Compiler<'a, 't> {
     user_numbers: HashMap<Vec<u8>, u32>,
 }
 
-impl<'t> Compiler<'_, 't> {
+impl<'a, 't> Compiler<'a, 't> {
+    /// With nothing of the rules read yet.
+    fn new(lists: &'a Lists<'t>, files: &'t FileTexts) -> Self {
+        Compiler {
+            lists,
+            files,
+            shared: Shared::default(),
+            users: Vec::new(),
+            user_numbers: HashMap::new(),
+        }
+    }
+
     fn token(&mut self, union: &mut Union, token: &Token<'t, ClientPattern<'t>>) {
         let ClientPattern { user, host } = token.pattern;
         let hosts = match user {
@@ -415,13 +426,7 @@ pub(super) fn sweep<'t>(
     if old_alone.is_empty() && new_alone.is_empty() && !is_end_changed {
         return Ok(None);
     }
-    let mut compiler = Compiler {
-        lists,
-        files,
-        shared: Shared::default(),
-        users: Vec::new(),
-        user_numbers: HashMap::new(),
-    };
+    let mut compiler = Compiler::new(lists, files);
     let mut sequence = |at: usize| Sequence {
         blocks: compiler.blocks(rules[at].iter().copied(), Some(outcomes)),
         is_broken: is_broken[at],
@@ -537,13 +542,7 @@ pub(super) fn deciding<'t>(
     kept: &mut Ways,
     found: &mut Deciding,
 ) -> Result<(), Incomparable> {
-    let mut compiler = Compiler {
-        lists,
-        files,
-        shared: Shared::default(),
-        users: Vec::new(),
-        user_numbers: HashMap::new(),
-    };
+    let mut compiler = Compiler::new(lists, files);
     let sequence = Sequence {
         blocks: compiler.blocks(rules.iter().copied(), Some(outcomes)),
         is_broken,
