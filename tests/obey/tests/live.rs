@@ -311,6 +311,94 @@ fn everything_that_listens() {
     });
 }
 
+/// A daemon that asks for `dnsd`.
+fn asking(port: u16) -> Daemon {
+    let at = format!("TCP4-LISTEN:{port},fork,tcpwrap=dnsd");
+    Daemon::start(Command::new(packaged("socat")).args([&at, "EXEC:/bin/cat"]))
+}
+
+#[test]
+fn this_session_and_bans() {
+    support::alone(|machine| {
+        machine.put("/etc/hosts.allow", "dnsd: 192.0.2.\n");
+        machine.put("/etc/hosts.deny", "ALL: ALL\n");
+        machine.put("/etc/tcpwrap.toml", "[bans]\nfile = \"/srv/bans\"\n");
+        let daemon = asking(7055);
+        status_when("it to listen", false, |status| is_at(status, 7055));
+        // Without a list there is nothing to be said.
+        assert!(status_when("an answer", false, |_| true)["bans"].is_null());
+        tcpwrap(&["ban", "203.0.113.5", "203.0.113.6", "--for", "2h"], false);
+        for (from, verdict) in [("192.0.2.7", "granted"), ("203.0.113.7", "denied")] {
+            let status = |arguments: &[&str]| {
+                Command::new(program("tcpwrap", "tcpwrap"))
+                    .arg("status")
+                    .args(arguments)
+                    .env("SSH_CONNECTION", format!("{from} 50000 192.0.2.1 22"))
+                    .output()
+                    .expect("tcpwrap runs")
+            };
+            let document: Value = serde_json::from_slice(&status(&["--json"]).stdout).expect("JSON");
+            let status_as_data = &document["result"];
+            assert_eq!(status_as_data["session"], from);
+            assert_eq!(at(status_as_data, 7055)["this_session"], verdict);
+            assert_eq!(status_as_data["bans"]["active"], 2);
+            let text = String::from_utf8(status(&["--color=never"]).stdout).unwrap();
+            let line = text.lines().find(|line| line.contains(":7055")).unwrap();
+            assert!(line.ends_with(&format!("; you: {verdict}")), "{line}");
+            assert!(text.contains("bans    /srv/bans: 2 in force\n"), "{text}");
+            assert!(text.contains(&format!("session from {from}\n")), "{text}");
+        }
+        // A list that cannot be read is a reason to look, not a reason to be silent.
+        fs::remove_file("/srv/bans").expect("it was there");
+        fs::create_dir("/srv/bans").expect("ours");
+        let nagios = tcpwrap(&["status", "--nagios"], false);
+        assert_eq!(nagios.status.code(), Some(1), "{nagios:?}");
+        drop(daemon);
+    });
+}
+
+#[test]
+fn a_screen_that_is_shown_again() {
+    support::alone(|machine| {
+        machine.put("/etc/hosts.deny", "ALL: ALL\n");
+        let daemon = asking(7055);
+        status_when("it to listen", false, |status| is_at(status, 7055));
+        let watch = |rest: &str| {
+            let own = program("tcpwrap", "tcpwrap");
+            let line = format!("{} status --watch 1 {rest}", own.display());
+            Daemon::start(Command::new("sh").args(["-c", &format!("exec {line}")]))
+        };
+        let shown = watch("");
+        shown.wait_for("nobody");
+        machine.put("/etc/hosts.allow", "dnsd: 192.0.2.\n");
+        shown.wait_for("192.0.2.0/24");
+        // Nobody reads any more.
+        let mut read_once = watch("| head -n 1");
+        assert!(read_once.ended().success());
+        drop(daemon);
+    });
+}
+
+#[test]
+fn multipath_tcp_has_its_program() {
+    support::alone(|machine| {
+        machine.put("/etc/hosts.deny", "ALL: ALL\n");
+        let listen = "import socket, time\n\
+            four = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)\n\
+            four.bind(('0.0.0.0', 7001)); four.listen()\n\
+            six = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, 262)\n\
+            six.bind(('::', 7002)); six.listen()\n\
+            time.sleep(600)\n";
+        let daemon = Daemon::start(Command::new("python3").args(["-c", listen]));
+        let status = status_when("it to listen", false, |status| is_at(status, 7002));
+        for port in [7001, 7002] {
+            let listener = at(&status, port);
+            assert_eq!(listener["process"], daemon.id(), "{listener:#}");
+            assert_eq!(listener["obeys"], "nothing", "{listener:#}");
+        }
+    });
+}
+
 #[test]
 fn a_library_that_was_replaced_wants_a_restart() {
     support::alone(|machine| {

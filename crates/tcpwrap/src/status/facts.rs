@@ -203,7 +203,8 @@ impl Status {
     /// The gravest of all.
     pub fn level(&self) -> Level {
         let gravest = self.listeners.iter().map(|service| service.level).max();
-        let unreadable = self.tables.iter().any(|table| table.problem.is_some());
+        let unreadable = self.tables.iter().any(|table| table.problem.is_some())
+            || self.bans.as_ref().is_some_and(|bans| bans.problem.is_some());
         let stopped = self.guards.iter().any(|guard| guard.is_stopped);
         let others = if unreadable || stopped {
             Level::Warning

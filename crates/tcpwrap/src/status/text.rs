@@ -304,7 +304,7 @@ pub fn nagios(status: &Status) -> String {
         .collect();
     let mut text = match &worst[..] {
         [] if unknown > 0 => format!("{unknown} listeners are not visible to this user"),
-        [] if word != "OK" => "a table cannot be read or a guard is stopped".to_owned(),
+        [] if word != "OK" => "a table or the ban list cannot be read, or a guard is stopped".to_owned(),
         [] => format!(
             "{} listeners, nothing that rules are about is unprotected",
             status.listeners.len()
