@@ -62,7 +62,9 @@ fn build_ours() -> Result<PathBuf> {
 fn hold(number: u16) -> Result<()> {
     let first = 10_000 + number * 2;
     let _tcp = [first, first + 1].map(|port| TcpListener::bind(("0.0.0.0", port)));
-    let _udp = number.is_multiple_of(2).then(|| UdpSocket::bind(("0.0.0.0", first)));
+    let _udp = number
+        .is_multiple_of(2)
+        .then(|| UdpSocket::bind(("0.0.0.0", first)));
     println!("ready");
     std::io::stdout().flush()?;
     // Until nobody waits for it any more.
@@ -82,7 +84,10 @@ fn measure(this: &Path, ours: &Path) -> Result<()> {
         BufReader::new(output).read_line(&mut String::new())?;
     }
     println!("milliseconds, median of {ROUNDS}, and the fastest");
-    println!("{:<24}{:>20}{:>20}{:>8}", "", "ss -tulnp", "tcpwrap status", "ratio");
+    println!(
+        "{:<24}{:>20}{:>20}{:>8}",
+        "", "ss -tulnp", "tcpwrap status", "ratio"
+    );
     for rules in [0, 10, 1000] {
         fs::write("/etc/hosts.allow", "")?;
         fs::write("/etc/hosts.deny", tables::addresses(rules).0)?;
