@@ -14,6 +14,7 @@ pub mod bans;
 pub mod clock;
 pub mod config;
 pub mod counts;
+mod files;
 pub mod geo;
 pub mod interfaces;
 mod lazy;

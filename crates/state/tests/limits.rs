@@ -159,33 +159,77 @@ fn network_namespaces_count_together() {
 #[test]
 fn the_memory_is_its_users_own() {
     let directory = tempfile::tempdir().unwrap();
-    let limits = directory.path().join("limits");
-    Memory::open(&limits, 4096).unwrap();
-    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
-    assert_eq!(mode(&limits) & 0o7777, 0o1777);
-    let names: Vec<_> = std::fs::read_dir(&limits)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    assert_eq!(names.len(), 1, "{names:?}");
-    assert_eq!(mode(&names[0]) & 0o777, 0o600);
-    // What somebody else put there first, root replaces: here a file that everybody may write.
-    std::fs::set_permissions(&names[0], std::fs::Permissions::from_mode(0o666)).unwrap();
-    Memory::open(&limits, 4096).unwrap();
-    assert_eq!(mode(&names[0]) & 0o777, 0o600);
+    let made = directory.path().join("tcpwrap");
+    // Whatever the umask.
+    let done = start(&made, &["sh", "-c", "umask 077; exec \"$0\" \"$@\""]);
+    grants(vec![done], &[]);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    let (limits, root) = (made.join("limits"), made.join("limits.root"));
+    assert_eq!((mode(&made), mode(&limits)), (0o755, 0o1777));
+    assert_eq!(mode(&root), 0o600);
+    assert_eq!(
+        std::fs::read_dir(&made).unwrap().count(),
+        2,
+        "nothing else is left"
+    );
+    // One that others may write, root replaces.
+    std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o666)).unwrap();
+    Memory::open(&made, 4096).unwrap();
+    assert_eq!(mode(&root), 0o600);
+}
+
+#[test]
+fn nobody_is_in_roots_way() {
+    let directory = tempfile::tempdir().unwrap();
+    Memory::open(directory.path(), 64).unwrap();
+    std::fs::remove_file(directory.path().join("limits.root")).unwrap();
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    // What another user can make in the directory of all: a directory, a link, a FIFO of each name he can foresee.
+    let script = "cd \"$1/limits\" || exit 0\n\
+        mkdir 0 0/full limits.root new; ln -s /etc/passwd root; mkfifo 1; \
+        n=0; while [ $n -lt 40 ]; do mkdir new.$(($2 + n)); n=$((n + 1)); done\n\
+        mkdir ../limits.root && exit 1\nexit 0";
+    let done = Command::new("setpriv")
+        .args([
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            "sh",
+            "-c",
+            script,
+            "sh",
+        ])
+        .arg(directory.path())
+        .arg(std::process::id().to_string())
+        .status()
+        .unwrap();
+    assert!(done.success());
+    assert!(directory.path().join("limits/0/full").is_dir());
+    let memory = Memory::open(directory.path(), 64).unwrap();
+    assert_eq!(memory.slots(), 64);
+    // Nor do root's processes get into each other's way.
+    for _ in 0..50 {
+        std::fs::remove_file(directory.path().join("limits.root")).unwrap();
+        let granted: u32 = std::thread::scope(|scope| {
+            let threads = [(); 8].map(|()| {
+                scope.spawn(|| {
+                    let memory = Memory::open(directory.path(), 64).unwrap();
+                    let rate = Rate::new(5, Duration::from_secs(3600));
+                    let granted =
+                        |_: &u32| matches!(memory.take(b"rule", &rate, client(1)), Ok(Taken::Within { .. }));
+                    (0..5).filter(granted).count() as u32
+                })
+            });
+            threads.map(|thread| thread.join().unwrap()).iter().sum()
+        });
+        assert_eq!(granted, 5);
+    }
 }
 
 #[test]
 fn damage_and_what_is_in_the_way() {
     let directory = tempfile::tempdir().unwrap();
-    let path = || {
-        std::fs::read_dir(directory.path())
-            .unwrap()
-            .next()
-            .unwrap()
-            .unwrap()
-            .path()
-    };
+    let path = || directory.path().join("limits.root");
     Memory::open(directory.path(), 64).unwrap();
     let good = std::fs::read(path()).unwrap();
     for size in [0, 1, 4095, 4096, good.len() - 1] {
@@ -232,8 +276,8 @@ fn full_inside() {
         return;
     };
     println!("{}", Memory::open(Path::new(&directory), 1 << 16).unwrap_err());
-    assert!(
-        std::fs::read_dir(directory).unwrap().next().is_none(),
-        "nothing is left"
-    );
+    let left = std::fs::read_dir(&directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    assert_eq!(left.collect::<Vec<_>>(), ["limits"], "nothing is left");
 }

@@ -211,9 +211,15 @@ fn report(wanted: &[Ban], args: &Args) -> String {
 pub fn asked_nowhere(tables: &Tables) -> Option<String> {
     let asks = |kind| {
         let text = std::fs::read(tables.path(kind)).unwrap_or_default();
-        text.to_ascii_lowercase()
-            .windows(8)
-            .any(|word| word == b"{banned}")
+        // Not in a comment.
+        let mut rules = text
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.starts_with(b"#"));
+        rules.any(|line| {
+            line.to_ascii_lowercase()
+                .windows(8)
+                .any(|word| word == b"{banned}")
+        })
     };
     let is_asked = asks(TableKind::Allow) || asks(TableKind::Deny);
     (!is_asked).then(|| {

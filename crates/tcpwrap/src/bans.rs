@@ -1,5 +1,6 @@
 //! `tcpwrap bans`: who is banned, until when, by whom and why.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -8,7 +9,7 @@ use state::network::Network;
 use state::stamp;
 
 use crate::ban::{configured, network, origin, trouble};
-use crate::output::{self, BAD, DIM};
+use crate::output::{self, BAD, DIM, NOTE};
 
 /// Show who is banned
 #[derive(Debug, clap::Args)]
@@ -62,6 +63,8 @@ fn show(args: &Args) -> Result<ExitCode, String> {
     let path = configured()?.file;
     let now = stamp::now();
     if args.compact {
+        let contents = bans::contents(&path).map_err(|error| trouble(&path, &error))?;
+        say_unfinished(&path, &contents.unfinished);
         let writer = Writer::new(&path);
         writer.compact(now).map_err(|error| trouble(&path, &error))?;
         return Ok(ExitCode::SUCCESS);
@@ -87,6 +90,7 @@ fn show(args: &Args) -> Result<ExitCode, String> {
     if let Err(failed) = printed {
         return Ok(failed);
     }
+    say_unfinished(&path, &contents.unfinished);
     for (number, line) in &contents.damaged {
         let line = output::escape(line);
         output::note(&format!(
@@ -104,6 +108,17 @@ fn show(args: &Args) -> Result<ExitCode, String> {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
     })
+}
+
+/// Says what a writer that was killed, or an editor, has left behind the last line.
+fn say_unfinished(path: &Path, text: &[u8]) {
+    if !text.is_empty() {
+        let text = output::escape(text);
+        output::note(&format!(
+            "{NOTE}note:{NOTE:#} {}: its last line has no end, so it is no ban, and the next change removes it: {text}\n",
+            path.display()
+        ));
+    }
 }
 
 fn as_json(ban: &Ban, now: u64) -> Shown<'_> {

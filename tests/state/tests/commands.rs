@@ -38,6 +38,8 @@ fn a_ban_is_made_shown_and_taken_back() {
         // Only those that concern somebody.
         assert_eq!(succeed(&["bans", "198.51.100.0/24"]).lines().count(), 1);
         assert_eq!(tcpwrap(&["bans", "198.51.100.8"]).status.code(), Some(1));
+        machine.put("/etc/hosts.allow", "# ALL: {banned}: deny\n");
+        assert!(succeed(&["ban", "198.51.100.7"]).contains("bans have no effect yet"));
         machine.put("/etc/hosts.allow", "ALL: {BANNED}: deny\n");
         let text = succeed(&["unban", "198.51.100.7"]);
         assert_eq!(text, "198.51.100.7 is not banned any more (origin admin)\n");
@@ -213,6 +215,31 @@ fn damage_is_named() {
         machine.put(LIST, "198.51.100.7 never admin x\nx\x1b[2J never\n");
         let (_, text) = said(&tcpwrap(&["bans", "--json"]));
         assert!(text.contains("\"damaged_lines\": [\n      2\n    ]"), "{text}");
+        // As somebody leaves it who writes it by hand.
+        machine.put(LIST, "198.51.100.7 never admin x\n198.51.100.9 never me");
+        for arguments in [&["bans"][..], &["bans", "--compact"]] {
+            let (status, text) = said(&tcpwrap(arguments));
+            assert_eq!(status, Some(0));
+            assert!(
+                text.contains(
+                    "has no end, so it is no ban, and the next change removes it: 198.51.100.9 never me"
+                ),
+                "{text}"
+            );
+        }
+        assert_eq!(succeed(&["bans"]).lines().count(), 1);
+        // The wrong file: nothing of it is lost.
+        let deny = "# Nobody\nALL: ALL\n";
+        machine.put(LIST, deny);
+        for arguments in [&["bans", "--compact"][..], &["ban", "198.51.100.7"]] {
+            let (status, text) = said(&tcpwrap(arguments));
+            assert_eq!(status, Some(2));
+            assert!(
+                text.contains("/srv/bans/bans: not a ban list: none of its lines names a network"),
+                "{text}"
+            );
+        }
+        assert_eq!(std::fs::read_to_string(LIST).unwrap(), deny);
     });
 }
 

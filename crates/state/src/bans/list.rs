@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek, SeekFrom};
 use std::net::IpAddr;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::index::{Index, Lengths, Mark, Marks, mark, origin_mark};
 use super::text::{self, Ban, Expiry, Said};
 use crate::network::Network;
-use crate::{Answer, Unknown};
+use crate::{Answer, Unknown, files};
 
 /// How old what a resident knows of the list may be.
 pub const FRESH: Duration = Duration::from_millis(10);
@@ -74,15 +74,12 @@ struct Data {
 
 impl Data {
     fn open(path: &Path, only: Option<IpAddr>) -> io::Result<Option<(Data, Position)>> {
-        let file = match File::open(path) {
+        let file = match files::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
         };
         let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
-        let mut base = File::open(index_path(path))
+        let mut base = files::open(&index_path(path))
             .ok()
             .and_then(|index| Index::open(index, &file));
         if only.is_none() {
@@ -146,17 +143,10 @@ impl Data {
 
 /// The whole lines of a file from `start` on.
 pub(crate) fn read_from(file: &File, start: u64, end: u64) -> io::Result<Vec<u8>> {
-    let mut text = vec![0; usize::try_from(end.saturating_sub(start)).unwrap_or(0)];
-    let mut read = 0;
-    while read < text.len() {
-        match file.read_at(&mut text[read..], start + read as u64) {
-            Ok(0) => break,
-            Ok(more) => read += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    text.truncate(text::whole(&text[..read]));
+    let mut file = file;
+    file.seek(SeekFrom::Start(start))?;
+    let mut text = files::read(file, end.saturating_sub(start))?;
+    text.truncate(text::whole(&text));
     Ok(text)
 }
 
@@ -169,7 +159,7 @@ pub fn look_up(path: &Path, address: IpAddr, now: u64) -> Answer<Option<Found>> 
         };
         match (indexed, data.base.is_some()) {
             (false, true) => {
-                let file = File::open(path)?;
+                let file = files::open(path)?;
                 let text = read_from(&file, 0, file.metadata()?.len())?;
                 let mut data = Data::default();
                 data.tail.read(&text, 0, Some(address));
@@ -271,7 +261,7 @@ impl List {
                 return Ok(true);
             }
             if metadata.len() > position.offset {
-                let file = File::open(&self.path)?;
+                let file = files::open(&self.path)?;
                 if file.metadata()?.ino() == position.inode {
                     let text = read_from(&file, position.offset, metadata.len())?;
                     let Ok(mut data) = self.data.try_write() else {
@@ -308,7 +298,7 @@ impl List {
 /// What the line of a ban that was found says, unless the list has been written anew since.
 pub fn ban_at(path: &Path, found: &Found) -> Option<Ban> {
     const LONGEST: usize = 1024;
-    let file = File::open(path).ok()?;
+    let file = files::open(path).ok()?;
     let mut text = vec![0; LONGEST];
     let read = file.read_at(&mut text, found.at).ok()?;
     let end = memchr::memchr(b'\n', &text[..read])?;
@@ -329,6 +319,8 @@ pub struct Contents {
     pub damaged: Vec<(usize, Vec<u8>)>,
     /// How many lines later ones stand in place of.
     pub superseded: usize,
+    /// What stands behind the last line's end: no ban, and the next change removes it.
+    pub unfinished: Vec<u8>,
 }
 
 /// Reads all of a list. One that does not exist is empty.
@@ -341,15 +333,19 @@ pub fn contents(path: &Path) -> io::Result<Contents> {
 
 /// Reads what a list says of some networks.
 pub(crate) fn contents_about(path: &Path, wanted: &dyn Fn(Network) -> bool) -> io::Result<Contents> {
-    let text = match std::fs::read(path) {
+    let file = match files::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Contents::default()),
-        text => text?,
+        file => file?,
     };
-    Ok(contents_of(&text, wanted))
+    let size = file.metadata()?.len();
+    Ok(contents_of(&files::read(file, size)?, wanted))
 }
 
 pub(crate) fn contents_of(text: &[u8], wanted: &dyn Fn(Network) -> bool) -> Contents {
-    let mut contents = Contents::default();
+    let mut contents = Contents {
+        unfinished: text[text::whole(text)..].to_vec(),
+        ..Contents::default()
+    };
     let mut last: HashMap<(Network, &[u8]), usize> = HashMap::new();
     let mut bans: Vec<Option<Ban>> = Vec::new();
     for (number, (_, line)) in (1..).zip(text::lines(text)) {

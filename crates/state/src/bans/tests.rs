@@ -226,6 +226,65 @@ fn a_list_that_cannot_be_read_is_unknown_and_none_is_empty() {
     assert!(List::new(&path).look_up(asked, NOW).is_err());
 }
 
+#[test]
+fn what_is_no_list_is_neither_waited_for_nor_written_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("bans");
+    let asked = address("192.0.2.7");
+    let said = |error: std::io::Error| error.to_string();
+    let write = || {
+        let writer = Writer::new(&path);
+        let results = [
+            writer.add(&[ban("192.0.2.7", Expiry::Never, "admin")]),
+            writer.compact(NOW),
+            writer
+                .try_add(&[ban("192.0.2.7", Expiry::Never, "admin")])
+                .map(drop),
+        ];
+        results.map(|result| said(result.unwrap_err()))
+    };
+    let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    assert!(look_up(&path, asked, NOW).is_err() && List::new(&path).look_up(asked, NOW).is_err());
+    assert!(contents(&path).is_err());
+    write();
+    fs::remove_file(&path).unwrap();
+    // A disk's worth of nothing.
+    let file = fs::File::create(&path).unwrap();
+    file.set_len(1 << 42).unwrap();
+    assert!(look_up(&path, asked, NOW).is_err() && List::new(&path).look_up(asked, NOW).is_err());
+    assert!(write().iter().all(|said| said.contains("not a ban list")));
+    assert_eq!(file.metadata().unwrap().len(), 1 << 42);
+    // The wrong file.
+    let text = "# Whom to refuse\nALL: ALL\nwithout an end";
+    fs::write(&path, text).unwrap();
+    for said in write() {
+        assert!(said.contains("not a ban list: none of its lines"), "{said}");
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+}
+
+#[test]
+fn everybody_may_look_into_the_directory_whatever_the_umask() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let made = directory.path().join("a/b");
+    // The umask is the process's; no other test of it is disturbed by being given less.
+    // SAFETY: umask has no preconditions and cannot fail.
+    let before = unsafe { libc::umask(0o077) };
+    let added = Writer::new(made.join("bans")).add(&[ban("192.0.2.7", Expiry::Never, "admin")]);
+    // SAFETY: as above.
+    unsafe { libc::umask(before) };
+    added.unwrap();
+    for path in ["a", "a/b"] {
+        let mode = fs::metadata(directory.path().join(path))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o755, "{path}");
+    }
+}
+
 /// A list of `many` addresses, its index, and one line more.
 fn indexed(path: &Path, many: u32) {
     let text: String = (0..many)

@@ -17,6 +17,9 @@ use crate::stamp;
 /// What a list begins with.
 pub const HEADING: &str = "# Bans: network, expiry, origin, reason. Written by \"tcpwrap ban\" and \"unban\"; after a change by hand run \"tcpwrap bans --compact\".\n";
 
+/// What the list's own heading begins with.
+pub(crate) const MARK: &[u8] = b"# Bans:";
+
 /// When a ban ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Expiry {

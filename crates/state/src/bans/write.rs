@@ -18,7 +18,7 @@ use super::last::{self, Last};
 use super::list::{FRESH, contents_about, index_path, read_from};
 use super::text::{self, Ban, Expiry, HEADING};
 use crate::network::Network;
-use crate::{Answer, Unknown, stamp};
+use crate::{Answer, Unknown, files, stamp};
 
 fn flock(file: &File, operation: libc::c_int) -> io::Result<()> {
     // SAFETY: flock takes a descriptor, which `file` keeps open, and no memory.
@@ -104,7 +104,7 @@ impl Writer {
         match open() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if let Some(parent) = self.path.parent() {
-                    DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
+                    files::make_directory(parent)?;
                 }
                 match DirBuilder::new().mode(0o700).create(&self.lock) {
                     Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
@@ -119,7 +119,10 @@ impl Writer {
     fn open(&self, _locked: &Locked) -> io::Result<(File, u64)> {
         let options = || {
             let mut options = OpenOptions::new();
-            options.read(true).append(true).custom_flags(libc::O_NOFOLLOW);
+            options
+                .read(true)
+                .append(true)
+                .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
             options
         };
         let file = match options().open(&self.path) {
@@ -134,7 +137,7 @@ impl Writer {
             file => file?,
         };
         let size = file.metadata()?.len();
-        let end = whole_size(&file, size)?;
+        let end = list_size(&file)?;
         if end < size {
             file.set_len(end)?;
         }
@@ -217,10 +220,10 @@ impl Writer {
     /// # Errors
     /// The list is as it was then.
     pub fn tidy(&self, now: u64) -> io::Result<()> {
-        let Ok(file) = File::open(&self.path) else {
+        let Ok(file) = files::open(&self.path) else {
             return Ok(());
         };
-        let index = File::open(index_path(&self.path));
+        let index = files::open(&index_path(&self.path));
         let index = index.ok().and_then(|found| index::Index::open(found, &file));
         let size = file.metadata()?.len();
         let (covers, count) = index.map_or((0, 0), |index| (index.covers(), index.count()));
@@ -315,20 +318,39 @@ impl Writer {
     }
 }
 
-/// The size of a file up to the end of its last whole line.
-fn whole_size(file: &File, size: u64) -> io::Result<u64> {
-    const STEP: u64 = 4096;
-    let mut end = size;
-    while end > 0 {
-        let start = end.saturating_sub(STEP);
-        let mut piece = vec![0; (end - start) as usize];
+/// The size of a list up to the end of its last whole line.
+///
+/// # Errors
+/// It is no list: the configuration may name any file by mistake, and nothing of that may be lost.
+fn list_size(file: &File) -> io::Result<u64> {
+    /// More than any line has.
+    const LONGEST: u64 = 4096;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(files::not_a_file());
+    }
+    let no_list = |why: &str| {
+        let problem = format!("not a ban list: {why}; see [bans] file in tcpwrap.toml");
+        io::Error::new(io::ErrorKind::InvalidData, problem)
+    };
+    let piece = |start: u64, end: u64| -> io::Result<Vec<u8>> {
+        let mut piece = vec![0; end.saturating_sub(start) as usize];
         file.read_exact_at(&mut piece, start)?;
-        match text::whole(&piece) {
-            0 => end = start,
-            whole => return Ok(start + whole as u64),
+        Ok(piece)
+    };
+    let size = metadata.len();
+    let start = size.saturating_sub(LONGEST);
+    let end = match text::whole(&piece(start, size)?) {
+        0 if start > 0 => return Err(no_list("its last line is too long for one")),
+        whole => start + whole as u64,
+    };
+    if !piece(0, size.min(HEADING.len() as u64))?.starts_with(text::MARK) {
+        let summary = last::summary(&read_from(file, 0, size)?);
+        if summary.last.is_empty() && !summary.damaged.is_empty() {
+            return Err(no_list("none of its lines names a network"));
         }
     }
-    Ok(0)
+    Ok(end)
 }
 
 /// Bans that decisions make. They are written at once if nobody else is writing, and otherwise with the next ones.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use self::toml::{Item, Value};
 use crate::bans;
+use crate::files;
 use crate::limits;
 use crate::network::Network;
 use crate::{Answer, Unknown};
@@ -191,7 +192,12 @@ impl Section {
 impl Config {
     /// Reads the configuration. A file that does not exist says nothing.
     pub fn read(path: &Path) -> Config {
-        match std::fs::read(path) {
+        let read = || {
+            let file = files::open(path)?;
+            let size = file.metadata()?.len();
+            files::read(file, size)
+        };
+        match read() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Config::default(),
             Err(error) => Config::default().with_all_unknown(&Unknown::file(path, &error)),
             Ok(text) => Config::parse(path, &text),

@@ -144,10 +144,11 @@ impl Layout {
         if !matches!(record, 24 | 28 | 32) || nodes == 0 {
             return Err(bad("its tree has no shape we know"));
         }
-        let tree = nodes
+        let data = nodes
             .checked_mul(record / 4)
-            .filter(|tree| *tree + SEPARATOR <= marker);
-        let tree = tree.ok_or_else(|| bad("its tree is longer than it"))?;
+            .and_then(|tree| tree.checked_add(SEPARATOR))
+            .filter(|data| *data <= marker);
+        let data = data.ok_or_else(|| bad("its tree is longer than it"))?;
         let mut layout = Layout {
             nodes,
             record,
@@ -155,7 +156,7 @@ impl Layout {
             built,
             v4_root: 0,
             v4_depth: 0,
-            data: tree + SEPARATOR,
+            data,
             data_end: marker,
         };
         while is_v6 && layout.v4_depth < 96 && layout.v4_root < nodes {

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use self::mmdb::{Layout, Pieces, Source, Value};
 use crate::network::Network;
-use crate::{Answer, Unknown};
+use crate::{Answer, Unknown, files};
 
 /// Where databases of countries usually are.
 pub const COUNTRY: [&str; 12] = [
@@ -276,7 +276,7 @@ impl Database {
 
     fn open(&self) -> Answer<(PathBuf, File)> {
         for path in &self.paths {
-            match File::open(path) {
+            match files::open(path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(Unknown::file(path, &error)),
                 Ok(file) => return Ok((path.clone(), file)),
@@ -357,8 +357,7 @@ impl Database {
                 return Ok(None);
             }
             *seen = Some((path.clone(), identity));
-            let mut bytes = Vec::with_capacity(metadata.len() as usize);
-            io::Read::read_to_end(&mut &file, &mut bytes)?;
+            let bytes = files::read(&file, metadata.len())?;
             let layout = Layout::read(&mut bytes.as_slice())?;
             Ok(Some(Loaded {
                 bytes,

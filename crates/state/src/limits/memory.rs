@@ -1,6 +1,7 @@
 //! The memory itself: a file of fixed size that every process of one user maps.
 //!
-//! A source is one 64-bit word: 24 bits that tell it from others, and its TAT in 40. A hash picks the set of eight
+//! A source is one 64-bit word: 22 bits that tell it from others, and its TAT in 42, enough for a machine that runs 13
+//! years. A hash picks the set of eight
 //! words, one line of the processor's cache, in which it may stand. Words change by compare-and-swap alone, and
 //! their time only ever grows. A newcomer takes the earliest word of its set, and only one whose time is past, which
 //! means what an absent one means; so two processes that bring the same newcomer at once want the same word, one of
@@ -9,22 +10,27 @@
 //! This is the one file that is mapped into processes: only its own user, who owns them too, can shrink it. It is
 //! allocated when it is made, so that a full file system is an error then and no signal later.
 
+use std::ffi::CString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::Hasher;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use siphasher::sip::SipHasher13;
 
 use crate::network::Network;
-use crate::{Answer, Unknown};
+use crate::{Answer, Unknown, files};
 
-/// Where the memories of all users are.
-pub const DIRECTORY: &str = "/run/tcpwrap/limits";
+/// Where the memories of all users are: root's where nobody else can put anything in its way, the others' in a
+/// directory below, to which all of them may write.
+pub const DIRECTORY: &str = "/run/tcpwrap";
+const ROOTS: &str = "limits.root";
+const OTHERS: &str = "limits";
 /// How many sources a memory holds.
 pub const SLOTS: u32 = 1 << 17;
 /// The smallest memory.
@@ -32,7 +38,7 @@ pub const LEAST_SLOTS: u32 = 64;
 /// The largest.
 pub const MOST_SLOTS: u32 = 1 << 26;
 
-const MAGIC: u64 = u64::from_le_bytes(*b"tcplim01");
+const MAGIC: u64 = u64::from_le_bytes(*b"tcplim02");
 const HEADER: usize = 4096;
 /// Words of the header: magic, slots, key (two), the boot, the overflow counter.
 const WORD_SLOTS: usize = 1;
@@ -44,8 +50,9 @@ const WORD_DECISIONS: usize = 128;
 const DECISIONS: u64 = 256;
 
 const WAYS: usize = 8;
-const TIME_BITS: u32 = 40;
+const TIME_BITS: u32 = 42;
 const TIME: u64 = (1 << TIME_BITS) - 1;
+const TAG: u64 = u64::MAX >> TIME_BITS;
 
 /// The shared memory of limits.
 #[derive(Debug)]
@@ -92,7 +99,10 @@ impl Memory {
     pub fn open(directory: &Path, slots: u32) -> Answer<Memory> {
         // SAFETY: geteuid has no preconditions and cannot fail.
         let user = unsafe { libc::geteuid() };
-        let path = directory.join(user.to_string());
+        let path = match user {
+            0 => directory.join(ROOTS),
+            user => directory.join(OTHERS).join(user.to_string()),
+        };
         let result = match Self::open_existing(&path, user) {
             Ok(Some(memory)) => Ok(memory),
             Ok(None) => Self::make(directory, &path, slots).and_then(|()| {
@@ -122,13 +132,13 @@ impl Memory {
             || metadata.mode() & 0o077 != 0
         {
             if user == 0 {
-                // Somebody was here before root, who may do as he likes.
+                // Nobody but root can have put it there.
                 fs::remove_file(path)?;
                 return Ok(None);
             }
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
-                "not a private file of this user",
+                "somebody else's, or not this user's alone",
             ));
         }
         let size = usize::try_from(metadata.len()).unwrap_or(0);
@@ -180,21 +190,20 @@ impl Memory {
 
     /// Makes the file whole, then gives it its name, unless somebody else has given it to his.
     fn make(directory: &Path, path: &Path, slots: u32) -> io::Result<()> {
-        if !directory.is_dir() {
-            let mut made = PathBuf::new();
-            for part in directory.components() {
-                made.push(part);
-                match DirBuilder::new().mode(0o755).create(&made) {
-                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                    _ => {}
-                }
+        let others = directory.join(OTHERS);
+        if !others.is_dir() {
+            files::make_directory(directory)?;
+            match DirBuilder::new().mode(0o700).create(&others) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                // Every user keeps a file here, and nobody can remove another's.
+                _ => fs::set_permissions(&others, fs::Permissions::from_mode(0o1777))?,
             }
-            // Every user keeps a file here, and nobody another's.
-            fs::set_permissions(directory, fs::Permissions::from_mode(0o1777))?;
         }
-        let new = directory.join(format!("new.{}", std::process::id()));
-        let _ = fs::remove_file(&new);
-        let made = Self::fill(&new, slots).and_then(|()| match fs::hard_link(&new, path) {
+        // A name that nobody can have taken before.
+        let mut name = [0; 8];
+        File::open("/dev/urandom")?.read_exact(&mut name)?;
+        let new = path.with_file_name(format!("new.{:016x}", u64::from_ne_bytes(name)));
+        let made = Self::fill(&new, slots).and_then(|()| match rename_if_free(&new, path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
             _ => Ok(()),
         });
@@ -217,7 +226,7 @@ impl Memory {
             return Err(io::Error::from_raw_os_error(failed));
         }
         let mut key = [0; 16];
-        io::Read::read_exact(&mut File::open("/dev/urandom")?, &mut key)?;
+        File::open("/dev/urandom")?.read_exact(&mut key)?;
         let mut head = Vec::with_capacity(48);
         head.extend_from_slice(&MAGIC.to_le_bytes());
         head.extend_from_slice(&u64::from(slots).to_le_bytes());
@@ -248,7 +257,7 @@ impl Memory {
         At {
             set: ((u128::from(hash) * u128::from(self.sets)) >> 64) as u64,
             // Never 0, so that no source is taken for an empty word.
-            tag: (hash & 0xff_ffff).max(1),
+            tag: (hash & TAG).max(1),
         }
     }
 
@@ -320,6 +329,27 @@ impl Memory {
     pub fn count_decision(&self, port: u16) -> u64 {
         let at = WORD_DECISIONS + (u64::from(port) % DECISIONS) as usize;
         self.word(at).fetch_add(1, Ordering::AcqRel)
+    }
+}
+
+/// Renames a file, unless something has the new name already. At no time has it both.
+fn rename_if_free(from: &Path, to: &Path) -> io::Result<()> {
+    let text = |path: &Path| CString::new(path.as_os_str().as_bytes());
+    let (from, to) = (text(from)?, text(to)?);
+    // SAFETY: both are C strings that outlive the call, which keeps nothing.
+    let failed = unsafe {
+        libc::syscall(
+            libc::SYS_renameat2,
+            libc::AT_FDCWD,
+            from.as_ptr(),
+            libc::AT_FDCWD,
+            to.as_ptr(),
+            libc::RENAME_NOREPLACE,
+        )
+    };
+    match failed {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

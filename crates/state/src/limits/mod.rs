@@ -255,6 +255,17 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_may_run_for_ten_years() {
+        let (_directory, memory) = memory(LEAST_SLOTS);
+        let rate = Rate::new(2, Duration::from_secs(10));
+        let now = 10 * 366 * 86_400 * SECOND;
+        let client = "192.0.2.7".parse().unwrap();
+        let taken =
+            [0, 0, 0, 5, 5].map(|later| within(memory.take_at(b"rule", &rate, client, now + later * SECOND)));
+        assert_eq!(taken, [true, true, false, true, false]);
+    }
+
+    #[test]
     fn what_is_over_makes_room() {
         let (_directory, memory) = memory(LEAST_SLOTS);
         let rate = Rate::new(1, Duration::from_secs(10));

@@ -2,7 +2,8 @@
 //! list with an address or network at the beginning of each line.
 //!
 //! Only whom somebody banned is taken: from rules, those clients that are addresses and networks, where a rule does
-//! nothing but deny them. What is a name, a wildcard or has exceptions is a rule, and stays one.
+//! nothing but deny them; in an allow table, as BlockHosts writes it, that is one that says `deny`. What is a name, a
+//! wildcard or has exceptions is a rule, and stays one.
 
 use std::collections::HashSet;
 use std::io::Read;
@@ -22,10 +23,11 @@ pub fn networks(path: &Path) -> Result<Vec<Network>, String> {
     };
     read.map_err(|error| output::at(path, &error))?;
     let text = String::from_utf8_lossy(&text);
+    let is_allow_table = path.file_name() == Path::new(hosts_access::ALLOW_TABLE).file_name();
     let mut seen = HashSet::new();
     let (mut networks, mut left) = (Vec::new(), 0usize);
     for line in text.lines() {
-        match line_networks(line) {
+        match line_networks(line, is_allow_table) {
             Some(found) => networks.extend(found.into_iter().filter(|network| seen.insert(*network))),
             None => left += 1,
         }
@@ -40,20 +42,20 @@ pub fn networks(path: &Path) -> Result<Vec<Network>, String> {
 }
 
 /// The networks a line bans; `None` if it says anything else.
-fn line_networks(line: &str) -> Option<Vec<Network>> {
+fn line_networks(line: &str, is_allow_table: bool) -> Option<Vec<Network>> {
     let line = line.trim();
     if line.is_empty() || line.starts_with(['#', ';']) {
         return Some(Vec::new());
     }
     // A list: the address stands first, and what follows is somebody's remark.
     let first = line.split([' ', '\t', ',', ';', '#']).next()?;
-    if let Some(network) = list_network(first) {
+    if let Some(network) = list_network(first).filter(|_| !is_allow_table) {
         return Some(vec![network]);
     }
     // A rule: daemons, clients, at most a `deny`. Colons in brackets are part of an address.
     let fields = fields(line);
     let clients = match fields.as_slice() {
-        [_, clients] => clients,
+        [_, clients] if !is_allow_table => clients,
         [_, clients, option] if option.trim().eq_ignore_ascii_case("deny") => clients,
         _ => return None,
     };
@@ -127,7 +129,7 @@ mod tests {
     use super::*;
 
     fn read(line: &str) -> Option<Vec<String>> {
-        line_networks(line).map(|all| all.iter().map(ToString::to_string).collect())
+        line_networks(line, false).map(|all| all.iter().map(ToString::to_string).collect())
     }
 
     #[test]
@@ -156,6 +158,15 @@ mod tests {
                 "{line}"
             );
         }
+    }
+
+    #[test]
+    fn whom_an_allow_table_lets_in_is_not_banned() {
+        assert_eq!(line_networks("sshd: 192.0.2.7", true), None);
+        assert_eq!(line_networks("192.0.2.7", true), None);
+        assert_eq!(line_networks("sshd: 192.0.2.7 : allow", true), None);
+        let denied = "192.0.2.7".parse().unwrap();
+        assert_eq!(line_networks("ALL: 192.0.2.7 : deny", true), Some(vec![denied]));
     }
 
     #[test]

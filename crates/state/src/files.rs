@@ -1,0 +1,50 @@
+//! Opening what the configuration names, waiting for nobody; and making directories that everybody may look into.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+/// Opens a file to read it. Who writes to a FIFO need never come, and a device need never end.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)?;
+    match file.metadata()? {
+        metadata if metadata.is_file() => Ok(file),
+        // What stands for an empty file.
+        metadata if metadata.file_type().is_char_device() && metadata.rdev() == libc::makedev(1, 3) => {
+            Ok(file)
+        }
+        _ => Err(not_a_file()),
+    }
+}
+
+pub(crate) fn not_a_file() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
+}
+
+/// Reads so much of a file, which may be larger than all memory.
+pub(crate) fn read(file: impl Read, size: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let wanted = usize::try_from(size).unwrap_or(usize::MAX);
+    bytes
+        .try_reserve_exact(wanted)
+        .map_err(|_| io::ErrorKind::OutOfMemory)?;
+    file.take(size).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Makes a directory, and those it is in, so that everybody may look into them whatever this process's umask.
+pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
+    let mut ways: Vec<&Path> = path.ancestors().take_while(|way| !way.is_dir()).collect();
+    while let Some(way) = ways.pop() {
+        match DirBuilder::new().mode(0o755).create(way) {
+            Ok(()) => fs::set_permissions(way, Permissions::from_mode(0o755))?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
