@@ -31,6 +31,7 @@ impl Source for &[u8] {
         self.len() as u64
     }
 
+    #[inline]
     fn read(&mut self, at: u64, out: &mut [u8]) -> io::Result<()> {
         let start = usize::try_from(at).unwrap_or(usize::MAX);
         let end = start.saturating_add(out.len());
@@ -98,8 +99,6 @@ pub(super) struct Layout {
     pub built: u64,
     /// The node that IPv4 addresses start from, or what stands in its place.
     v4_root: u64,
-    /// How many bits of the tree were walked to it.
-    v4_depth: u8,
     data: u64,
     data_end: u64,
 }
@@ -124,23 +123,31 @@ impl Layout {
         }
         let marker = found.ok_or_else(|| bad("it has no metadata"))?;
         let start = marker + MARKER.len() as u64;
+        let keys = [
+            "binary_format_major_version",
+            "node_count",
+            "record_size",
+            "ip_version",
+            "build_epoch",
+        ];
         let mut decoder = Decoder::new(source, start, size);
-        let mut number = |key: &str| -> io::Result<u64> {
-            match decoder.find(start, &[key])? {
-                Some(Value::Number(number)) => Ok(number),
-                _ => Err(bad(&format!("no {key} in its metadata"))),
-            }
-        };
-        if number("binary_format_major_version")? != 2 {
+        let places = decoder.fields(start, keys)?;
+        let mut numbers = [0; 5];
+        for ((number, place), key) in numbers.iter_mut().zip(places).zip(keys) {
+            *number = match place.map(|place| decoder.value(place)).transpose()?.flatten() {
+                Some(Value::Number(number)) => number,
+                _ => return Err(bad(&format!("no {key} in its metadata"))),
+            };
+        }
+        let [format, nodes, record, version, built] = numbers;
+        if format != 2 {
             return Err(bad("its format is none we know"));
         }
-        let (nodes, record) = (number("node_count")?, number("record_size")?);
-        let is_v6 = match number("ip_version")? {
+        let is_v6 = match version {
             4 => false,
             6 => true,
             _ => return Err(bad("its addresses are neither IPv4 nor IPv6")),
         };
-        let built = number("build_epoch")?;
         if !matches!(record, 24 | 28 | 32) || nodes == 0 {
             return Err(bad("its tree has no shape we know"));
         }
@@ -155,50 +162,67 @@ impl Layout {
             is_v6,
             built,
             v4_root: 0,
-            v4_depth: 0,
             data,
             data_end: marker,
         };
-        while is_v6 && layout.v4_depth < 96 && layout.v4_root < nodes {
-            layout.v4_root = layout.child(source, layout.v4_root, false)?;
-            layout.v4_depth += 1;
+        if is_v6 {
+            (layout.v4_root, _) = layout.walk(source, 0, 0, 96)?;
         }
         Ok(layout)
     }
 
-    fn child(&self, source: &mut impl Source, node: u64, right: bool) -> io::Result<u64> {
-        let size = self.record / 4;
-        let mut bytes = [0; 8];
-        source.read(node * size, &mut bytes[..size as usize])?;
-        let number = |bytes: &[u8]| {
-            bytes
-                .iter()
-                .fold(0u64, |number, byte| number << 8 | u64::from(*byte))
-        };
-        Ok(match (self.record, right) {
-            (24, false) => number(&bytes[..3]),
-            (24, true) => number(&bytes[3..6]),
-            // The middle byte has the highest bits of both.
-            (28, false) => u64::from(bytes[3] >> 4) << 24 | number(&bytes[..3]),
-            (28, true) => u64::from(bytes[3] & 15) << 24 | number(&bytes[4..7]),
-            (_, false) => number(&bytes[..4]),
-            (_, true) => number(&bytes[4..8]),
-        })
+    /// Goes on from a node by the highest bits of `bits`, no more than `most` of them, to where the tree ends: there,
+    /// and how many bits that took.
+    fn walk(&self, source: &mut impl Source, node: u64, bits: u128, most: u8) -> io::Result<(u64, u8)> {
+        // The size of a node is known where it is read: this is where a look-up spends its time.
+        match self.record {
+            24 => self.walk_in(source, node, bits, most, |node: [u8; 6], right| {
+                let [a, b, c, d, e, f] = node;
+                u32::from_be_bytes(if right { [0, d, e, f] } else { [0, a, b, c] })
+            }),
+            28 => self.walk_in(source, node, bits, most, |node: [u8; 7], right| {
+                // The middle byte has the highest bits of both.
+                let [a, b, c, high, d, e, f] = node;
+                u32::from_be_bytes(if right {
+                    [high & 15, d, e, f]
+                } else {
+                    [high >> 4, a, b, c]
+                })
+            }),
+            _ => self.walk_in(source, node, bits, most, |node: [u8; 8], right| {
+                let [a, b, c, d, e, f, g, h] = node;
+                u32::from_be_bytes(if right { [e, f, g, h] } else { [a, b, c, d] })
+            }),
+        }
+    }
+
+    #[inline(always)]
+    fn walk_in<const SIZE: usize>(
+        &self,
+        source: &mut impl Source,
+        mut node: u64,
+        bits: u128,
+        most: u8,
+        child: impl Fn([u8; SIZE], bool) -> u32,
+    ) -> io::Result<(u64, u8)> {
+        let mut depth = 0;
+        while node < self.nodes && depth < most {
+            let mut bytes = [0; SIZE];
+            source.read(node * SIZE as u64, &mut bytes)?;
+            node = child(bytes, bits << depth >> 127 != 0).into();
+            depth += 1;
+        }
+        Ok((node, depth))
     }
 
     /// Where the record of an address begins, and how many bits of the address its network has.
     pub fn find(&self, source: &mut impl Source, address: IpAddr) -> io::Result<Option<(u64, u8)>> {
-        let (bits, length, mut node) = match address.to_canonical() {
+        let (bits, length, root) = match address.to_canonical() {
             IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, 32, self.v4_root),
             IpAddr::V6(_) if !self.is_v6 => return Ok(None),
             IpAddr::V6(v6) => (v6.to_bits(), 128, 0),
         };
-        let mut depth = 0;
-        while node < self.nodes && depth < length {
-            let right = bits >> (127 - depth) & 1 != 0;
-            node = self.child(source, node, right)?;
-            depth += 1;
-        }
+        let (node, depth) = self.walk(source, root, bits, length)?;
         match node {
             node if node < self.nodes => Err(bad("its tree is deeper than an address")),
             node if node == self.nodes => Ok(None),
@@ -206,7 +230,7 @@ impl Layout {
                 let at = node - self.nodes;
                 let at = at.checked_sub(SEPARATOR).map(|at| self.data + at);
                 at.filter(|at| *at < self.data_end)
-                    .map(|at| Some((at, depth as u8)))
+                    .map(|at| Some((at, depth)))
                     .ok_or_else(|| bad("a record is beyond its end"))
             }
         }
@@ -353,57 +377,68 @@ impl<'s, S: Source> Decoder<'s, S> {
         Ok(at)
     }
 
-    /// Is it this text?
-    fn is_text(&mut self, head: Head, text: &[u8]) -> io::Result<bool> {
-        let mut found = [0; 64];
-        let (size, end) = (text.len(), head.body.saturating_add(head.size));
-        if head.size != size as u64 || size > found.len() || end > self.end {
-            return Ok(false);
+    /// Where the values of keys are, in the map at a place; nowhere, where that is no map.
+    pub fn fields<const N: usize>(&mut self, at: u64, keys: [&str; N]) -> io::Result<[Option<u64>; N]> {
+        /// Longer keys are none of those that are wanted.
+        const LONGEST: usize = 64;
+        let mut places = [None; N];
+        let (map, _) = self.resolve(at)?;
+        let entries = if map.kind == MAP { map.size } else { 0 };
+        let mut next = map.body;
+        for _ in 0..entries {
+            let (name, behind) = self.resolve(next)?;
+            let end = name.body.saturating_add(name.size);
+            if name.kind != TEXT || end > self.end {
+                return Err(bad("a key that is no text"));
+            }
+            let value = behind.unwrap_or(end);
+            let mut text = [0; LONGEST];
+            if let Some(text) = text.get_mut(..name.size as usize) {
+                self.source.read(name.body, text)?;
+                for (place, key) in places.iter_mut().zip(keys) {
+                    if *text == *key.as_bytes() {
+                        place.get_or_insert(value);
+                    }
+                }
+            }
+            if places.iter().all(Option::is_some) {
+                break;
+            }
+            next = self.skip(value)?;
         }
-        self.source.read(head.body, &mut found[..size])?;
-        Ok(found[..size] == *text)
+        Ok(places)
     }
 
-    fn text(&mut self, head: Head) -> io::Result<String> {
+    /// The value at a place; nothing, where it is of another kind.
+    pub fn value(&mut self, at: u64) -> io::Result<Option<Value>> {
+        /// The longest text that could be a number.
         const LONGEST: u64 = 256;
-        if head.kind != TEXT || head.size > LONGEST || head.body + head.size > self.end {
-            return Err(bad("a text that is none"));
-        }
-        let mut text = vec![0; head.size as usize];
-        self.source.read(head.body, &mut text)?;
-        String::from_utf8(text).map_err(|_| bad("a text that is no UTF-8"))
-    }
-
-    /// The value that keys lead to, from the map at a place. `None` where there is none, or one of another kind.
-    pub fn find(&mut self, at: u64, path: &[&str]) -> io::Result<Option<Value>> {
-        let (mut head, _) = self.resolve(at)?;
-        for key in path {
-            if head.kind != MAP {
-                return Ok(None);
-            }
-            let mut next = head.body;
-            let mut found = None;
-            for _ in 0..head.size {
-                let (name, behind) = self.resolve(next)?;
-                let value = behind.unwrap_or(name.body.saturating_add(name.size));
-                if name.kind != TEXT {
-                    return Err(bad("a key that is no text"));
-                }
-                if self.is_text(name, key.as_bytes())? {
-                    found = Some(value);
-                    break;
-                }
-                next = self.skip(value)?;
-            }
-            match found {
-                Some(value) => head = self.resolve(value)?.0,
-                None => return Ok(None),
-            }
-        }
+        let (head, _) = self.resolve(at)?;
         match head.kind {
-            TEXT => self.text(head).map(|text| Some(Value::Text(text))),
+            TEXT => {
+                if head.size > LONGEST || head.body + head.size > self.end {
+                    return Err(bad("a text that is none"));
+                }
+                let mut text = vec![0; head.size as usize];
+                self.source.read(head.body, &mut text)?;
+                let text = String::from_utf8(text).map_err(|_| bad("a text that is no UTF-8"))?;
+                Ok(Some(Value::Text(text)))
+            }
             UINT16 | UINT32 | UINT64 => self.number(head.body, head.size).map(|n| Some(Value::Number(n))),
             _ => Ok(None),
+        }
+    }
+
+    /// The text at a place, if it is one of two bytes.
+    pub fn pair(&mut self, at: u64) -> io::Result<Option<[u8; 2]>> {
+        let (head, _) = self.resolve(at)?;
+        if head.kind != TEXT || head.size != 2 {
+            return Ok(None);
+        }
+        let pair = self.number(head.body, 2)? as u16;
+        match pair.to_be_bytes() {
+            pair if pair.is_ascii() => Ok(Some(pair)),
+            _ => Err(bad("a code of other characters than a code has")),
         }
     }
 }

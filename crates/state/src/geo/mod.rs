@@ -5,6 +5,7 @@
 //! daemon.
 
 mod mmdb;
+mod records;
 
 use std::fmt;
 use std::fs::File;
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use self::mmdb::{Layout, Pieces, Source, Value};
+use self::records::Records;
 use crate::network::Network;
 use crate::{Answer, Unknown, files};
 
@@ -58,12 +60,12 @@ pub struct Code([u8; 2]);
 impl Code {
     /// Reads two letters.
     pub fn new(text: &str) -> Option<Code> {
-        match text.as_bytes() {
-            [a, b] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() => {
-                Some(Code([a.to_ascii_uppercase(), b.to_ascii_uppercase()]))
-            }
-            _ => None,
-        }
+        text.as_bytes().try_into().ok().and_then(Code::of)
+    }
+
+    fn of(pair: [u8; 2]) -> Option<Code> {
+        let is_code = pair.iter().all(u8::is_ascii_alphabetic);
+        is_code.then_some(Code(pair.map(|letter| letter.to_ascii_uppercase())))
     }
 
     /// Both letters.
@@ -104,6 +106,76 @@ enum Wanted {
     Both,
 }
 
+/// What a record says, of what is wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Record {
+    country: Option<Code>,
+    continent: Option<Code>,
+    asn: Option<u32>,
+}
+
+impl Record {
+    fn read(layout: &Layout, source: &mut impl Source, at: u64, wanted: Wanted) -> io::Result<Self> {
+        let mut decoder = layout.decoder(source);
+        let mut record = Record::default();
+        if wanted != Wanted::Systems {
+            let keys = [
+                "country",
+                "registered_country",
+                "country_code",
+                "continent",
+                "continent_code",
+            ];
+            let [country, registered, flat, continent, flat_continent] = decoder.fields(at, keys)?;
+            let mut code = |places: &[(Option<u64>, Option<&str>)]| -> io::Result<Option<Code>> {
+                for (place, inner) in places {
+                    let place = match (place, inner) {
+                        (Some(place), Some(key)) => decoder.fields(*place, [key])?[0],
+                        (place, _) => *place,
+                    };
+                    let pair = place.map(|place| decoder.pair(place)).transpose()?.flatten();
+                    if let Some(code) = pair.and_then(Code::of) {
+                        return Ok(Some(code));
+                    }
+                }
+                Ok(None)
+            };
+            record.country = code(&[
+                (country, Some("iso_code")),
+                (registered, Some("iso_code")),
+                (flat, None),
+                (country, None),
+            ])?;
+            record.continent = code(&[
+                (continent, Some("code")),
+                (flat_continent, None),
+                (continent, None),
+            ])?;
+        }
+        if wanted != Wanted::Countries {
+            for place in decoder.fields(at, ["autonomous_system_number", "asn"])? {
+                let value = place.map(|place| decoder.value(place)).transpose()?.flatten();
+                record.asn = record.asn.or(match value {
+                    Some(Value::Number(number)) => u32::try_from(number).ok(),
+                    Some(Value::Text(text)) => text.trim_start_matches("AS").parse().ok(),
+                    None => None,
+                });
+            }
+        }
+        Ok(record)
+    }
+
+    /// Of what network it is what is said.
+    fn of(self, address: IpAddr, length: u8) -> Located {
+        Located {
+            network: Network::around(address, length),
+            country: self.country,
+            continent: self.continent,
+            asn: self.asn,
+        }
+    }
+}
+
 fn locate(
     layout: &Layout,
     source: &mut impl Source,
@@ -113,39 +185,7 @@ fn locate(
     let Some((at, length)) = layout.find(source, address)? else {
         return Ok(None);
     };
-    let mut code = |paths: &[&[&str]]| -> io::Result<Option<Code>> {
-        let paths = if wanted == Wanted::Systems { &[] } else { paths };
-        for path in paths {
-            if let Some(Value::Text(text)) = layout.decoder(source).find(at, path)?
-                && let Some(code) = Code::new(&text)
-            {
-                return Ok(Some(code));
-            }
-        }
-        Ok(None)
-    };
-    let country = code(&[
-        &["country", "iso_code"],
-        &["registered_country", "iso_code"],
-        &["country_code"],
-        &["country"],
-    ])?;
-    let continent = code(&[&["continent", "code"], &["continent_code"], &["continent"]])?;
-    let mut asn = None;
-    let keys = ["autonomous_system_number", "asn"];
-    for key in keys.iter().filter(|_| wanted != Wanted::Countries) {
-        asn = asn.or(match layout.decoder(source).find(at, &[key])? {
-            Some(Value::Number(number)) => u32::try_from(number).ok(),
-            Some(Value::Text(text)) => text.trim_start_matches("AS").parse().ok(),
-            None => None,
-        });
-    }
-    Ok(Some(Located {
-        network: Network::around(address, length),
-        country,
-        continent,
-        asn,
-    }))
+    Record::read(layout, source, at, wanted).map(|record| Some(record.of(address, length)))
 }
 
 /// Which database was asked, for whoever wants to know why.
@@ -179,6 +219,25 @@ struct Loaded {
     bytes: Vec<u8>,
     layout: Layout,
     path: PathBuf,
+    records: Records,
+}
+
+impl Loaded {
+    fn locate(&self, address: IpAddr, wanted: Wanted) -> io::Result<Option<Located>> {
+        let mut bytes = self.bytes.as_slice();
+        let Some((at, length)) = self.layout.find(&mut bytes, address)? else {
+            return Ok(None);
+        };
+        let record = match self.records.get(at, wanted) {
+            Some(record) => record,
+            None => {
+                let record = Record::read(&self.layout, &mut bytes, at, wanted)?;
+                self.records.put(at, wanted, record);
+                record
+            }
+        };
+        Ok(Some(record.of(address, length)))
+    }
 }
 
 /// A database that is asked.
@@ -235,9 +294,8 @@ impl Database {
     /// Where an address is; `None` where the database does not have it. A process that `stays` keeps the database.
     pub fn locate(&self, address: IpAddr, stays: bool) -> Answer<Option<Located>> {
         if stays && let Some(loaded) = self.in_memory()? {
-            let mut bytes = loaded.bytes.as_slice();
-            return locate(&loaded.layout, &mut bytes, address, self.wanted)
-                .map_err(|error| Unknown::file(&loaded.path, &error));
+            let located = loaded.locate(address, self.wanted);
+            return located.map_err(|error| Unknown::file(&loaded.path, &error));
         }
         let (path, file) = self.open()?;
         let once = || {
@@ -363,6 +421,7 @@ impl Database {
                 bytes,
                 layout,
                 path: path.clone(),
+                records: Records::new(),
             }))
         };
         load(file).map_err(|error| Unknown::file(&path, &error))
