@@ -64,6 +64,19 @@ impl Network {
         }
     }
 
+    /// Reads a network or an address, as [`str::parse`] does.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub(crate) fn read(text: &[u8]) -> Result<Self, BadNetwork> {
+        match quad(text) {
+            Some(address) => Ok(IpAddr::from(address).into()),
+            None => std::str::from_utf8(text)
+                .map_err(|_| BadNetwork::Malformed)?
+                .parse(),
+        }
+    }
+
     /// All bits, those of IPv4 as mapped, and the length among 128.
     pub(crate) fn raw(self) -> (u128, u8) {
         (self.bits, self.length)
@@ -121,6 +134,35 @@ impl fmt::Display for Network {
             false => write!(f, "{}/{}", self.address(), self.length()),
         }
     }
+}
+
+/// Reads an address of IPv4 as the standard library does, and faster: lists of a million lines have hardly anything
+/// else.
+fn quad(text: &[u8]) -> Option<Ipv4Addr> {
+    let mut bits = 0;
+    let mut rest = text;
+    for part in 0..4 {
+        let (&first, mut left) = rest.split_first()?;
+        let mut number = u32::from(first.wrapping_sub(b'0'));
+        if number > 9 {
+            return None;
+        }
+        // Nothing follows a zero.
+        while let [digit @ b'0'..=b'9', then @ ..] = left {
+            number = number * 10 + u32::from(digit - b'0');
+            if !(10..256).contains(&number) {
+                return None;
+            }
+            left = then;
+        }
+        bits = bits << 8 | number;
+        rest = match (left, part) {
+            ([], 3) => left,
+            ([b'.', then @ ..], 0..3) => then,
+            _ => return None,
+        };
+    }
+    Some(Ipv4Addr::from_bits(bits))
 }
 
 impl FromStr for Network {
@@ -204,6 +246,31 @@ mod tests {
             "192.0.2.7/24".parse::<Network>(),
             Err(BadNetwork::HostBits(network("192.0.2.0/24")))
         );
+    }
+
+    #[test]
+    fn addresses_are_read_as_the_standard_library_reads_them() {
+        // Every text of what such addresses are made of, up to a length, between two ends that could make it one.
+        let mut texts = vec![String::new()];
+        let mut from = 0;
+        for _ in 0..5 {
+            let to = texts.len();
+            for at in from..to {
+                for letter in ['0', '1', '2', '5', '6', '.', 'x'] {
+                    texts.push(texts[at].clone() + &letter.to_string());
+                }
+            }
+            from = to;
+        }
+        for middle in texts {
+            for text in [
+                middle.clone(),
+                format!("1.{middle}.255"),
+                format!("192.168.{middle}"),
+            ] {
+                assert_eq!(quad(text.as_bytes()), text.parse().ok(), "{text}");
+            }
+        }
     }
 
     #[test]

@@ -3,18 +3,21 @@
 //!
 //! A ban takes effect only where a rule says `{banned}`.
 
+mod anew;
 mod index;
 mod last;
 mod list;
+mod queue;
 mod spared;
 mod text;
 mod write;
 
 pub use list::{Contents, FRESH, Found, List, ban_at, contents, look_up};
+pub use queue::Queue;
 pub use spared::Refusal;
 pub use spared::refusal;
 pub use text::{Ban, Expiry, LONGEST_ORIGIN, is_origin};
-pub use write::{Queue, Writer, Written};
+pub use write::{Writer, Written};
 
 /// Where the list is, unless the configuration says otherwise.
 pub const PATH: &str = "/var/lib/tcpwrap/bans";

@@ -139,9 +139,9 @@ pub(crate) fn read_about(line: &[u8], wanted: impl Fn(Network) -> bool) -> Said<
         return Said::Nothing;
     }
     let (network, rest) = word(line);
-    let network = match std::str::from_utf8(network).map(str::parse::<Network>) {
-        Ok(Ok(network) | Err(BadNetwork::HostBits(network))) => network,
-        _ => return Said::Damaged,
+    let network = match Network::read(network) {
+        Ok(network) | Err(BadNetwork::HostBits(network)) => network,
+        Err(BadNetwork::Malformed) => return Said::Damaged,
     };
     match wanted(network) {
         true => Said::Ban(read_rest(network, rest)),

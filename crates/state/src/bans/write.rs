@@ -1,24 +1,20 @@
 //! Writing the ban list so that nothing acknowledged is lost, whenever the writer or the machine ends.
 //!
 //! Whoever writes holds a lock in a directory that only the list's owner can enter, so nobody else can make him wait.
-//! A ban is appended whole, and is on the disk before it is acknowledged. A list is written anew beside the old one,
-//! and takes its place by rename. What a writer that was killed left unfinished at the end, the next one cuts off.
+//! A ban is appended whole, and is on the disk before it is acknowledged. What a writer that was killed left unfinished
+//! at the end, the next one cuts off.
 
-use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::index;
-use super::last::{self, Last};
-use super::list::{FRESH, contents_about, index_path, read_from};
+use super::last;
+use super::list::{FRESH, contents_about, read_from};
 use super::text::{self, Ban, Expiry, HEADING};
 use crate::network::Network;
-use crate::{Answer, Unknown, files, stamp};
+use crate::{files, stamp};
 
 fn flock(file: &File, operation: libc::c_int) -> io::Result<()> {
     // SAFETY: flock takes a descriptor, which `file` keeps open, and no memory.
@@ -28,13 +24,6 @@ fn flock(file: &File, operation: libc::c_int) -> io::Result<()> {
     }
 }
 
-/// How much of the list no index need cover.
-const UNINDEXED: u64 = 64 * 1024;
-/// How many lines that say nothing any more are worth a new list.
-const SUPERSEDED: usize = 1000;
-/// How long a ban that is over stays in the list when it is written anew, in seconds.
-const REMEMBERED: u64 = 24 * 3600;
-
 /// A list that can be written to.
 #[derive(Debug)]
 pub struct Writer {
@@ -42,8 +31,17 @@ pub struct Writer {
     lock: PathBuf,
 }
 
-/// The lock, held until this is dropped.
-struct Locked(#[allow(dead_code, reason = "held for its lock")] File);
+/// A lock, held until this is dropped.
+pub(super) struct Locked(#[allow(dead_code, reason = "held for its lock")] File);
+
+/// What is done under a lock of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Task {
+    /// Changing the list.
+    Writing,
+    /// Preparing a new one, which may take long.
+    Rewriting,
+}
 
 /// What writing came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,9 +69,9 @@ impl Writer {
         &self.path
     }
 
-    /// Waits for the lock.
-    fn lock(&self) -> io::Result<Locked> {
-        let file = self.lock_file()?;
+    /// Waits for a lock.
+    pub(super) fn lock(&self, task: Task) -> io::Result<Locked> {
+        let file = self.lock_file(task)?;
         while let Err(error) = flock(&file, libc::LOCK_EX) {
             if error.kind() != io::ErrorKind::Interrupted {
                 return Err(error);
@@ -82,16 +80,20 @@ impl Writer {
         Ok(Locked(file))
     }
 
-    /// Takes the lock if it is nobody's.
-    fn try_lock(&self) -> io::Result<Option<Locked>> {
-        let file = self.lock_file()?;
+    /// Takes a lock if it is nobody's.
+    pub(super) fn try_lock(&self, task: Task) -> io::Result<Option<Locked>> {
+        let file = self.lock_file(task)?;
         match flock(&file, libc::LOCK_EX | libc::LOCK_NB) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             taken => taken.map(|()| Some(Locked(file))),
         }
     }
 
-    fn lock_file(&self) -> io::Result<File> {
+    fn lock_file(&self, task: Task) -> io::Result<File> {
+        let name = match task {
+            Task::Writing => "lock",
+            Task::Rewriting => "rewriting",
+        };
         let open = || {
             OpenOptions::new()
                 .write(true)
@@ -99,7 +101,7 @@ impl Writer {
                 .truncate(false)
                 .mode(0o600)
                 .custom_flags(libc::O_NOFOLLOW)
-                .open(self.lock.join("lock"))
+                .open(self.lock.join(name))
         };
         match open() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -116,7 +118,7 @@ impl Writer {
     }
 
     /// Opens the list to append to it, makes it where there is none, and cuts off what has no end.
-    fn open(&self, _locked: &Locked) -> io::Result<(File, u64)> {
+    pub(super) fn open(&self, _locked: &Locked) -> io::Result<(File, u64)> {
         let options = || {
             let mut options = OpenOptions::new();
             options
@@ -165,7 +167,7 @@ impl Writer {
         if bans.is_empty() {
             return Ok(());
         }
-        let file = self.append(&self.lock()?, bans)?;
+        let file = self.append(&self.lock(Task::Writing)?, bans)?;
         file.sync_data()?;
         std::thread::sleep(FRESH);
         Ok(())
@@ -176,7 +178,7 @@ impl Writer {
     /// # Errors
     /// Then none of them is in the list.
     pub fn try_add(&self, bans: &[Ban]) -> io::Result<Written> {
-        match self.try_lock()? {
+        match self.try_lock(Task::Writing)? {
             Some(locked) => self.append(&locked, bans).map(|_| Written::Yes),
             None => Ok(Written::Busy),
         }
@@ -193,7 +195,7 @@ impl Writer {
         origin: Option<&str>,
         now: u64,
     ) -> io::Result<Vec<Ban>> {
-        let locked = self.lock()?;
+        let locked = self.lock(Task::Writing)?;
         let mut bans = contents_about(&self.path, wanted)?.bans;
         bans.retain(|ban| !ban.expiry.is_over(now) && origin.is_none_or(|origin| ban.origin == origin));
         if bans.is_empty() {
@@ -215,72 +217,7 @@ impl Writer {
         Ok(bans)
     }
 
-    /// Writes the list and its index anew if it is time: when much of it is not indexed or says nothing any more.
-    ///
-    /// # Errors
-    /// The list is as it was then.
-    pub fn tidy(&self, now: u64) -> io::Result<()> {
-        let Ok(file) = files::open(&self.path) else {
-            return Ok(());
-        };
-        let index = files::open(&index_path(&self.path));
-        let index = index.ok().and_then(|found| index::Index::open(found, &file));
-        let size = file.metadata()?.len();
-        let (covers, count) = index.map_or((0, 0), |index| (index.covers(), index.count()));
-        // As much again as an average line for every ban in the index would take.
-        if size > covers + UNINDEXED || size > 200 * count + 2 * UNINDEXED {
-            self.write_anew(now, SUPERSEDED)?;
-        }
-        Ok(())
-    }
-
-    /// Writes the list anew, without what later lines stand in place of and what was over a day ago, and indexes it.
-    /// Lines that cannot be read are kept.
-    ///
-    /// # Errors
-    /// The list is as it was then.
-    pub fn compact(&self, now: u64) -> io::Result<()> {
-        self.write_anew(now, 0)
-    }
-
-    /// Writes the list anew if so many of its lines say nothing any more, and the index in any case.
-    fn write_anew(&self, now: u64, superseded: usize) -> io::Result<()> {
-        let locked = self.lock()?;
-        let (file, size) = self.open(&locked)?;
-        let mut text = read_from(&file, 0, size)?;
-        let summary = last::summary(&text);
-        let is_old = |line: &&Last| matches!(line.expiry, Expiry::At(end) if end + REMEMBERED < now);
-        let old = summary.last.iter().filter(is_old).count();
-        if summary.superseded + old >= superseded {
-            let mut new = Vec::with_capacity(HEADING.len() + text.len());
-            new.extend_from_slice(HEADING.as_bytes());
-            let kept = summary.last.iter().filter(|line| !is_old(line));
-            let kept = kept.map(|line| (line.at, line.end));
-            for (at, end) in kept.chain(summary.damaged.iter().map(|(_, at, end)| (*at, *end))) {
-                new.extend_from_slice(&text[at..end]);
-            }
-            let path = self.beside("new");
-            self.write_new(&path, &new)?;
-            fs::rename(&path, &self.path)?;
-            self.sync_directory()?;
-            text = new;
-        }
-        self.write_index(&text)
-    }
-
-    fn write_index(&self, text: &[u8]) -> io::Result<()> {
-        let inode = fs::metadata(&self.path)?.ino();
-        let mut key = [0; 16];
-        File::open("/dev/urandom").and_then(|mut random| io::Read::read_exact(&mut random, &mut key))?;
-        let (low, high) = (&key[..8], &key[8..]);
-        let number = |half: &[u8]| half.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
-        let bytes = index::build(text, inode, (number(low), number(high)));
-        let path = self.beside("index.new");
-        self.write_new(&path, &bytes)?;
-        fs::rename(&path, index_path(&self.path))
-    }
-
-    fn beside(&self, ending: &str) -> PathBuf {
+    pub(super) fn beside(&self, ending: &str) -> PathBuf {
         let mut path = self.path.clone().into_os_string();
         path.push(".");
         path.push(ending);
@@ -288,7 +225,7 @@ impl Writer {
     }
 
     /// A new file that everybody may read, on the disk.
-    fn write_new(&self, path: &Path, contents: &[u8]) -> io::Result<()> {
+    pub(super) fn write_new(&self, path: &Path, contents: &[u8]) -> io::Result<File> {
         let write = || {
             // One that a killed writer left is nobody's.
             match fs::remove_file(path) {
@@ -303,14 +240,15 @@ impl Writer {
             file.write_all(contents)?;
             // Readers are whoever asks libwrap, whatever this process's umask.
             file.set_permissions(fs::Permissions::from_mode(0o644))?;
-            file.sync_all()
+            file.sync_all()?;
+            Ok(file)
         };
         write().inspect_err(|_| {
             let _ = fs::remove_file(path);
         })
     }
 
-    fn sync_directory(&self) -> io::Result<()> {
+    pub(super) fn sync_directory(&self) -> io::Result<()> {
         match self.path.parent() {
             Some(parent) => File::open(parent)?.sync_all(),
             None => Ok(()),
@@ -351,86 +289,4 @@ fn list_size(file: &File) -> io::Result<u64> {
         }
     }
     Ok(end)
-}
-
-/// Bans that decisions make. They are written at once if nobody else is writing, and otherwise with the next ones.
-#[derive(Debug)]
-pub struct Queue {
-    writer: Writer,
-    waiting: Mutex<VecDeque<Ban>>,
-    lost: AtomicU64,
-}
-
-impl Queue {
-    /// How many bans wait before more are lost.
-    const LONGEST: usize = 1024;
-
-    /// For the list at this path.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Queue {
-            writer: Writer::new(path),
-            waiting: Mutex::new(VecDeque::new()),
-            lost: AtomicU64::new(0),
-        }
-    }
-
-    /// Adds a ban.
-    ///
-    /// # Errors
-    /// Why it is lost.
-    pub fn add(&self, ban: Ban) -> Answer<()> {
-        let Ok(mut waiting) = self.waiting.try_lock() else {
-            return self.lose(1, "too many bans at once");
-        };
-        if waiting.len() == Self::LONGEST {
-            return self.lose(1, "the list has been locked for too long");
-        }
-        waiting.push_back(ban);
-        self.write(&mut waiting)
-    }
-
-    /// Tries again to write what waits. A process that ends calls it last.
-    ///
-    /// # Errors
-    /// Why bans are lost.
-    pub fn flush(&self) -> Answer<()> {
-        match self.waiting.try_lock() {
-            Ok(mut waiting) if !waiting.is_empty() => self.write(&mut waiting),
-            _ => Ok(()),
-        }
-    }
-
-    fn write(&self, waiting: &mut VecDeque<Ban>) -> Answer<()> {
-        /// Whoever adds a ban holds the lock for microseconds.
-        const TRIES: usize = 20;
-        for _ in 0..TRIES {
-            match self.writer.try_add(waiting.make_contiguous()) {
-                Ok(Written::Yes) => {
-                    waiting.clear();
-                    return Ok(());
-                }
-                Ok(Written::Busy) => std::thread::yield_now(),
-                Err(error) => {
-                    let lost = waiting.drain(..).count();
-                    return self.lose(lost, &Unknown::file(self.writer.path(), &error).to_string());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn lose(&self, many: usize, why: &str) -> Answer<()> {
-        self.lost.fetch_add(many as u64, Ordering::Relaxed);
-        Err(Unknown::new(format!("not banned: {why}")))
-    }
-
-    /// How many bans were lost.
-    pub fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
-    }
-
-    /// How many wait.
-    pub fn waiting(&self) -> usize {
-        self.waiting.try_lock().map_or(0, |waiting| waiting.len())
-    }
 }
