@@ -121,7 +121,15 @@ fn has_interface(name: &str) -> bool {
 }
 
 /// The IPv4 part of an IPv4-mapped address string, or the string itself.
+#[inline]
 pub(crate) fn reduce_mapped(text: &[u8]) -> &[u8] {
+    match text.first() {
+        Some(b':') => without_mapping(text),
+        _ => text,
+    }
+}
+
+fn without_mapping(text: &[u8]) -> &[u8] {
     const MAPPED: &[u8] = b"::ffff:";
     match text.get(..MAPPED.len()) {
         Some(head) if head.eq_ignore_ascii_case(MAPPED) && dotted_quad(&text[MAPPED.len()..]).is_some() => {

@@ -13,7 +13,7 @@ use crate::effect::{Effect, Outcome};
 use crate::host::{self, Host};
 use crate::options::{self, Doubt, End, Next, Options, Ran};
 use crate::policy::Compiled;
-use crate::read::{Files, FilesRead, Found, Matcher, Read, Resume, Table};
+use crate::read::{Files, FilesSeen, Found, Matcher, Read, Resume, Table};
 use crate::request::{Need, Request};
 use crate::source::{self, Contents};
 pub use crate::text::strerror as reason;
@@ -66,11 +66,7 @@ impl Tables {
 
     /// The same, followed by `trace`.
     pub fn evaluate_traced<T: Trace>(&self, trace: T) -> Evaluation<'static, T> {
-        let rules = Rules::Scanned {
-            tables: self.clone(),
-            files: FilesRead::default(),
-        };
-        Evaluation::new(rules, trace)
+        Evaluation::new(Rules::Scanned(self.clone()), trace)
     }
 
     /// Decides one request, waiting for what `host` answers.
@@ -103,7 +99,7 @@ impl Tables {
 
     /// Tries every rule of both tables, whether or not an earlier one decides. Their options are not run.
     pub fn try_all<T: Trace>(&self, request: &mut Request, host: &mut dyn Host, mut trace: T) -> T {
-        let mut files = FilesRead::default();
+        let mut files = FilesSeen::default();
         for kind in [TableKind::Allow, TableKind::Deny] {
             let path = self.path(kind);
             let Contents::Text(text) = source::read(path).0 else {
@@ -111,7 +107,7 @@ impl Tables {
             };
             let mut resume = (0, 0, false);
             host::ask(request, host, |request| {
-                let mut matcher = Matcher::new(Files::Read(&mut files), &mut trace);
+                let mut matcher = Matcher::new(Files::Read, &mut files, &mut trace);
                 matcher.try_all(Table { kind, path }, &text, &mut resume, request)
             });
         }
@@ -164,21 +160,28 @@ pub struct Evaluation<'c, T = NoTrace> {
     ran: Ran,
     /// An `aclexec` command of the allow table failed.
     command_failed: bool,
+    /// The files that patterns name, as far as they were needed.
+    files: FilesSeen,
     /// What comes after the lines that wait to be logged.
-    held: Option<Step>,
+    held: Option<Box<Step>>,
 }
 
 /// Where the rules come from.
 #[derive(Debug)]
 pub(crate) enum Rules<'c> {
     /// From files, read as far as need be.
-    Scanned {
-        tables: Tables,
-        files: FilesRead,
-    },
+    Scanned(Tables),
     /// From tables that are kept.
     Compiled(&'c Compiled),
-    Shared(Arc<Compiled>),
+    /// From tables that are shared, and which of the files that they name are looked at anew.
+    Shared(Arc<Compiled>, FilesKept),
+}
+
+/// Are kept files used as they are, or only if they are still what is there?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FilesKept {
+    AsTheyAre,
+    IfUnchanged,
 }
 
 #[derive(Debug)]
@@ -192,6 +195,7 @@ enum Stage {
 }
 
 impl<T: Trace> Evaluation<'_, T> {
+    #[inline]
     pub(crate) fn new(rules: Rules<'_>, trace: T) -> Evaluation<'_, T> {
         Evaluation {
             rules,
@@ -200,6 +204,7 @@ impl<T: Trace> Evaluation<'_, T> {
             resume: Resume::START,
             ran: Ran::default(),
             command_failed: false,
+            files: FilesSeen::default(),
             held: None,
         }
     }
@@ -208,12 +213,12 @@ impl<T: Trace> Evaluation<'_, T> {
     /// [`Verdict::Denied`].
     pub fn step(&mut self, request: &mut Request) -> Step {
         let step = match self.held.take() {
-            Some(step) => step,
+            Some(step) => *step,
             None => self.advance(request),
         };
         match request.next_log() {
             Some(line) => {
-                self.held = Some(step);
+                self.held = Some(Box::new(step));
                 Step::Log(line)
             }
             None => step,
@@ -291,18 +296,19 @@ impl<T: Trace> Evaluation<'_, T> {
     }
 
     fn read(&mut self, kind: TableKind, request: &mut Request) -> Read {
-        let compiled = match &mut self.rules {
-            Rules::Scanned { tables, files } => {
+        let (compiled, kept) = match &self.rules {
+            Rules::Scanned(tables) => {
                 let path = tables.path(kind);
-                let mut matcher = Matcher::new(Files::Read(files), &mut self.trace);
+                let mut matcher = Matcher::new(Files::Read, &mut self.files, &mut self.trace);
                 return matcher.scan(Table { kind, path }, &mut self.resume, request);
             }
-            Rules::Compiled(compiled) => compiled,
-            Rules::Shared(compiled) => &**compiled,
+            Rules::Compiled(compiled) => (*compiled, FilesKept::AsTheyAre),
+            Rules::Shared(compiled, kept) => (&**compiled, *kept),
         };
-        let (path, contents, index) = compiled.for_reading(kind);
-        let mut matcher = Matcher::new(Files::Compiled(compiled), &mut self.trace);
-        matcher.consult(Table { kind, path }, contents, index, &mut self.resume, request)
+        let (path, contents) = compiled.for_reading(kind);
+        let files = Files::Compiled(compiled, kept);
+        let mut matcher = Matcher::new(files, &mut self.files, &mut self.trace);
+        matcher.consult(Table { kind, path }, contents, &mut self.resume, request)
     }
 
     fn go_on_to_deny(&mut self, request: &mut Request) {
@@ -316,12 +322,7 @@ impl<T: Trace> Evaluation<'_, T> {
         let Found { rule, options } = found;
         request.attempt(false);
         if request.verbosity() >= 2 {
-            let file = rule.place.file.as_os_str().as_encoded_bytes();
-            let line = rule.place.line.to_string();
-            request.log(
-                Kind::Debug,
-                [b"matched:  ", file, b" line ", line.as_bytes()].concat(),
-            );
+            log_match(&rule, request);
         }
         match options {
             None => Some(self.finish(rule.table.verdict(), Reason::Rule, Some(rule), request)),
@@ -406,6 +407,16 @@ impl<T: Trace> Evaluation<'_, T> {
             severity: ran.severity,
         })
     }
+}
+
+#[cold]
+fn log_match(rule: &Deciding, request: &mut Request) {
+    let file = rule.place.file.as_os_str().as_encoded_bytes();
+    let line = rule.place.line.to_string();
+    request.log(
+        Kind::Debug,
+        [b"matched:  ", file, b" line ", line.as_bytes()].concat(),
+    );
 }
 
 #[cfg(test)]

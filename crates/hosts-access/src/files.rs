@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::diagnostic::Kind;
 use crate::index::{TokenCandidates, TokenIndex};
@@ -21,7 +22,7 @@ pub fn path(token: &[u8]) -> &Path {
 
 /// The text of the file a `/path` token names; empty where it is missing or cannot be read.
 pub fn text(token: &[u8]) -> Vec<u8> {
-    match HostFile::read(token).contents {
+    match source::read(path(token)).0 {
         Contents::Text(text) => text,
         Contents::Missing | Contents::Unreadable(_) => Vec::new(),
     }
@@ -36,22 +37,33 @@ pub(crate) struct HostFile {
 }
 
 impl HostFile {
-    /// Reads the file a `/path` token names.
-    pub(crate) fn read(token: &[u8]) -> Self {
-        HostFile::new(source::read(path(token)))
-    }
-
-    /// The same for one request: words that certainly do not match its client are left out.
-    pub(crate) fn read_for(token: &[u8], request: &Request) -> Self {
+    /// Reads the file a `/path` token names, of which other tries found it changing. Without what certainly does not
+    /// match, where it is read for the client of a request.
+    ///
+    /// # Errors
+    /// So long it should be left alone.
+    pub(crate) fn read(token: &[u8], client: Option<&Request>, tries: usize) -> Result<Self, Duration> {
         let mut sieve = None;
-        Sieve::renew(&mut sieve, request);
-        HostFile::new(match &sieve {
+        if let Some(request) = client {
+            Sieve::renew(&mut sieve, request);
+        }
+        let read = match &sieve {
             Some(sieve) => source::read_parts(path(token), |piece, text| sift(sieve, piece, text)),
-            None => source::read(path(token)),
-        })
+            None => source::read_once(path(token)),
+        };
+        let failed = match read {
+            Ok(Some(read)) => return Ok(HostFile::new(source::contents(Ok(read)))),
+            Ok(None) => None,
+            Err(error) => Some(error),
+        };
+        match source::pause(tries, failed) {
+            Ok(time) => Err(time),
+            Err(error) => Ok(HostFile::new(source::contents(Err(error)))),
+        }
     }
 
-    fn new((contents, seen): (Contents, Seen)) -> Self {
+    /// A file that was read.
+    pub(crate) fn new((contents, seen): (Contents, Seen)) -> Self {
         let contents = match contents {
             // Such a token is a typing error that matches nothing, as it always was.
             Contents::Unreadable(error) if error.kind() == io::ErrorKind::IsADirectory => Contents::Missing,

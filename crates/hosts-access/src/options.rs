@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::decision::{Deciding, Reason, Severity, TableKind, Verdict};
+use crate::decision::{Deciding, Reason, RuleLine, Severity, TableKind, Verdict};
 use crate::diagnostic::Kind;
 use crate::effect::{Effect, Outcome};
 use crate::expand::{Banner, Expansion, client_info};
@@ -75,8 +75,8 @@ pub struct Options {
 #[derive(Debug)]
 struct Rule {
     table: TableKind,
-    /// Its text.
-    text: Vec<u8>,
+    /// Its line.
+    line: RuleLine,
     /// Does it match? Otherwise that is not known, and only its bounds are asked.
     matches: bool,
 }
@@ -140,7 +140,7 @@ impl Options {
         Options {
             rule: Some(Rule {
                 table,
-                text: Vec::new(),
+                line: RuleLine::default(),
                 matches: true,
             }),
             ..Options::new(text)
@@ -151,7 +151,7 @@ impl Options {
     pub(crate) fn of_rule(text: impl Into<Vec<u8>>, deciding: &Deciding) -> Self {
         let mut options = Options::in_table(text, deciding.table);
         if let Some(rule) = &mut options.rule {
-            rule.text.clone_from(&deciding.text);
+            rule.line = deciding.line.clone();
         }
         options
     }
@@ -323,7 +323,7 @@ impl Options {
             }
             (Keyword::Limit, _) => match syntax::limit(value.as_deref().unwrap_or_default()) {
                 Some(limit) => {
-                    let text = self.rule.as_ref().map_or(&b""[..], |rule| &rule.text);
+                    let text = self.rule.as_ref().map_or(&b""[..], |rule| rule.line.text());
                     let rule = [request.daemon(), b"\0", text].concat();
                     State::Bound(Fact::Rate { rule, limit }, Reason::OverLimit)
                 }

@@ -5,13 +5,15 @@
 //! does the child of a process that forked while another of its threads did, since nothing here waits for it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, TryLockError};
 
 use arc_swap::ArcSwapOption;
 
-use crate::decide::{Evaluation, Rules, Tables};
+use crate::decide::{Evaluation, FilesKept, Rules, Tables};
 use crate::decision::{Decision, TableKind};
 use crate::files::{self, HostFile};
 use crate::host::{self, Host};
@@ -63,11 +65,14 @@ impl Policy {
         &self.tables
     }
 
-    /// Begins a decision by the tables as they are now. It keeps to them, whatever becomes of the files. Tables for
-    /// which there is too little memory are scanned.
+    /// Begins a decision by the tables as they are now. It keeps to them, whatever becomes of the files, and waits for
+    /// nothing: while another thread compiles them, while somebody writes to them, and where there is too little
+    /// memory for them, they are scanned. Only if a pattern needs a file that it names, that is looked at.
     pub fn evaluate(&self) -> Evaluation<'static> {
-        match self.try_current() {
-            Some(compiled) if !compiled.is_short => compiled.into(),
+        match self.ready() {
+            Some(compiled) if !compiled.is_short => {
+                Evaluation::new(Rules::Shared(compiled, FilesKept::IfUnchanged), NoTrace)
+            }
             _ => self.tables.evaluate(),
         }
     }
@@ -77,23 +82,34 @@ impl Policy {
         host::decide(&mut self.evaluate(), request, host)
     }
 
-    /// The tables as they are now, compiled. Waits where another thread is compiling them, so not for a
-    /// process that may have forked meanwhile.
+    /// The tables as they are now, compiled, and the files that they name. Waits where another thread is compiling
+    /// them, so not for a process that may have forked meanwhile, and for files that are being written to.
     pub fn current(&self) -> Arc<Compiled> {
         loop {
-            if let Some(compiled) = self.try_current() {
-                return compiled;
+            let kept = self.current.load_full();
+            if let Some(compiled) = &kept
+                && !compiled.is_stale()
+            {
+                return Arc::clone(compiled);
             }
-            drop(self.compiling.lock());
+            let _compiling = match self.compiling.try_lock() {
+                Ok(guard) => guard,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => {
+                    drop(self.compiling.lock());
+                    continue;
+                }
+            };
+            let Ok(compiled) = Compiled::new(&self.tables, kept.as_deref(), patiently);
+            return self.keep(compiled);
         }
     }
 
-    /// The tables as they are now, compiled; read again only where they changed. Nothing while another
-    /// thread compiles them.
-    fn try_current(&self) -> Option<Arc<Compiled>> {
+    /// The tables as they are now, compiled; read again only where they changed. Nothing where that would have to wait.
+    fn ready(&self) -> Option<Arc<Compiled>> {
         let kept = self.current.load_full();
         if let Some(compiled) = &kept
-            && !compiled.is_stale()
+            && !compiled.is_outdated()
         {
             return kept;
         }
@@ -102,9 +118,15 @@ impl Policy {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return None,
         };
-        let compiled = Arc::new(Compiled::new(&self.tables, kept.as_deref()));
+        let at_once = |path: &Path| source::read_now(path).ok_or(Busy);
+        let compiled = Compiled::new(&self.tables, kept.as_deref(), at_once);
+        compiled.ok().map(|compiled| self.keep(compiled))
+    }
+
+    fn keep(&self, compiled: Compiled) -> Arc<Compiled> {
+        let compiled = Arc::new(compiled);
         self.current.store(Some(Arc::clone(&compiled)));
-        Some(compiled)
+        compiled
     }
 }
 
@@ -115,6 +137,8 @@ pub struct Compiled {
     allow: Arc<Table>,
     deny: Arc<Table>,
     files: BTreeMap<Vec<u8>, Arc<HostFile>>,
+    /// One of them was found changed.
+    has_changed: AtomicBool,
     /// There is too little memory for all of it: nothing can be decided by this.
     is_short: bool,
 }
@@ -122,30 +146,68 @@ pub struct Compiled {
 /// One table, compiled.
 #[derive(Debug)]
 struct Table {
-    contents: Contents,
+    kept: Kept,
     seen: Seen,
-    index: Option<TableIndex>,
     files: BTreeSet<Vec<u8>>,
+}
+
+/// What is kept of a table.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a policy has two, and each decision goes through them"
+)]
+pub(crate) enum Kept {
+    /// There is none.
+    Missing,
+    /// It cannot be read.
+    Unreadable(io::Error),
+    /// Its text, and the index of that.
+    Text(Vec<u8>, TableIndex),
+}
+
+/// A file is being written to, and nobody waits for that.
+struct Busy;
+
+/// Reads a file, and waits until it holds still.
+fn patiently(path: &Path) -> Result<(Contents, Seen), Infallible> {
+    Ok(source::read(path))
 }
 
 impl Compiled {
     /// Reads and compiles the tables. What `old` holds and has not changed since is used again.
-    fn new(tables: &Tables, old: Option<&Compiled>) -> Self {
-        let read = |table| match old.map(|old| old.table(table)) {
-            Some(old) if !old.seen.is_stale(tables.path(table)) => Arc::clone(old),
-            _ => Arc::new(Table::read(tables, table)),
+    fn new<E>(
+        tables: &Tables,
+        old: Option<&Compiled>,
+        read: impl Fn(&Path) -> Result<(Contents, Seen), E>,
+    ) -> Result<Self, E> {
+        let table = |table| match old.map(|old| old.table(table)) {
+            Some(old) if !old.seen.is_stale(tables.path(table)) => Ok(Arc::clone(old)),
+            _ => read(tables.path(table)).map(|(contents, seen)| Arc::new(Table::new(contents, seen))),
         };
-        Compiled::with(tables, read(TableKind::Allow), read(TableKind::Deny), old)
+        Compiled::with(
+            tables,
+            table(TableKind::Allow)?,
+            table(TableKind::Deny)?,
+            old,
+            read,
+        )
     }
 
     /// The tables, and the files that their patterns name.
-    fn with(tables: &Tables, allow: Arc<Table>, deny: Arc<Table>, old: Option<&Compiled>) -> Self {
+    fn with<E>(
+        tables: &Tables,
+        allow: Arc<Table>,
+        deny: Arc<Table>,
+        old: Option<&Compiled>,
+        read: impl Fn(&Path) -> Result<(Contents, Seen), E>,
+    ) -> Result<Self, E> {
         let mut files = BTreeMap::new();
         let mut wanted: Vec<Vec<u8>> = allow.files.union(&deny.files).cloned().collect();
         while let Some(path) = wanted.pop() {
             let file = match old.and_then(|old| old.files.get(&path)) {
                 Some(old) if !old.is_stale(&path) => Arc::clone(old),
-                _ => Arc::new(HostFile::read(&path).indexed()),
+                _ => Arc::new(HostFile::new(read(files::path(&path))?).indexed()),
             };
             wanted.extend(
                 file.named_files()
@@ -155,13 +217,14 @@ impl Compiled {
             files.insert(path, file);
         }
         let is_short = allow.is_short() || deny.is_short() || files.values().any(|file| file.is_short());
-        Compiled {
+        Ok(Compiled {
             tables: tables.clone(),
             allow,
             deny,
             files,
+            has_changed: AtomicBool::new(false),
             is_short,
-        }
+        })
     }
 
     /// Two tables of these texts, compiled as if they had been read from the paths of `tables`; nothing stands for
@@ -175,11 +238,12 @@ impl Compiled {
     /// assert!(!decision.verdict.is_granted());
     /// ```
     pub fn of_texts(tables: &Tables, allow: Option<Vec<u8>>, deny: Option<Vec<u8>>) -> Self {
-        let table = |text: Option<Vec<u8>>| {
+        let [allow, deny] = [allow, deny].map(|text| {
             let contents = text.map_or(Contents::Missing, Contents::Text);
             Arc::new(Table::new(contents, Seen::Unsettled))
-        };
-        Compiled::with(tables, table(allow), table(deny), None)
+        });
+        let Ok(compiled) = Compiled::with(tables, allow, deny, None, patiently);
+        compiled
     }
 
     fn table(&self, table: TableKind) -> &Arc<Table> {
@@ -204,6 +268,12 @@ impl Compiled {
             || self.files.iter().any(|(path, file)| file.is_stale(path))
     }
 
+    /// Has a table changed, or is it known that a file has?
+    fn is_outdated(&self) -> bool {
+        let stale = |table| self.table(table).seen.is_stale(self.tables.path(table));
+        self.has_changed.load(Relaxed) || stale(TableKind::Allow) || stale(TableKind::Deny)
+    }
+
     /// Begins a decision without looking whether a file has changed.
     pub fn evaluate(&self) -> Evaluation<'_> {
         Evaluation::new(Rules::Compiled(self), NoTrace)
@@ -214,18 +284,24 @@ impl Compiled {
         host::decide(&mut self.evaluate(), request, host)
     }
 
-    /// One of the tables, as it is read: its path, what is in it, and its index.
-    pub(crate) fn for_reading(&self, kind: TableKind) -> (&Arc<Path>, &Contents, Option<&TableIndex>) {
-        let table = self.table(kind);
-        (self.tables.path(kind), &table.contents, table.index.as_ref())
+    /// One of the tables, as it is read: its path, and what is kept of it.
+    #[inline]
+    pub(crate) fn for_reading(&self, kind: TableKind) -> (&Arc<Path>, &Kept) {
+        (self.tables.path(kind), &self.table(kind).kept)
     }
 
-    /// A file that patterns name.
-    pub(crate) fn file(&self, path: &[u8]) -> Arc<HostFile> {
-        match self.files.get(path) {
-            Some(file) => Arc::clone(file),
-            None => Arc::new(HostFile::read(path)),
+    /// A file that patterns name; nothing where it must be read.
+    pub(crate) fn file(&self, path: &[u8], kept: FilesKept) -> Option<Arc<HostFile>> {
+        let file = self.files.get(path)?;
+        let is_good = match kept {
+            FilesKept::AsTheyAre => true,
+            FilesKept::IfUnchanged => !file.is_stale(path),
+        };
+        if !is_good {
+            // The next decision compiles it.
+            self.has_changed.store(true, Relaxed);
         }
+        is_good.then(|| Arc::clone(file))
     }
 
     /// How many bytes the tables take, text and index.
@@ -236,48 +312,43 @@ impl Compiled {
 
 impl From<Arc<Compiled>> for Evaluation<'static> {
     fn from(compiled: Arc<Compiled>) -> Self {
-        Evaluation::new(Rules::Shared(compiled), NoTrace)
+        Evaluation::new(Rules::Shared(compiled, FilesKept::AsTheyAre), NoTrace)
     }
 }
 
 impl Table {
-    fn read(tables: &Tables, table: TableKind) -> Self {
-        let (contents, seen) = source::read(tables.path(table));
-        Table::new(contents, seen)
-    }
-
     fn new(contents: Contents, seen: Seen) -> Self {
-        let (index, files) = match &contents {
-            Contents::Text(text) => (TableIndex::new(text), named_files(text)),
-            Contents::Missing | Contents::Unreadable(_) => (None, BTreeSet::new()),
+        let (kept, files) = match contents {
+            Contents::Text(text) => match TableIndex::new(&text) {
+                Some(index) => {
+                    let files = named_files(&text);
+                    (Kept::Text(text, index), files)
+                }
+                // Where there is no memory for an index, the text takes too much as well.
+                None => (
+                    Kept::Unreadable(io::ErrorKind::OutOfMemory.into()),
+                    BTreeSet::new(),
+                ),
+            },
+            Contents::Missing => (Kept::Missing, BTreeSet::new()),
+            Contents::Unreadable(error) => (Kept::Unreadable(error), BTreeSet::new()),
         };
-        let contents = match (contents, &index) {
-            // Where there is no memory for an index, the text takes too much as well.
-            (Contents::Text(_), None) => Contents::Unreadable(io::ErrorKind::OutOfMemory.into()),
-            (contents, _) => contents,
-        };
-        Table {
-            contents,
-            seen,
-            index,
-            files,
-        }
+        Table { kept, seen, files }
     }
 
     /// Is there too little memory for it?
     fn is_short(&self) -> bool {
-        match &self.contents {
-            Contents::Unreadable(error) => error.kind() == io::ErrorKind::OutOfMemory,
-            Contents::Missing | Contents::Text(_) => false,
+        match &self.kept {
+            Kept::Unreadable(error) => error.kind() == io::ErrorKind::OutOfMemory,
+            Kept::Missing | Kept::Text(..) => false,
         }
     }
 
     fn bytes(&self) -> usize {
-        let text = match &self.contents {
-            Contents::Text(text) => text.capacity(),
-            Contents::Missing | Contents::Unreadable(_) => 0,
-        };
-        text + self.index.as_ref().map_or(0, TableIndex::bytes)
+        match &self.kept {
+            Kept::Text(text, index) => text.capacity() + index.bytes(),
+            Kept::Missing | Kept::Unreadable(_) => 0,
+        }
     }
 }
 
@@ -307,4 +378,47 @@ fn named_files(text: &[u8]) -> BTreeSet<Vec<u8>> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dry::DryHost;
+
+    #[test]
+    fn a_file_is_looked_at_only_by_who_needs_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let [list, deny] = ["list", "hosts.deny"].map(|name| directory.path().join(name));
+        std::fs::write(&list, "192.0.2.1\n").unwrap();
+        std::fs::write(&deny, format!("sshd: {}\n", list.display())).unwrap();
+        // Younger files are read anew each time.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let policy = Policy::new(Tables::in_directory(directory.path()));
+        let is_granted = |daemon: &str, address: &str| {
+            let mut request = Request::new(daemon);
+            policy
+                .decide(&mut request, &mut DryHost::new(address))
+                .verdict
+                .is_granted()
+        };
+        assert!(!is_granted("sshd", "192.0.2.1"));
+        let first = policy.ready().unwrap();
+        std::fs::write(&list, "192.0.2.2\n").unwrap();
+        assert!(is_granted("vsftpd", "192.0.2.2"));
+        assert!(Arc::ptr_eq(&first, &policy.ready().unwrap()));
+        // Whoever needs it sees the change at once, and the next decision has it ready.
+        assert!(!is_granted("sshd", "192.0.2.2"));
+        assert!(!Arc::ptr_eq(&first, &policy.ready().unwrap()));
+        assert!(!is_granted("sshd", "192.0.2.2") && is_granted("sshd", "192.0.2.1"));
+        // The guard has all of them from the beginning.
+        std::fs::write(&list, "192.0.2.3\n").unwrap();
+        let mut host = DryHost::new("192.0.2.3");
+        assert!(
+            !policy
+                .current()
+                .decide(&mut Request::new("sshd"), &mut host)
+                .verdict
+                .is_granted()
+        );
+    }
 }

@@ -3,22 +3,23 @@
 //! Both only choose which lines are looked at; each line goes to the same [`Matcher`]. Reading may be suspended at
 //! any rule and goes on there.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::decision::{Deciding, TableKind};
+use crate::decide::FilesKept;
+use crate::decision::{Deciding, RuleLine, TableKind};
 use crate::diagnostic::{Kind, Place};
 use crate::files::HostFile;
-use crate::index::{Candidate, LongRule, TableIndex};
+use crate::index::{Candidate, LongRule};
 use crate::index_file::{self, DiskIndex, Jump, NoIndex};
 use crate::matching::{self, MAX_FILE_DEPTH, Match, Matching, host_matches};
 use crate::options;
-use crate::policy::Compiled;
+use crate::policy::{Compiled, Kept};
 use crate::request::{Pending, Request, Side};
 use crate::skip::Skipper;
-use crate::source::{self, Contents, Ending, Line, Lines, Reader};
+use crate::source::{self, Ending, Line, Lines, Reader};
 use crate::syntax::pattern::HostPattern;
 use crate::syntax::{LineKind, fields, line_kind};
 use crate::text::strerror;
@@ -77,47 +78,80 @@ pub(crate) struct Scanning {
     next: u32,
 }
 
-/// Files that patterns name, read when one first needs them and kept until the decision ends.
+/// Files that patterns name, as one decision sees them: each is looked at when a pattern first needs it, and kept
+/// until the decision ends. Most decisions need none.
 #[derive(Debug, Default)]
-pub(crate) struct FilesRead {
-    read: HashMap<(Vec<u8>, Side), Arc<HostFile>>,
+pub(crate) struct FilesSeen(Option<Box<Seen>>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    files: BTreeMap<(Vec<u8>, Side), Arc<HostFile>>,
+    /// How often the next one has been found changing.
+    tries: usize,
+    /// Those around the pattern that is tried.
+    open: Vec<Vec<u8>>,
+    /// Those tried for a pattern of a rule, and the least depth they were tried at: from there all that they name
+    /// was tried too, so however often files name each other, each is read at most once a depth.
+    tried: BTreeMap<Vec<u8>, usize>,
+}
+
+impl FilesSeen {
+    fn get(&mut self) -> &mut Seen {
+        self.0.get_or_insert_default()
+    }
 }
 
 /// Where the files that patterns name come from.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Files<'f> {
-    Read(&'f mut FilesRead),
-    Compiled(&'f Compiled),
+    Read,
+    Compiled(&'f Compiled, FilesKept),
 }
 
 impl Files<'_> {
     /// The file's patterns that could match this end; none where it is missing or, with a warning, cannot be read.
-    fn open(&mut self, path: &[u8], side: Side, request: &mut Request) -> Arc<HostFile> {
-        let file = match self {
-            Files::Read(files) => Arc::clone(files.read.entry((path.to_vec(), side)).or_insert_with(|| {
-                Arc::new(match side {
-                    Side::Client => HostFile::read_for(path, request),
-                    Side::Server => HostFile::read(path),
-                })
-            })),
-            Files::Compiled(compiled) => compiled.file(path),
+    fn open(
+        self,
+        path: &[u8],
+        side: Side,
+        seen: &mut Seen,
+        request: &mut Request,
+    ) -> Result<Arc<HostFile>, Pending> {
+        let (side, client) = match (self, side) {
+            (Files::Read, Side::Client) => (side, Some(&*request)),
+            (Files::Read, Side::Server) => (side, None),
+            // What is kept is for both.
+            (Files::Compiled(..), _) => (Side::Client, None),
         };
+        let key = (path.to_vec(), side);
+        let known = seen.files.get(&key).cloned().or_else(|| match self {
+            Files::Compiled(compiled, kept) => compiled.file(path, kept),
+            Files::Read => None,
+        });
+        let file = match known {
+            Some(file) => file,
+            None => match HostFile::read(path, client, seen.tries) {
+                Ok(file) => Arc::new(file),
+                Err(time) => {
+                    seen.tries += 1;
+                    return Err(request.pause(time));
+                }
+            },
+        };
+        seen.tries = 0;
+        seen.files.entry(key).or_insert_with(|| Arc::clone(&file));
         // It would match nothing, and a deny table grant; the edge of the process makes this a denial.
         assert!(!file.is_short(), "memory for a list of patterns");
         file.warn(path, request);
-        file
+        Ok(file)
     }
 }
 
 /// Holds one line after the other against a request.
 pub(crate) struct Matcher<'m, T> {
     files: Files<'m>,
+    files_seen: &'m mut FilesSeen,
     trace: &'m mut T,
-    /// The files around the pattern that is tried.
-    open_files: Vec<Vec<u8>>,
-    /// The files tried for a pattern of a rule, and the least depth they were tried at: from there all that they name
-    /// was tried too, so however often files name each other, each is read at most once a depth.
-    tried_files: HashMap<Vec<u8>, usize>,
 }
 
 /// What one line turned out to be.
@@ -147,13 +181,16 @@ impl Table<'_> {
         }
     }
 
-    fn found(&self, line: &Line<'_>, options: Option<&[u8]>) -> Found {
+    fn found(&self, line: &Line<'_>, options: Option<&[u8]>, long: Option<&LongRule>) -> Found {
         Found {
             rule: Deciding {
                 table: self.kind,
                 place: self.place(line.last),
                 first_line: line.first,
-                text: line.text.strip_suffix(b"\n").unwrap_or(line.text).to_vec(),
+                line: match long {
+                    Some(long) => RuleLine::Shared(Arc::clone(long.text())),
+                    None => RuleLine::Copied(line.text.to_vec()),
+                },
             },
             options: options.map(<[u8]>::to_vec),
         }
@@ -185,12 +222,12 @@ impl Table<'_> {
 }
 
 impl<'m, T: Trace> Matcher<'m, T> {
-    pub(crate) fn new(files: Files<'m>, trace: &'m mut T) -> Self {
+    #[inline]
+    pub(crate) fn new(files: Files<'m>, files_seen: &'m mut FilesSeen, trace: &'m mut T) -> Self {
         Matcher {
             files,
+            files_seen,
             trace,
-            open_files: Vec::new(),
-            tried_files: HashMap::new(),
         }
     }
 
@@ -198,59 +235,47 @@ impl<'m, T: Trace> Matcher<'m, T> {
     pub(crate) fn consult(
         &mut self,
         table: Table<'_>,
-        contents: &Contents,
-        index: Option<&TableIndex>,
+        kept: &Kept,
         resume: &mut Resume,
         request: &mut Request,
     ) -> Read {
-        let text = match contents {
-            Contents::Missing => return Read::NoMatch,
-            Contents::Unreadable(error) => return table.unreadable(error, request),
+        let (text, index) = match kept {
+            Kept::Missing => return Read::NoMatch,
+            Kept::Unreadable(error) => return table.unreadable(error, request),
             // Comments alone, as allow tables often are.
-            Contents::Text(_) if index.is_some_and(TableIndex::is_empty) => return Read::NoMatch,
-            Contents::Text(text) => text,
+            Kept::Text(_, index) if index.is_empty() => return Read::NoMatch,
+            Kept::Text(text, index) => (text, index),
         };
         let (mut next, mut again) = match resume {
             Resume::Rule { next, again } => (*next, *again),
             Resume::Start { .. } | Resume::Line { .. } => (0, false),
         };
-        request.set_place(Some(table.place(0)));
-        let mut candidates = index.map(|index| index.candidates(next));
-        let mut all = Lines::new(text);
-        if index.is_none() {
-            for _ in 0..next {
-                all.next();
-            }
-        }
+        let mut candidates = index.candidates(next);
         loop {
-            let mut from_here;
-            let mut long = None;
-            let lines = match &mut candidates {
-                None => &mut all,
-                Some(candidates) => match candidates.next(text, request) {
-                    Ok(None) => return Read::NoMatch,
-                    Ok(Some((position, candidate))) => {
-                        // Another one, where what was needed showed that this one cannot match.
-                        again &= position == next;
-                        next = position;
-                        match candidate {
-                            Candidate::Lines(lines) => {
-                                from_here = lines;
-                                &mut from_here
-                            }
-                            Candidate::Long(rule) => {
-                                long = Some(rule);
-                                &mut all
-                            }
-                        }
-                    }
-                    Err(Pending { .. }) => {
-                        *resume = Resume::Rule { next, again };
-                        return Read::Suspended;
-                    }
-                },
+            let found = candidates.next(text, request);
+            if !matches!(found, Ok(None)) {
+                request.enter(table.path);
+            }
+            let (position, candidate) = match found {
+                Ok(Some(found)) => found,
+                Ok(None) => return Read::NoMatch,
+                Err(Pending { .. }) => {
+                    *resume = Resume::Rule { next, again };
+                    return Read::Suspended;
+                }
             };
-            let Some(line) = long.map(LongRule::line).or_else(|| lines.next()) else {
+            // Another one, where what was needed showed that this one cannot match.
+            again &= position == next;
+            next = position;
+            let mut lines;
+            let (line, long) = match candidate {
+                Candidate::Lines(from_here) => {
+                    lines = from_here;
+                    (lines.next(), None)
+                }
+                Candidate::Long(rule) => (Some(rule.line()), Some(rule)),
+            };
+            let Some(line) = line else {
                 return Read::NoMatch;
             };
             let examined = self.examine(table, &line, long, std::mem::take(&mut again), request);
@@ -265,8 +290,10 @@ impl<'m, T: Trace> Matcher<'m, T> {
                 Ok(Examined::Next) if request.log_is_full() => return Read::Suspended,
                 Ok(Examined::Next) => next += 1,
                 Ok(Examined::Error) => return Read::Error,
-                Ok(Examined::Matches(options)) => return Read::Rule(table.found(&line, options)),
-                Ok(Examined::Doubtful(options)) => return Read::Doubtful(table.found(&line, options)),
+                Ok(Examined::Matches(options)) => return Read::Rule(table.found(&line, options, long)),
+                Ok(Examined::Doubtful(options)) => {
+                    return Read::Doubtful(table.found(&line, options, long));
+                }
                 Err(Pending { .. }) => return Read::Suspended,
             }
         }
@@ -301,7 +328,7 @@ impl<'m, T: Trace> Matcher<'m, T> {
         match source::pause(tries, failed) {
             Ok(time) => {
                 *resume = Resume::Start { tries: tries + 1 };
-                request.pause(time);
+                let Pending { .. } = request.pause(time);
                 Read::Suspended
             }
             Err(error) => table.unreadable(&error, request),
@@ -403,12 +430,12 @@ impl<'m, T: Trace> Matcher<'m, T> {
                     }
                     Ok(Examined::Error) => return Ok(Some(Read::Error)),
                     Ok(Examined::Matches(options)) => {
-                        let found = table.found(&line, options);
+                        let found = table.found(&line, options, None);
                         (*at, *lines_above) = lines.position();
                         return Ok(Some(Read::Rule(found)));
                     }
                     Ok(Examined::Doubtful(options)) => {
-                        let found = table.found(&line, options);
+                        let found = table.found(&line, options, None);
                         (*at, *lines_above) = lines.position();
                         return Ok(Some(Read::Doubtful(found)));
                     }
@@ -455,7 +482,6 @@ impl<'m, T: Trace> Matcher<'m, T> {
         };
         if again {
             self.trace.again();
-            self.open_files.clear();
         }
         self.trace.rule(table.kind, table.path, line);
         let mut matched = matching::daemons_match(fields.daemons, request, self)?;
@@ -546,7 +572,12 @@ impl<T: Trace> Matching for Matcher<'_, T> {
         path: &[u8],
         depth: usize,
     ) -> Result<Match, Pending> {
-        if depth >= MAX_FILE_DEPTH || self.open_files.iter().any(|open| open == path) {
+        let seen = self.files_seen.get();
+        if depth == 0 {
+            seen.open.clear();
+            seen.tried.clear();
+        }
+        if depth >= MAX_FILE_DEPTH || seen.open.iter().any(|open| open == path) {
             let problem: &[u8] = if depth >= MAX_FILE_DEPTH {
                 b": nested too deeply"
             } else {
@@ -555,15 +586,12 @@ impl<T: Trace> Matching for Matcher<'_, T> {
             request.log(Kind::Warning, [b"open ", path, problem].concat());
             return Ok(Match::No);
         }
-        if depth == 0 {
-            self.tried_files.clear();
-        }
-        if self.tried_files.get(path).is_some_and(|least| *least <= depth) {
+        if seen.tried.get(path).is_some_and(|least| *least <= depth) {
             return Ok(Match::No);
         }
-        self.tried_files.insert(path.to_vec(), depth);
-        self.open_files.push(path.to_vec());
-        let file = self.files.open(path, side, request);
+        seen.tried.insert(path.to_vec(), depth);
+        seen.open.push(path.to_vec());
+        let file = self.files.open(path, side, seen, request)?;
         let mut words = file.words(side);
         let mut matched = Match::No;
         while matched != Match::Yes
@@ -580,7 +608,7 @@ impl<T: Trace> Matching for Matcher<'_, T> {
                 depth + 1,
             )?);
         }
-        self.open_files.pop();
+        self.files_seen.get().open.pop();
         Ok(matched)
     }
 

@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -31,7 +33,7 @@ pub fn is_known_name(name: &[u8]) -> bool {
 }
 
 /// One end of the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
     /// The remote end.
     Client,
@@ -108,16 +110,16 @@ impl Address {
         }
     }
 
-    fn new(text: Text) -> Self {
-        let reduced = reduce_mapped(&text);
+    fn new(text: &[u8]) -> Self {
+        let reduced = reduce_mapped(text);
         let canonical = canonical_quad(reduced);
         let quad = canonical.or_else(|| dotted_quad(reduced));
         let ipv6 = match quad {
-            None => Ipv6::parse(&text).map(|v6| v6.bits),
+            None => Ipv6::parse(text).map(|v6| v6.bits),
             Some(_) => None,
         };
         Address {
-            text,
+            text: Text::from_slice(text),
             quad,
             is_canonical: canonical.is_some(),
             ipv6,
@@ -142,25 +144,38 @@ pub struct Request {
     client: End,
     server: End,
     user: Option<Text>,
-    /// By group, the hosts that were asked about, and whether they are in it.
-    netgroups: BTreeMap<Vec<u8>, BTreeMap<Vec<u8>, bool>>,
+    need: Option<Need>,
+    place: Option<Place>,
+    /// How many lines the attempt under way has logged.
+    said: usize,
+    /// How many of its next lines were logged already, when it was made before.
+    repeated: usize,
+    rare: Option<Box<Rare>>,
+}
+
+/// What most requests have nothing of.
+#[derive(Debug, Default)]
+struct Rare {
+    /// Netgroups and the hosts that were asked about, and whether they are in it.
+    netgroups: BTreeMap<Vec<u8>, bool>,
     /// What was asked and answered besides.
     facts: Vec<(Fact, Known)>,
     /// Why the rule that is tried comes to *unknown*, if it does.
     cause: Option<Cause>,
     /// The banner file that was asked for.
     banner: Option<Option<Vec<u8>>>,
-    need: Option<Need>,
-    place: Option<Place>,
+    /// Lines for the log that were not taken yet.
     log: VecDeque<Diagnostic>,
-    /// How many lines the attempt under way has logged.
-    said: usize,
-    /// How many of its next lines were logged already, when it was made before.
-    repeated: usize,
+}
+
+/// A host in a netgroup; the name of a netgroup that a rule can have holds no NUL.
+fn membership(group: &[u8], host: &[u8]) -> Vec<u8> {
+    [group, b"\0", host].concat()
 }
 
 impl Request {
     /// A request for `daemon`. What is not set beforehand is asked for when it is needed.
+    #[inline]
     pub fn new(daemon: impl AsRef<[u8]>) -> Self {
         Request {
             daemon: Text::from_slice(daemon.as_ref()),
@@ -169,42 +184,49 @@ impl Request {
     }
 
     /// Marks the process as one that serves many requests: `twist` is an error.
+    #[inline]
     pub fn resident(mut self, resident: bool) -> Self {
         self.resident = resident;
         self
     }
 
     /// Sets `hosts_access_verbose`: 1 logs each option at `debug`, 2 also each rule that matches.
+    #[inline]
     pub fn verbose(mut self, level: i32) -> Self {
         self.verbose = level;
         self
     }
 
     /// Sets what `%p` expands to, this process's id otherwise.
+    #[inline]
     pub fn process(mut self, id: impl AsRef<[u8]>) -> Self {
         self.process = Some(Text::from_slice(id.as_ref()));
         self
     }
 
     /// Sets an address beforehand: it is not asked for.
+    #[inline]
     pub fn known_address(mut self, side: Side, address: impl AsRef<[u8]>) -> Self {
         self.set_address(side, address.as_ref());
         self
     }
 
     /// Sets a name beforehand: it is not asked for, and `%h`, `%c` and `%s` show it.
+    #[inline]
     pub fn known_name(mut self, side: Side, name: impl AsRef<[u8]>) -> Self {
         self.set_name(side, name.as_ref());
         self
     }
 
     /// Sets the user beforehand.
+    #[inline]
     pub fn known_user(mut self, user: impl AsRef<[u8]>) -> Self {
         self.set_user(user.as_ref());
         self
     }
 
     /// Sets a port beforehand, or that there is none.
+    #[inline]
     pub fn known_port(mut self, side: Side, port: Option<u16>) -> Self {
         self.set_port(side, port);
         self
@@ -212,7 +234,7 @@ impl Request {
 
     /// Sets the address of one end, or [`UNKNOWN`].
     pub fn set_address(&mut self, side: Side, address: &[u8]) {
-        self.end(side).address = Some(Address::new(Text::from_slice(address)));
+        self.end(side).address = Some(Address::new(address));
     }
 
     /// Sets the name of one end: the verified one, [`UNKNOWN`] or [`PARANOID`].
@@ -232,23 +254,22 @@ impl Request {
 
     /// Says whether `host` is a member of a netgroup.
     pub fn set_netgroup(&mut self, group: &[u8], host: &[u8], is_member: bool) {
-        let hosts = self.netgroups.entry(group.to_vec()).or_default();
-        hosts.insert(host.to_vec(), is_member);
+        self.rare().netgroups.insert(membership(group, host), is_member);
     }
 
     /// Answers a question, or says why that cannot be done.
     pub fn set_fact(&mut self, fact: Fact, known: Known) {
-        self.facts.push((fact, known));
+        self.rare().facts.push((fact, known));
     }
 
     /// What has been asked so far by additions to the language, and answered.
     pub fn facts(&self) -> &[(Fact, Known)] {
-        &self.facts
+        self.rare.as_ref().map_or(&[], |rare| &rare.facts)
     }
 
     /// Gives the banner file that is needed, or nothing where there is none to send.
     pub fn set_banner(&mut self, file: Option<Vec<u8>>) {
-        self.banner = Some(file);
+        self.rare().banner = Some(file);
     }
 
     /// Names the rule that log lines are about, where a table is not read by the engine.
@@ -257,6 +278,12 @@ impl Request {
         self
     }
 
+    #[cold]
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    #[inline]
     fn end(&mut self, side: Side) -> &mut End {
         match side {
             Side::Client => &mut self.client,
@@ -264,6 +291,7 @@ impl Request {
         }
     }
 
+    #[inline]
     fn known_end(&self, side: Side) -> &End {
         match side {
             Side::Client => &self.client,
@@ -291,8 +319,9 @@ impl Request {
     }
 
     /// Asks for time.
-    pub(crate) fn pause(&mut self, time: Duration) {
+    pub(crate) fn pause(&mut self, time: Duration) -> Pending {
         self.need = Some(Need::Pause(time));
+        Pending(())
     }
 
     #[cold]
@@ -393,7 +422,8 @@ impl Request {
     pub(crate) fn in_netgroup(&mut self, side: Side, group: &[u8]) -> Result<bool, Pending> {
         self.name(side)?;
         let host = self.looked_up_name(side).unwrap_or(UNKNOWN);
-        if let Some(is_member) = self.netgroups.get(group).and_then(|hosts| hosts.get(host)) {
+        let known = self.rare.as_ref().map(|rare| &rare.netgroups);
+        if let Some(is_member) = known.and_then(|known| known.get(&membership(group, host))) {
             return Ok(*is_member);
         }
         let (group, host) = (group.to_vec(), host.to_vec());
@@ -402,8 +432,8 @@ impl Request {
 
     /// The answer to a question.
     pub(crate) fn fact(&mut self, fact: &Fact) -> Result<&Known, Pending> {
-        match self.facts.iter().position(|(asked, _)| asked == fact) {
-            Some(at) => Ok(&self.facts[at].1),
+        match self.facts().iter().position(|(asked, _)| asked == fact) {
+            Some(at) => Ok(&self.facts()[at].1),
             None => self.pending(Need::Fact(fact.clone())),
         }
     }
@@ -420,19 +450,19 @@ impl Request {
 
     /// The pattern that is tried cannot be told to match or not, and why.
     pub(crate) fn not_known(&mut self, cause: Cause) -> Match {
-        self.cause.get_or_insert(cause);
+        self.rare().cause.get_or_insert(cause);
         Match::Unknown
     }
 
     /// Why something was not known.
     pub(crate) fn take_cause(&mut self) -> Option<Cause> {
-        self.cause.take()
+        self.rare.as_mut()?.cause.take()
     }
 
     /// The banner file that is wanted, if there is one to send. It is not kept: a later option may name one that has
     /// changed.
     pub(crate) fn take_banner(&mut self, directory: &[u8]) -> Result<Option<Vec<u8>>, Pending> {
-        if let Some(file) = self.banner.take() {
+        if let Some(file) = self.rare().banner.take() {
             return Ok(file);
         }
         let directory = directory.to_vec();
@@ -445,7 +475,9 @@ impl Request {
     pub(crate) fn attempt(&mut self, again: bool) {
         self.repeated = if again { self.said } else { 0 };
         self.said = 0;
-        self.cause = None;
+        if let Some(rare) = &mut self.rare {
+            rare.cause = None;
+        }
     }
 
     /// Logs a line about the rule being read, if one is.
@@ -454,24 +486,39 @@ impl Request {
         if self.repeated > 0 {
             self.repeated -= 1;
         } else {
-            self.log
-                .push_back(Diagnostic::new(kind, self.place.clone(), text));
+            let line = Diagnostic::new(kind, self.place.clone(), text);
+            self.rare().log.push_back(line);
         }
     }
 
     /// The next line that was logged and not taken yet.
+    #[inline]
     pub fn next_log(&mut self) -> Option<Diagnostic> {
-        self.log.pop_front()
+        self.rare.as_mut()?.log.pop_front()
     }
 
     /// Have so many lines been logged that they should be taken before more are?
     #[inline]
     pub(crate) fn log_is_full(&self) -> bool {
-        self.log.len() >= 1024
+        self.rare.as_ref().is_some_and(|rare| rare.log.len() >= 1024)
     }
 
+    #[inline]
     pub(crate) fn set_place(&mut self, place: Option<Place>) {
         self.place = place;
+    }
+
+    /// Says which table is read from now on.
+    #[inline]
+    pub(crate) fn enter(&mut self, file: &Arc<Path>) {
+        if self
+            .place
+            .as_ref()
+            .is_none_or(|place| !Arc::ptr_eq(&place.file, file))
+        {
+            let file = Arc::clone(file);
+            self.place = Some(Place { file, line: 0 });
+        }
     }
 
     #[inline]

@@ -17,7 +17,7 @@ const WIDTH: usize = 16;
 pub(crate) struct Skipper {
     sieve: Option<Sieve>,
     /// The daemon lists of the lines before: most lines have one of the same few.
-    seen: [Daemons; 64],
+    seen: Box<[Daemons]>,
 }
 
 /// What is known of a daemon list: of the text up to the first colon, and a blank after it.
@@ -42,7 +42,8 @@ impl Skipper {
     pub(crate) fn new() -> Self {
         Skipper {
             sieve: None,
-            seen: [Daemons::NONE; 64],
+            // Made where it stays.
+            seen: vec![Daemons::NONE; 64].into_boxed_slice(),
         }
     }
 

@@ -208,32 +208,46 @@ pub(crate) fn until_steady<R>(mut attempt: impl FnMut() -> io::Result<Option<R>>
 /// Reads a file whole. A file that is being rewritten meanwhile is read again, so that no mixture of
 /// two states is ever used; one that will not hold still counts as unreadable.
 pub fn read(path: &Path) -> (Contents, Seen) {
-    contents(until_steady(|| {
-        let mut reader = Reader::open(path)?;
-        let size = usize::try_from(reader.id.size).unwrap_or(usize::MAX);
-        let mut text = for_exactly(size.saturating_add(1)).ok_or(io::ErrorKind::OutOfMemory)?;
-        if let Some(file) = &mut reader.file {
-            file.read_to_end(&mut text)?;
-        }
-        reader.position = text.len() as u64;
-        Ok(reader.is_unchanged(path, true)?.then_some((text, reader.seen)))
-    }))
+    contents(until_steady(|| read_once(path)))
+}
+
+/// The same without waiting: nothing, where that would have to be done.
+pub(crate) fn read_now(path: &Path) -> Option<(Contents, Seen)> {
+    match read_once(path) {
+        Ok(read) => read.map(|read| contents(Ok(read))),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        Err(error) => Some(contents(Err(error))),
+    }
+}
+
+/// Reads a file whole; nothing where it is changed meanwhile.
+pub(crate) fn read_once(path: &Path) -> io::Result<Option<(Vec<u8>, Seen)>> {
+    let mut reader = Reader::open(path)?;
+    let size = usize::try_from(reader.id.size).unwrap_or(usize::MAX);
+    let mut text = for_exactly(size.saturating_add(1)).ok_or(io::ErrorKind::OutOfMemory)?;
+    if let Some(file) = &mut reader.file {
+        file.read_to_end(&mut text)?;
+    }
+    reader.position = text.len() as u64;
+    Ok(reader.is_unchanged(path, true)?.then_some((text, reader.seen)))
 }
 
 /// The same for what `keep` keeps of it, adding it to the text: it sees the file in pieces, which are whole lines.
 /// Memory that is used again and again is much faster than memory for the whole of a large file.
-pub(crate) fn read_parts(path: &Path, mut keep: impl FnMut(&[u8], &mut Vec<u8>)) -> (Contents, Seen) {
-    contents(until_steady(|| {
-        let mut reader = Reader::open(path)?;
-        let mut text = Vec::new();
-        while reader.read_piece()? {
-            keep(reader.piece(), &mut text);
-        }
-        Ok(reader.is_unchanged(path, true)?.then_some((text, reader.seen)))
-    }))
+pub(crate) fn read_parts(
+    path: &Path,
+    mut keep: impl FnMut(&[u8], &mut Vec<u8>),
+) -> io::Result<Option<(Vec<u8>, Seen)>> {
+    let mut reader = Reader::open(path)?;
+    let mut text = Vec::new();
+    while reader.read_piece()? {
+        keep(reader.piece(), &mut text);
+    }
+    Ok(reader.is_unchanged(path, true)?.then_some((text, reader.seen)))
 }
 
-fn contents(read: io::Result<(Vec<u8>, Seen)>) -> (Contents, Seen) {
+/// What reading a file came to.
+pub(crate) fn contents(read: io::Result<(Vec<u8>, Seen)>) -> (Contents, Seen) {
     match read {
         Ok((text, seen)) => (Contents::Text(text), seen),
         Err(error) if error.kind() == io::ErrorKind::NotFound => (Contents::Missing, Seen::Missing),

@@ -121,7 +121,7 @@ fn a_table_that_changes_meanwhile_is_read_anew() {
             panic!("no decision");
         };
         assert_eq!(decision.verdict, Verdict::Denied);
-        assert_eq!(decision.rule.unwrap().text, b"ALL: ALL");
+        assert_eq!(decision.rule.unwrap().text(), b"ALL: ALL");
     }
 }
 

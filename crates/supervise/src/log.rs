@@ -233,7 +233,7 @@ impl Object {
             reason: reason(decision.reason),
             file: rule.map(|rule| rule.place.file.display().to_string()),
             line: rule.map(|rule| rule.place.line),
-            rule: rule.map(|rule| lossy(&rule.text)),
+            rule: rule.map(|rule| lossy(rule.text())),
             command: match decision.then() {
                 Then::Twist(command) => Some(lossy(command)),
                 Then::Serve | Then::Refuse => None,

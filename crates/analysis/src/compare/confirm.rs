@@ -107,7 +107,7 @@ impl<'t> Confirming<'t> {
                             .rule
                             .as_ref()
                             .map(|rule| (rule.table, Arc::clone(&rule.place.file), rule.place.line)),
-                        text: decision.rule.map_or_else(Vec::new, |rule| rule.text),
+                        text: decision.rule.map_or_else(Vec::new, |rule| rule.text().to_vec()),
                         verdict: decision.verdict,
                     });
                 }
@@ -129,7 +129,7 @@ fn agrees(decision: &Decision, outcome: &Outcome, commands: Option<bool>) -> boo
     let decided = match &decision.rule {
         None => Step::plain(decision.verdict),
         Some(rule) => {
-            let line = [&rule.text[..], b"\n"].concat();
+            let line = [rule.text(), b"\n"].concat();
             match content(&line) {
                 Content::Rule(of_line) => Step::of(&of_line, rule.table),
                 _ => return false,

@@ -240,7 +240,7 @@ fn decided(compiled: &Compiled, asked: &Asking<'_>, failing: usize) -> Ends {
         let decision = compiled.decide(&mut Request::new(asked.daemon), &mut host);
         let step = match decision.rule {
             None => Step::plain(decision.verdict),
-            Some(rule) => match content(&[&rule.text[..], b"\n"].concat()) {
+            Some(rule) => match content(&[rule.text(), b"\n"].concat()) {
                 Content::Rule(of_line) => Step::of(&of_line, rule.table),
                 _ => panic!("no rule"),
             },

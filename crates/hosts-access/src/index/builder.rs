@@ -77,6 +77,8 @@ impl HostsBuilder {
 
     /// Adds a position under a key that is always split.
     fn add_refined(&mut self, key: u64, daemons: &[u64], user: u32, position: u32) -> Option<()> {
+        self.shape.has_any |= key == ANY && !daemons.is_empty();
+        self.shape.wants_name |= key == WANTS_NAME;
         for daemon in daemons {
             self.push(refined(key, *daemon, user), position)?;
             if user != ANY_USER {
@@ -140,6 +142,7 @@ impl RulesBuilder {
     pub(super) fn add(&mut self, lists: Option<(&[u8], &[u8])>) -> Option<()> {
         let Some((daemons, clients)) = lists else {
             self.rules.put(NO_LIST)?;
+            self.shape.has_always = true;
             return self.hosts.push(ALWAYS, self.rules.len() as u32);
         };
         let list = self.list(daemons)?;

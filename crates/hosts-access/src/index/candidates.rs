@@ -30,6 +30,8 @@ pub(crate) struct Shape {
     pub(crate) has_servers: bool,
     /// Are there users, before an `@`?
     pub(crate) has_users: bool,
+    /// Are there positions that are candidates whoever asks?
+    pub(crate) has_always: bool,
 }
 
 /// What a list of candidates waits for: it is of no use once that is known.
@@ -49,7 +51,8 @@ pub(crate) struct Candidates<'i, L: Lists + 'i> {
     shape: &'i Shape,
     side: Side,
     merged: Merged<L::Positions<'i>, Wants>,
-    /// The keys of daemon tokens whose service matches; then of those that name a server which matches too.
+    /// The keys of daemon tokens whose service matches, once they are needed; then of those that name a server which
+    /// matches too.
     daemons: SmallVec<[u64; 4]>,
     services: usize,
     /// The split keys of hosts that are found so far.
@@ -64,14 +67,15 @@ pub(crate) struct Candidates<'i, L: Lists + 'i> {
 
 impl<'i, L: Lists> Candidates<'i, L> {
     /// Candidates among patterns for one end of the connection, from a position on.
+    #[inline]
     pub(crate) fn new(lists: &'i L, shape: &'i Shape, side: Side, from: u32) -> Self {
         Candidates {
             lists,
             shape,
             side,
             merged: Merged::new(),
-            daemons: SmallVec::from_slice(&[ANY_SERVICE]),
-            services: 1,
+            daemons: SmallVec::new(),
+            services: 0,
             split: SmallVec::new(),
             user: None,
             is_started: false,
@@ -104,32 +108,60 @@ impl<'i, L: Lists> Candidates<'i, L> {
 
     fn start(&mut self, request: &Request) {
         self.is_started = true;
-        let daemon = reduce_mapped(request.daemon());
+        let shape = self.shape;
+        if shape.has_always {
+            self.find(ALWAYS, Wants::Nothing);
+        }
+        if shape.has_servers {
+            self.find_wanting_servers(request);
+        }
+        if shape.hosts.has_any {
+            self.open_split(ANY, request);
+        }
+        let name = request.looked_up_name(self.side);
+        self.name_is_known = name.is_some();
+        if !self.name_is_known && shape.hosts.wants_name {
+            self.learn_daemon(request);
+            for at in 0..self.services {
+                self.find_wanting(self.daemons[at]);
+            }
+        }
+        if let Some(address) = request.looked_up(self.side) {
+            shape
+                .hosts
+                .each_address_key(address, &mut |key| self.open(key, request));
+        }
+        if let Some(name) = name {
+            shape
+                .hosts
+                .each_name_key(name, &mut |key| self.open(key, request));
+        }
+    }
+
+    /// Finds out under which keys the daemon is. Most decisions need not know.
+    fn learn_daemon(&mut self, request: &Request) {
+        if self.services > 0 {
+            return;
+        }
         let daemons = &mut self.daemons;
+        daemons.push(ANY_SERVICE);
         self.shape
             .services
-            .each_key(daemon, false, &mut |service| daemons.push(service));
+            .each_key(reduce_mapped(request.daemon()), false, &mut |service| {
+                daemons.push(service)
+            });
         self.services = self.daemons.len();
-        self.find(ALWAYS, Wants::Nothing);
-        for at in 0..if self.shape.has_servers { self.services } else { 0 } {
+    }
+
+    fn find_wanting_servers(&mut self, request: &Request) {
+        self.learn_daemon(request);
+        for at in 0..self.services {
             let service = self.daemons[at];
             self.find(
                 refined(WANTS_SERVER_ADDRESS, service, ANY_USER),
                 Wants::ServerAddress,
             );
             self.find(refined(WANTS_SERVER_NAME, service, ANY_USER), Wants::ServerName);
-        }
-        self.open_split(ANY);
-        self.name_is_known = request.looked_up_name(self.side).is_some();
-        for at in 0..self.services {
-            self.find_wanting(self.daemons[at]);
-        }
-        let shape = self.shape;
-        if let Some(address) = request.looked_up(self.side) {
-            shape.hosts.each_address_key(address, &mut |key| self.open(key));
-        }
-        if let Some(name) = request.looked_up_name(self.side) {
-            shape.hosts.each_name_key(name, &mut |key| self.open(key));
         }
     }
 
@@ -142,7 +174,9 @@ impl<'i, L: Lists> Candidates<'i, L> {
         {
             self.name_is_known = true;
             self.merged.remove(&Wants::Name);
-            shape.hosts.each_name_key(name, &mut |key| self.open(key));
+            shape
+                .hosts
+                .each_name_key(name, &mut |key| self.open(key, request));
         }
         if shape.has_users
             && self.user.is_none()
@@ -192,7 +226,7 @@ impl<'i, L: Lists> Candidates<'i, L> {
     }
 
     /// Adds the positions under the key of a host.
-    fn open(&mut self, key: u64) {
+    fn open(&mut self, key: u64, request: &Request) {
         work::add(1);
         let Some(positions) = self.lists.find(key, SPLIT) else {
             return;
@@ -202,12 +236,13 @@ impl<'i, L: Lists> Candidates<'i, L> {
             return;
         }
         if positions.first() == SPLIT {
-            self.open_split(key);
+            self.open_split(key, request);
         }
         self.find(key, Wants::Nothing);
     }
 
-    fn open_split(&mut self, host: u64) {
+    fn open_split(&mut self, host: u64, request: &Request) {
+        self.learn_daemon(request);
         self.split.push(host);
         for at in 0..self.daemons.len() {
             self.open_refined(host, self.daemons[at]);

@@ -127,8 +127,19 @@ impl TextShape {
 
     /// The keys that patterns are under which could match a string; mapped addresses are reduced already.
     /// `is_quad`: it is a dotted quad and has no letters.
+    #[inline]
     pub(crate) fn each_key(&self, text: &[u8], is_quad: bool, each: &mut dyn FnMut(u64)) {
-        if self.numbers || (self.letters && !is_quad) {
+        let has_wholes = self.numbers || (self.letters && !is_quad);
+        if has_wholes || self.beginnings {
+            self.each_plain_key(text, has_wholes, each);
+        }
+        if !self.ends.is_empty() || self.within != [false; 2] {
+            self.each_wildcard_key(text, each);
+        }
+    }
+
+    fn each_plain_key(&self, text: &[u8], has_wholes: bool, each: &mut dyn FnMut(u64)) {
+        if has_wholes {
             let whole = hash_ends(text, |byte, hash| {
                 if byte == b'.' {
                     each(key(TEXT, hash));
@@ -145,9 +156,6 @@ impl TextShape {
                     each(key(BEGINNING, hash));
                 }
             });
-        }
-        if !self.ends.is_empty() || self.within != [false; 2] {
-            self.each_wildcard_key(text, each);
         }
     }
 
@@ -185,6 +193,12 @@ impl TextShape {
 /// Which kinds of keys host patterns are under.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct HostShape {
+    /// There are patterns that any host could match.
+    pub(super) has_any: bool,
+    /// There are patterns that look the name up.
+    pub(super) wants_name: bool,
+    /// There is `KNOWN` or `LOCAL`.
+    pub(super) names: bool,
     /// Bit `n`: networks of that many bits, addresses as 32.
     pub(super) lengths4: u64,
     /// Bit `n - 1`: the same for IPv6.
@@ -208,8 +222,14 @@ impl HostShape {
             | Meaning::Netgroup(_)
             | Meaning::File(_)
             | Meaning::Brace(_) => Found::Anywhere,
-            Meaning::Known => Found::Under(NAME_IS_KNOWN),
-            Meaning::Local => Found::Under(NAME_IS_LOCAL),
+            Meaning::Known => {
+                self.names = true;
+                Found::Under(NAME_IS_KNOWN)
+            }
+            Meaning::Local => {
+                self.names = true;
+                Found::Under(NAME_IS_LOCAL)
+            }
             Meaning::Addresses(network) => self.add_network(*network),
             Meaning::Text { text, .. } => match (text, text.network()) {
                 // As text, since the address may be any text.
@@ -277,7 +297,7 @@ impl HostShape {
 
     /// The same by its name.
     pub(crate) fn each_name_key(&self, name: &[u8], each: &mut dyn FnMut(u64)) {
-        if is_known_name(name) {
+        if self.names && is_known_name(name) {
             each(NAME_IS_KNOWN);
             if !name.contains(&b'.') {
                 each(NAME_IS_LOCAL);
@@ -285,7 +305,9 @@ impl HostShape {
         }
         let name = reduce_mapped(name);
         // A name set by the program may look like an address.
-        if let Some(v6) = Ipv6::parse(name) {
+        if self.lengths6 >> 127 != 0
+            && let Some(v6) = Ipv6::parse(name)
+        {
             each(net6_key(v6.bits, 128));
         }
         self.texts.each_key(name, false, each);

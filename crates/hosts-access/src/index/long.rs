@@ -1,6 +1,7 @@
 //! A rule with a long client list, of which only the tokens that could match are tried.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::tokens::TokenIndex;
 use crate::matching::{Match, Matching, client_matches};
@@ -17,7 +18,7 @@ const SHORTEST: usize = 1024;
 /// Such a rule, with its line as it is once joined.
 #[derive(Debug)]
 pub(crate) struct LongRule {
-    text: Vec<u8>,
+    text: Arc<Vec<u8>>,
     first: u32,
     last: u32,
     offset: usize,
@@ -56,7 +57,7 @@ impl LongRule {
             )?)?;
         }
         Some(LongRule {
-            text: copy(line.text)?,
+            text: Arc::new(copy(line.text)?),
             first: line.first,
             last: line.last,
             offset: line.offset,
@@ -65,6 +66,11 @@ impl LongRule {
             options: fields.options.map(range),
             parts,
         })
+    }
+
+    /// Its text.
+    pub(crate) fn text(&self) -> &Arc<Vec<u8>> {
+        &self.text
     }
 
     /// Its line.

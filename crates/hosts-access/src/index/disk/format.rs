@@ -6,7 +6,7 @@ use crate::source::FileId;
 
 const MAGIC: &[u8; 8] = b"tcpwrapi";
 /// Raised when the same keys or bytes come to mean something else.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// What stands before the part of the header that is checked.
 pub(super) const BEFORE_HEADER: usize = 24;
 /// Longer headers are no headers.
@@ -137,21 +137,26 @@ fn put_shape(out: &mut Vec<u8>, shape: &Shape) {
         servers,
         has_servers,
         has_users,
+        has_always,
     } = shape;
     put_hosts(out, hosts);
     put_texts(out, services);
     put_hosts(out, servers);
-    out.extend([u8::from(*has_servers), u8::from(*has_users)]);
+    out.extend([has_servers, has_users, has_always].map(|is| u8::from(*is)));
 }
 
 fn put_hosts(out: &mut Vec<u8>, shape: &HostShape) {
     let HostShape {
+        has_any,
+        wants_name,
+        names,
         lengths4,
         lengths6,
         every6,
         masks,
         texts,
     } = shape;
+    out.extend([has_any, wants_name, names].map(|is| u8::from(*is)));
     out.extend(lengths4.to_le_bytes());
     out.extend(lengths6.to_le_bytes());
     out.push(u8::from(*every6));
@@ -206,11 +211,15 @@ impl<'b> Bytes<'b> {
             servers: self.hosts()?,
             has_servers: self.bool()?,
             has_users: self.bool()?,
+            has_always: self.bool()?,
         })
     }
 
     fn hosts(&mut self) -> Option<HostShape> {
         Some(HostShape {
+            has_any: self.bool()?,
+            wants_name: self.bool()?,
+            names: self.bool()?,
             lengths4: self.u64()?,
             lengths6: self.array().map(|bytes| u128::from_le_bytes(*bytes))?,
             every6: self.bool()?,
