@@ -164,6 +164,28 @@ impl OptionField<'_> {
     pub fn value(&self) -> Option<&[u8]> {
         keyword_and_value(&self.text).1
     }
+
+    /// The client list of an `if` option. Its spans are of the logical line, or the option's own where that has
+    /// backslashes in it.
+    pub fn condition(&self) -> Option<List<'_, ClientPattern<'_>>> {
+        let value = self.value().filter(|_| self.keyword == Some(Keyword::If))?;
+        let at = match &self.text {
+            // The field begins with the blanks before its span.
+            Cow::Borrowed(field) => {
+                let start = self.span.start - (field.len() - field.trim_ascii_start().len());
+                Some(start + (value.as_ptr() as usize - field.as_ptr() as usize))
+            }
+            Cow::Owned(_) => None,
+        };
+        let mut list = List::parse(value, at.unwrap_or_default(), ClientPattern::parse);
+        if at.is_none() {
+            let spans = list.parts.iter_mut().flatten().map(|token| &mut token.span);
+            for span in spans.chain(&mut list.excepts).chain([&mut list.span]) {
+                *span = self.span.clone();
+            }
+        }
+        Some(list)
+    }
 }
 
 impl Document {
@@ -287,6 +309,7 @@ fn option_list(text: &[u8], start: usize) -> Vec<OptionField<'_>> {
     let mut found = Vec::new();
     let mut fields = option_fields(text);
     let mut from = 0;
+    let mut last = None;
     while let Some(field) = fields.next() {
         let raw = &text[from..fields.position_in(text)];
         let field_start = start + from;
@@ -300,7 +323,11 @@ fn option_list(text: &[u8], start: usize) -> Vec<OptionField<'_>> {
         let length = raw.trim_ascii().len();
         let checked = options::check(&field, fields.is_at_end());
         let (keyword, problem) = match &checked {
-            Ok((keyword, value)) => (Some(*keyword), options::effect(*keyword, *value).err()),
+            Ok((keyword, value)) => {
+                let placed = options::check_order(last.replace(*keyword), *keyword);
+                let checked = placed.and_then(|()| options::effect(*keyword, *value));
+                (Some(*keyword), checked.err())
+            }
             Err(problem) => (Keyword::parse(keyword_and_value(&field).0), Some(problem.clone())),
         };
         let span = field_start + blanks..field_start + blanks + length;

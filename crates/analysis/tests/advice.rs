@@ -83,6 +83,8 @@ fn every_suggestion_does_what_its_words_say_and_no_more() {
         let policy = policy(code.bad.allow, code.bad.deny);
         let options = check::Options {
             implicit_allow: true,
+            portable: true,
+            today: Some(20_783),
             ..Default::default()
         };
         let found = check::check_with(Documents::both(&policy), options);

@@ -110,6 +110,8 @@ fn any_bytes_can_be_checked_mended_and_formatted() {
             tables,
             Options {
                 implicit_allow: true,
+                portable: true,
+                today: Some(20_783),
                 ..Default::default()
             },
         );

@@ -263,12 +263,9 @@ impl Options {
             request.log(Kind::Warning, "rule ends in \":\"");
         }
         self.at += fields.position_in(rest);
-        match check(&field, fields.is_at_end()) {
-            Ok((keyword, _)) if self.is_out_of_place(keyword) => {
-                let last = self.last.map_or("", Keyword::as_str);
-                let after = format!(" must stand before \"{last}\"");
-                wrong(quoting("option ", keyword.as_str().as_bytes(), &after), request)
-            }
+        let checked = check(&field, fields.is_at_end());
+        let checked = checked.and_then(|found| check_order(self.last, found.0).map(|()| found));
+        match checked {
             Ok((keyword, _)) if keyword.is_addition() && self.rule.is_none() => wrong(
                 quoting("option ", keyword.as_str().as_bytes(), " belongs in a table"),
                 request,
@@ -324,7 +321,8 @@ impl Options {
             (Keyword::Limit, _) => match syntax::limit(value.as_deref().unwrap_or_default()) {
                 Some(limit) => {
                     let text = self.rule.as_ref().map_or(&b""[..], |rule| rule.line.text());
-                    let rule = [request.daemon(), b"\0", text].concat();
+                    let value = value.as_deref().unwrap_or_default();
+                    let rule = limit_key(request.daemon(), text, value);
                     State::Bound(Fact::Rate { rule, limit }, Reason::OverLimit)
                 }
                 None => State::Look,
@@ -357,11 +355,6 @@ impl Options {
     /// Is the rule known to match?
     fn matches(&self) -> bool {
         self.rule.as_ref().is_none_or(|rule| rule.matches)
-    }
-
-    /// Does it stand behind one that comes after it?
-    fn is_out_of_place(&self, keyword: Keyword) -> bool {
-        self.last.is_some_and(|last| keyword.order() < last.order())
     }
 
     /// Does the rule deny, whatever comes of its options?
@@ -522,8 +515,7 @@ pub(crate) fn doubt(options: Option<&[u8]>, table: TableKind) -> Doubt {
         let Ok((keyword, value)) = check(&field, fields.is_at_end()) else {
             return Doubt::Denies;
         };
-        let is_out_of_place = last.is_some_and(|last: Keyword| keyword.order() < last.order());
-        if is_out_of_place || effect(keyword, value).is_err() {
+        if check_order(last, keyword).is_err() || effect(keyword, value).is_err() {
             return Doubt::Denies;
         }
         last = Some(keyword);
@@ -558,6 +550,22 @@ fn verdict(options: &[u8], table: TableKind) -> Option<Verdict> {
         }
     }
     Some(found)
+}
+
+/// What a limit is known by: the daemon, the text of the rule, and its own value, since a rule may have several.
+pub fn limit_key(daemon: &[u8], rule: &[u8], value: &[u8]) -> Vec<u8> {
+    [daemon, b"\0", rule, b"\0", value].concat()
+}
+
+/// Must an option not stand behind this one? The error is the text of its message.
+pub fn check_order(last: Option<Keyword>, keyword: Keyword) -> Result<(), Vec<u8>> {
+    match last {
+        Some(last) if keyword.order() < last.order() => {
+            let after = format!(" must stand before \"{}\"", last.as_str());
+            Err(quoting("option ", keyword.as_str().as_bytes(), &after))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The client lists of the `if` options that a rule's options begin with. One that is empty is a mistake, which is

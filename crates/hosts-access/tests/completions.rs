@@ -463,3 +463,26 @@ fn a_dry_run_reaches_the_verdict_of_the_real_one() {
         assert_eq!(said, !granted, "{log:?}");
     }
 }
+
+/// What a rule has two limits for: a few at once, and not many in a day. Each has its own bucket.
+#[test]
+fn each_limit_of_a_rule_counts_for_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let rule = "sshd: ALL: limit 5/minute: limit 100/day\n";
+    std::fs::write(dir.path().join("hosts.allow"), rule).unwrap();
+    let limit = hosts_access::syntax::option::limit(b"1/second").unwrap();
+    let rate = Fact::Rate {
+        rule: Vec::new(),
+        limit,
+    };
+    let mut host = DryHost::new("192.0.2.1").told(rate, Found::Yes);
+    let mut request = Request::new("sshd");
+    let decision = Tables::in_directory(dir.path()).decide(&mut request, &mut host);
+    assert!(decision.verdict.is_granted());
+    let keys = request.facts().iter().filter_map(|(fact, _)| match fact {
+        Fact::Rate { rule, .. } => Some(rule.clone()),
+        _ => None,
+    });
+    let keys: BTreeSet<_> = keys.collect();
+    assert_eq!(keys.len(), 2, "{keys:?}");
+}

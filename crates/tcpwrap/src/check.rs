@@ -61,6 +61,9 @@ pub struct Args {
     /// Report rules that grant access without the word `allow`
     #[arg(long)]
     explicit_allow: bool,
+    /// Report what a classic libwrap does not know, and what it makes of it
+    #[arg(long)]
+    portable: bool,
     /// Explain a code or its name, such as W201 or bare-ipv6, and do nothing else
     #[arg(long, value_name = "CODE", exclusive = true)]
     explain: Option<String>,
@@ -185,6 +188,8 @@ pub fn findings(policy: &Policy) -> Vec<Finding> {
 fn find(policy: &Policy, args: &Args, beside: &Beside) -> Vec<Finding> {
     let options = Options {
         implicit_allow: args.explicit_allow,
+        portable: args.portable,
+        today: i64::try_from(state::stamp::now() / 86_400).ok(),
         files: beside.texts(),
     };
     lints::check_with(policy.tables(), options)

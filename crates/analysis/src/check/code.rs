@@ -7,8 +7,8 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use super::{
-    characters, clients, commands, comments, compat, daemons, host, idle, ipv6, lines, lists, misplaced,
-    names, options, policy, shadow, shell,
+    banned, bounds, braces, characters, clients, commands, comments, compat, conditions, daemons, host, idle,
+    ipv6, lines, lists, misplaced, names, options, policy, portable, shadow, shell,
 };
 
 /// How grave a diagnostic is. In order: `Info < Warning < Error`.
@@ -147,6 +147,11 @@ pub fn all() -> &'static [&'static Code] {
             policy::CODES,
             host::CODES,
             compat::CODES,
+            portable::CODES,
+            braces::CODES,
+            conditions::CODES,
+            bounds::CODES,
+            banned::CODES,
         ];
         let mut all = modules.concat();
         all.sort_by_key(|code| code.id);

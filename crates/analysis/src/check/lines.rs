@@ -4,7 +4,7 @@
 use super::code::{Code, Level, allow, codes};
 use super::finding::{Edit, Finding, Fix, Span};
 use super::junk::{is_junk, is_placeholder};
-use super::{Context, comments, quoted};
+use super::{Context, braces, comments, quoted};
 use crate::document::{Document, Rule};
 use hosts_access::TableKind;
 use hosts_access::source::Ending;
@@ -352,7 +352,7 @@ pub(super) fn junk(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) -> boo
     let daemons = rule.daemons.tokens().map(|t| (&t.span, t.text));
     let clients = rule.clients.tokens().map(|t| (&t.span, t.text));
     for (span, token) in daemons.chain(clients) {
-        if span.start < end && is_placeholder(token) {
+        if span.start < end && is_placeholder(token) && braces::meant(token).is_none() {
             spans.push(span.clone());
         }
     }

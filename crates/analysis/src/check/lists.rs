@@ -90,15 +90,19 @@ pub(super) fn lint(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) {
     if cx.is_foreign {
         return;
     }
-    shape(cx, &rule.daemons, "daemons", end);
-    shape(cx, &rule.clients, "clients", end);
-    let is_sound = !words(cx, &rule.daemons, end) & !words(cx, &rule.clients, end);
+    let is_sound = list(cx, &rule.daemons, "daemons", end) & list(cx, &rule.clients, "clients", end);
     swapped(cx, rule, end);
     useless_exceptions(cx, rule, end);
     // `ALL EXPECT .example.com` has another cause.
     if is_sound {
         moot(cx, rule, end);
     }
+}
+
+/// Lints of one list, of daemons or clients. True where all its words are patterns.
+pub(super) fn list<P>(cx: &mut Context<'_, '_>, list: &List<'_, P>, what: &str, end: usize) -> bool {
+    shape(cx, list, what, end);
+    !words(cx, list, end)
 }
 
 /// Words beside one that everyone matches.

@@ -9,12 +9,17 @@
 //! library writes them, or `unknown`; names are never numbers.
 
 mod advice;
+mod banned;
+mod bounds;
+mod braces;
 mod characters;
 mod clients;
 pub mod code;
 mod commands;
 mod comments;
 mod compat;
+mod conditions;
+mod countries;
 mod daemons;
 mod finding;
 pub mod foreign;
@@ -28,6 +33,7 @@ mod misplaced;
 mod names;
 mod options;
 mod policy;
+mod portable;
 mod reach;
 mod shadow;
 mod shell;
@@ -69,6 +75,10 @@ pub fn check(tables: Documents<'_>) -> Vec<Finding> {
 pub struct Options {
     /// Rules that grant without the word `allow`.
     pub implicit_allow: bool,
+    /// What other implementations do not know.
+    pub portable: bool,
+    /// The date, in days since 1970: dates before it are told of as past.
+    pub today: Option<i64>,
     /// What the files hold that patterns name, by path. What is not here may match anybody.
     pub files: HashMap<Vec<u8>, Vec<u8>>,
 }
@@ -88,6 +98,7 @@ pub fn check_with(tables: Documents<'_>, options: Options) -> Vec<Finding> {
         .collect();
     let mut earlier = shadow::Earlier::default();
     let mut whole = policy::Whole::default();
+    let mut banned = banned::Banned::default();
     for ((table, document), lines) in tables.iter().zip(&lines) {
         let is_read = |entry: &Entry| entry.ending != Ending::Nul;
         let read = document.entries.iter().position(|e| !is_read(e));
@@ -100,12 +111,21 @@ pub fn check_with(tables: Documents<'_>, options: Options) -> Vec<Finding> {
         let before = found.len();
         lines::table(table.table, document, &mut found);
         Advice::default().tell(document, &mut found[before..]);
-        let broken = table.check(&mut earlier, &mut whole, &options, &mut found);
+        let broken = table.check(
+            &mut Together {
+                earlier: &mut earlier,
+                whole: &mut whole,
+                banned: &mut banned,
+            },
+            &options,
+            &mut found,
+        );
         shadow::forget(&mut found, table.table, |at| is_in(&broken, at));
     }
     whole.end(tables, &mut found);
     idle::lint(tables, &options.files, &mut found);
     shadow::gather(&mut found);
+    banned.end(&mut found);
     found.sort_by_key(|f| (f.table == TableKind::Deny, f.span.bytes.start, f.code.id));
     found
 }
@@ -116,6 +136,13 @@ struct TableLines<'l> {
     document: &'l Document,
     lines: &'l [Cow<'l, [u8]>],
     blocks: foreign::Blocks,
+}
+
+/// What is remembered from rule to rule.
+struct Together<'m, 'l> {
+    earlier: &'m mut shadow::Earlier<'l>,
+    whole: &'m mut policy::Whole,
+    banned: &'m mut banned::Banned<'l>,
 }
 
 /// What the lints of single lines found, and what others want to know of it.
@@ -131,8 +158,7 @@ impl<'l> TableLines<'l> {
     /// beside the one that looks at them all, which in large tables takes as long.
     fn check(
         &self,
-        earlier: &mut shadow::Earlier<'l>,
-        whole: &mut policy::Whole,
+        seen: &mut Together<'_, 'l>,
         options: &Options,
         found: &mut Vec<Finding>,
     ) -> Vec<Range<usize>> {
@@ -153,7 +179,7 @@ impl<'l> TableLines<'l> {
                     (lints.spawn_scoped(scope, || self.lint(numbers)), range)
                 })
                 .collect();
-            self.together(earlier, whole, options, &mut hidden);
+            self.together(seen, options, &mut hidden);
             if started.is_empty() {
                 return vec![self.lint(0..count)];
             }
@@ -170,7 +196,7 @@ impl<'l> TableLines<'l> {
             broken.extend(part.broken);
         }
         if self.table == TableKind::Allow {
-            whole.forget_grants(|at| is_in(&broken, at));
+            seen.whole.forget_grants(|at| is_in(&broken, at));
         }
         found.extend(hidden);
         broken
@@ -207,13 +233,7 @@ impl<'l> TableLines<'l> {
     }
 
     /// All rules in their order.
-    fn together(
-        &self,
-        earlier: &mut shadow::Earlier<'l>,
-        whole: &mut policy::Whole,
-        options: &Options,
-        found: &mut Vec<Finding>,
-    ) {
+    fn together(&self, seen: &mut Together<'_, 'l>, options: &Options, found: &mut Vec<Finding>) {
         for (number, line) in self.lines.iter().enumerate() {
             // A line that is not read decides nothing and hides nothing.
             if self.document.entries[number].ending != Ending::Newline {
@@ -221,8 +241,15 @@ impl<'l> TableLines<'l> {
             }
             if let Content::Rule(rule) = content(line) {
                 let mut cx = self.context(number, found);
-                earlier.rule(&mut cx, &rule);
-                whole.rule(&mut cx, &rule, options);
+                seen.earlier.rule(&mut cx, &rule);
+                seen.whole.rule(&mut cx, &rule, options);
+                seen.banned.rule(&cx, &rule);
+                if options.portable {
+                    portable::lint(&mut cx, &rule, options);
+                }
+                if let Some(today) = options.today {
+                    conditions::past(&mut cx, &rule, today);
+                }
             }
         }
     }
@@ -259,8 +286,11 @@ fn lints(cx: &mut Context<'_, '_>, rule: &Rule<'_>) {
         daemons::lint(cx, rule, end);
         clients::lint(cx, rule, end);
         names::lint(cx, rule, end);
+        braces::lint(cx, rule, end);
         if has_options {
             options::lint(cx, rule, end);
+            conditions::lint(cx, rule, end);
+            bounds::lint(cx, rule, end);
         }
     }
     compat::lint(cx, rule);
@@ -291,8 +321,11 @@ fn misread(cx: &mut Context<'_, '_>, rule: &Rule<'_>) -> (usize, bool) {
     let end = comments::foreign_remark(cx, rule, end).unwrap_or(end);
     let bare = ipv6::bare(cx, rule, end);
     let end = bare.unwrap_or(end).min(end);
+    let torn = braces::torn(cx, rule, end);
+    let end = torn.unwrap_or(end).min(end);
     let option = misplaced::among_clients(cx, rule, end);
-    (option.unwrap_or(end), bare.is_none() && option.is_none())
+    let is_whole = bare.is_none() && torn.is_none() && option.is_none();
+    (option.unwrap_or(end), is_whole)
 }
 
 /// The line being looked at, and where findings go.

@@ -5,9 +5,10 @@ use std::ops::Range;
 
 use super::code::{Code, Level, allow, codes};
 use super::finding::Fix;
-use super::{Context, quoted};
+use super::{Context, braces, quoted};
 use crate::document::Rule;
 use hosts_access::TableKind;
+use hosts_access::syntax::brace::Brace;
 use hosts_access::syntax::pattern::StringPattern;
 
 codes! {
@@ -93,9 +94,22 @@ pub(super) fn pattern(
     span: &Range<usize>,
 ) {
     if text.contains(&b'{') {
+        if braces::is_misplaced(text) || braces::meant(text).is_some() {
+            return;
+        }
+        if let Some(zone) = netbsd_list(text) {
+            let message = format!("{} is part of a name here, and matches nothing", quoted(text));
+            let pattern = format!("{{rbl={zone}}}");
+            let edit = cx.edit(span, pattern.as_str());
+            let title =
+                format!("ask the list by `{pattern}`, which is what this means on NetBSD, and not here");
+            cx.report(&OTHER_SYSTEM, span, message)
+                .fix(Fix::suggested(title, vec![edit]));
+            return;
+        }
         let message = format!("{} is part of a name here, and matches nothing", quoted(text));
         cx.report(&OTHER_SYSTEM, span, message)
-            .help("write the hosts one by one; for blocklists use `aclexec`");
+            .help("write the hosts one by one; for lists in the DNS write `{rbl=zone}`");
         return;
     }
     match pattern {
@@ -148,6 +162,18 @@ pub(super) fn pattern(
         }
         _ => {}
     }
+}
+
+/// The list that `{RBL}.zone` asks on NetBSD.
+fn netbsd_list(text: &[u8]) -> Option<&str> {
+    let at = text
+        .get(..6)
+        .filter(|at| at.eq_ignore_ascii_case(b"{rbl}."))?
+        .len();
+    let zone = std::str::from_utf8(&text[at..]).ok()?;
+    let pattern = format!("{{rbl={zone}}}");
+    let is_sound = Brace::parse(pattern.as_bytes()).is_some_and(|brace| brace.name().is_ok());
+    (is_sound && !zone.contains('|')).then_some(zone)
 }
 
 /// `example.com` and `example.co.uk`: names under which hosts stand.

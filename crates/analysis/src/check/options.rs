@@ -3,7 +3,7 @@
 
 use super::code::{Code, Example, Level, allow, codes};
 use super::finding::Fix;
-use super::{Context, commands, quoted, shell};
+use super::{Context, bounds, commands, quoted, shell};
 use crate::document::{OptionField, Rule};
 use hosts_access::syntax::option::{Keyword, Takes, keyword_and_value};
 
@@ -167,6 +167,9 @@ fn bad(cx: &mut Context<'_, '_>, options: &[&OptionField<'_>], at: usize, proble
         unknown(cx, options, at);
         return;
     };
+    if bounds::out_of_order(cx, options, at) {
+        return;
+    }
     let (_, value) = keyword_and_value(&option.text);
     let name = keyword.as_str();
     match (keyword.takes(), value) {
@@ -199,6 +202,13 @@ fn bad(cx: &mut Context<'_, '_>, options: &[&OptionField<'_>], at: usize, proble
                 Keyword::Umask => "write an octal number up to 0777",
                 Keyword::Linger => "write a number of seconds, 0 or more",
                 Keyword::Rfc931 => "write a number of seconds above 0",
+                Keyword::Limit => {
+                    "write `N/PERIOD [burst B] [per /L4 [/L6]]`, with a period of second, minute, hour, day or so many \
+                     of them: `5/10minutes`"
+                }
+                Keyword::Max => "write `N [per /L4 [/L6]]`, or `N total`",
+                Keyword::Ban => "write a duration: `90s`, `30m`, `2h`, `7d`",
+                Keyword::If => "write a list of clients",
                 _ => "write a number",
             };
             cx.report(&BAD_VALUE, &option.span, message).help(help);
@@ -327,32 +337,19 @@ fn unknown(cx: &mut Context<'_, '_>, options: &[&OptionField<'_>], at: usize) {
 
 /// The option a misspelt word is nearest to.
 fn nearest(word: &[u8]) -> Option<&'static str> {
-    const ALL: [Keyword; 15] = [
-        Keyword::Allow,
-        Keyword::Deny,
-        Keyword::Severity,
-        Keyword::Spawn,
-        Keyword::Aclexec,
-        Keyword::Twist,
-        Keyword::Banners,
-        Keyword::Keepalive,
-        Keyword::Linger,
-        Keyword::Rfc931,
-        Keyword::Nice,
-        Keyword::Umask,
-        Keyword::Setenv,
-        Keyword::User,
-        Keyword::Group,
-    ];
     let word = std::str::from_utf8(word).ok()?.to_ascii_lowercase();
     match word.as_str() {
         "accept" | "permit" | "allowed" | "grant" => return Some("allow"),
         "reject" | "drop" | "denied" | "block" | "refuse" => return Some("deny"),
         "banner" => return Some("banners"),
         "exec" => return Some("spawn"),
+        "rate" | "ratelimit" => return Some("limit"),
+        "instances" | "connections" => return Some("max"),
+        "when" => return Some("if"),
         _ => {}
     }
-    ALL.iter()
+    Keyword::ALL
+        .iter()
         .map(|keyword| keyword.as_str())
         .map(|keyword| (distance(word.as_bytes(), keyword.as_bytes()), keyword))
         .filter(|(distance, keyword)| *distance <= 2 && *distance * 2 < keyword.len())

@@ -89,18 +89,23 @@ pub(super) struct Whole {
 
 /// What a rule that matches does.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum RuleVerdict {
-    Grants { explicitly: bool },
+pub(super) enum RuleVerdict {
+    Grants {
+        explicitly: bool,
+    },
     Denies,
     Depends,
+    /// None: it is on trial.
+    Nothing,
 }
 
-fn outcome(table: TableKind, rule: &Rule<'_>) -> RuleVerdict {
+pub(super) fn outcome(table: TableKind, rule: &Rule<'_>) -> RuleVerdict {
     for option in &rule.options {
         if option.problem.is_some() {
             return RuleVerdict::Denies;
         }
         match option.keyword {
+            Some(Keyword::Trial) => return RuleVerdict::Nothing,
             Some(Keyword::Allow) => return RuleVerdict::Grants { explicitly: true },
             Some(Keyword::Deny) => return RuleVerdict::Denies,
             Some(Keyword::Twist | Keyword::Aclexec) => return RuleVerdict::Depends,
@@ -115,7 +120,32 @@ fn outcome(table: TableKind, rule: &Rule<'_>) -> RuleVerdict {
 
 /// May the rule let somebody in?
 pub(super) fn may_grant(table: TableKind, rule: &Rule<'_>) -> bool {
-    outcome(table, rule) != RuleVerdict::Denies
+    !matches!(outcome(table, rule), RuleVerdict::Denies | RuleVerdict::Nothing)
+}
+
+/// Has the rule an option by which it decides only some of what its lists match, or not always the same?
+fn has_condition(rule: &Rule<'_>) -> bool {
+    let is_one = |keyword: Keyword| matches!(keyword, Keyword::If | Keyword::Limit | Keyword::Max);
+    rule.options.iter().any(|o| o.keyword.is_some_and(is_one))
+}
+
+/// Does the rule match every client of its daemons, whatever else is so?
+pub(super) fn is_for_all_clients(rule: &Rule<'_>) -> bool {
+    names_everyone(rule) && !has_condition(rule)
+}
+
+fn names_everyone(rule: &Rule<'_>) -> bool {
+    let is_everyone = |client: &ClientPattern<'_>| {
+        let is_all = matches!(
+            client.host,
+            HostPattern::Text {
+                pattern: StringPattern::All,
+                ..
+            }
+        );
+        client.user.is_none() && is_all
+    };
+    is_all(&rule.clients.parts[0], is_everyone) && rule.clients.excepts.is_empty()
 }
 
 /// Does the client's pattern match the machine itself, as `::1` or by its name?
@@ -132,11 +162,11 @@ fn is_loopback_v6(client: &ClientPattern<'_>) -> bool {
 
 impl Whole {
     /// Remembers whether the machine itself is let in.
-    fn remember_loopback(&mut self, cx: &Context<'_, '_>, rule: &Rule<'_>) {
+    fn remember_loopback(&mut self, cx: &Context<'_, '_>, rule: &Rule<'_>, has_condition: bool) {
         for token in &rule.clients.parts[0] {
             if token.text.starts_with(b"127.") {
                 let is_v4 = matches!(Reach::of(token.pattern.host), Reach::V4(..));
-                if is_v4 && self.loopback.is_none() {
+                if is_v4 && !has_condition && self.loopback.is_none() {
                     self.loopback = Some((cx.table, cx.span(&token.span)));
                 }
             } else if !self.has_loopback_v6
@@ -151,21 +181,17 @@ impl Whole {
     pub(super) fn rule(&mut self, cx: &mut Context<'_, '_>, rule: &Rule<'_>, options: &Options) {
         // No more is needed of a million rules than that some of them refuse.
         const MOST_DAEMONS: usize = 4096;
+        let outcome = outcome(cx.table, rule);
+        if outcome == RuleVerdict::Nothing {
+            return;
+        }
+        let has_condition = has_condition(rule);
         let all_daemons = is_all(&rule.daemons.parts[0], |t| {
             matches!(t.service, Service::Name(StringPattern::All)) && t.host.is_none()
         }) && rule.daemons.excepts.is_empty();
-        let all_clients = is_all(&rule.clients.parts[0], |t| {
-            t.user.is_none()
-                && matches!(
-                    t.host,
-                    HostPattern::Text {
-                        pattern: StringPattern::All,
-                        ..
-                    }
-                )
-        }) && rule.clients.excepts.is_empty();
-        self.has_default |= all_daemons && all_clients;
-        let outcome = outcome(cx.table, rule);
+        let all_clients = names_everyone(rule);
+        let is_default = all_daemons && all_clients && !has_condition;
+        self.has_default |= is_default;
         if outcome == (RuleVerdict::Grants { explicitly: false }) && options.implicit_allow {
             let whole = cx.whole();
             let edit = cx.edit(&(whole.end..whole.end), " : allow");
@@ -176,12 +202,12 @@ impl Whole {
             )
             .fix(super::Fix::suggested("end the rule in `: allow`", vec![edit]));
         }
-        self.is_closed |= all_daemons && all_clients && outcome == RuleVerdict::Denies;
+        self.is_closed |= is_default && outcome == RuleVerdict::Denies;
         if outcome != RuleVerdict::Denies {
-            self.remember_loopback(cx, rule);
+            self.remember_loopback(cx, rule, has_condition);
         }
         if let RuleVerdict::Grants { .. } = outcome {
-            if all_daemons && all_clients && cx.table == TableKind::Allow && !self.refuses_anyone() {
+            if is_default && cx.table == TableKind::Allow && !self.refuses_anyone() {
                 let whole = cx.whole();
                 let at = whole.start..rule.clients.span.end.min(whole.end);
                 cx.report(

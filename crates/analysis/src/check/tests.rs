@@ -14,6 +14,8 @@ fn findings(example: Example) -> Vec<Finding> {
     let (allow, deny) = documents(example);
     let options = Options {
         implicit_allow: true,
+        portable: true,
+        today: Some(20_783),
         ..Default::default()
     };
     check_with(
@@ -104,6 +106,8 @@ fn safe_fixes_leave_nothing_of_their_kind() {
             tables,
             Options {
                 implicit_allow: true,
+                portable: true,
+                today: Some(20_783),
                 ..Default::default()
             },
         );

@@ -7,6 +7,7 @@ use super::reach::{never, v6};
 use super::{Finding, Level, host, quoted};
 use hosts_access::TableKind;
 use hosts_access::files;
+use hosts_access::syntax::brace::Brace;
 use hosts_access::syntax::pattern::HostPattern;
 
 /// Words of such a file that are not what they seem. `table` is the one whose rule names the file.
@@ -86,6 +87,9 @@ fn judge(word: &[u8]) -> Option<String> {
         return Some(format!(
             "{shown} names a user, which such a file cannot: it is a host's name here"
         ));
+    }
+    if let HostPattern::Brace(Brace::Wrong(mistake)) = HostPattern::parse(word) {
+        return Some(format!("{mistake}; whom it matches is never known"));
     }
     never(&HostPattern::parse(word)).map(|_| format!("{shown} never matches"))
 }

@@ -104,6 +104,36 @@ impl Times<'_> {
     }
 }
 
+/// Where it may come to be another answer, for whoever studies them.
+impl Times<'_> {
+    /// Days that are another than the one before them, but for the days of the week; and minutes of a day.
+    pub fn edges(&self) -> (Vec<i64>, Vec<u16>) {
+        let (mut days, mut minutes) = (Vec::new(), Vec::new());
+        for span in &self.spans {
+            if let Days::Dates(from, to) = span.days {
+                days.extend([from, to + 1]);
+            }
+            if let Some((from, to)) = span.minutes {
+                minutes.extend([from, to]);
+            }
+        }
+        (days, minutes)
+    }
+
+    /// The last day of them all; nothing where they come again and again.
+    pub fn last_day(&self) -> Option<i64> {
+        let last = |span: &Span| match (span.days, span.minutes) {
+            (Days::Dates(_, to), Some((from, until))) if until < from => Some(to + 1),
+            (Days::Dates(_, to), _) => Some(to),
+            (Days::Every | Days::Week(..), _) => None,
+        };
+        self.spans
+            .iter()
+            .map(last)
+            .try_fold(i64::MIN, |a, b| Some(a.max(b?)))
+    }
+}
+
 impl Days {
     fn has(self, day: i64) -> bool {
         match self {
@@ -255,6 +285,16 @@ mod tests {
         );
         assert_eq!(times(b"Sat|Sun/UTC").unwrap().zone, Some(&b"UTC"[..]));
         assert_eq!(times(b"Sat|Sun").unwrap().zone, None);
+    }
+
+    #[test]
+    fn the_last_day() {
+        let last = |value: &'static str| times(value.as_bytes()).unwrap().last_day();
+        assert_eq!(last("2026-11-26"), Some(20_783));
+        assert_eq!(last("2026-11-24..2026-11-26|2026-11-25"), Some(20_783));
+        assert_eq!(last("2026-11-26/2200-0600"), Some(20_784));
+        assert_eq!(last("2026-11-26|Mon"), None);
+        assert_eq!(last("0800-1800"), None);
     }
 
     #[test]

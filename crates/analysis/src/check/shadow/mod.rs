@@ -16,12 +16,12 @@ use super::code::{Code, Example, Level, codes};
 use super::finding::{Fix, Span};
 use super::reach::{Reach, string_covers, strings_apart};
 use super::{Context, Finding, foreign, policy};
-use crate::document::{Document, Entry, List, Rule};
+use crate::document::{Document, Entry, List, Rule, Token};
 use blocks::Cover;
 use clients::{Client, Clients, lower};
 use hosts_access::TableKind;
 use hosts_access::syntax::option::Keyword;
-use hosts_access::syntax::pattern::{DaemonPattern, Service, StringPattern};
+use hosts_access::syntax::pattern::{ClientPattern, DaemonPattern, HostPattern, Service, StringPattern};
 use quick::Quick;
 
 codes! {
@@ -149,6 +149,8 @@ struct Index<'t> {
     patterns: Vec<(StringPattern<'t>, Clients<'t>)>,
     excepting: Vec<Excepting<'t>>,
     with_except: HashMap<Vec<u8>, u32>,
+    /// Rules that match only where something else is so, by all of their text.
+    conditional: HashMap<Vec<u8>, u32>,
 }
 
 /// Where a rule stands.
@@ -198,7 +200,13 @@ impl<'t> Earlier<'t> {
     }
 
     fn report(&self, cx: &mut Context<'t, '_>, rule: &Rule<'t>, clients: &[Client<'t>]) {
-        if !rule.clients.excepts.is_empty() || !rule.daemons.excepts.is_empty() {
+        if is_conditional(rule) {
+            let same = spelling_with_options(rule);
+            if let Some(same) = self.indexes(cx.table).find_map(|i| i.conditional.get(&same)) {
+                self.report_as(cx, rule, *same, true, false);
+                return;
+            }
+        } else if !rule.clients.excepts.is_empty() || !rule.daemons.excepts.is_empty() {
             let spelling = spelling(rule);
             let same = self.indexes(cx.table).find_map(|i| i.with_except.get(&spelling));
             if let Some(same) = same {
@@ -368,6 +376,14 @@ impl<'t> Index<'t> {
     }
 
     fn add(&mut self, rule: &Rule<'t>, clients: &[Client<'t>], number: u32) {
+        if is_conditional(rule) {
+            if !is_on_trial(rule) {
+                self.conditional
+                    .entry(spelling_with_options(rule))
+                    .or_insert(number);
+            }
+            return;
+        }
         if rule.clients.excepts.is_empty() && rule.daemons.excepts.is_empty() {
             let daemons = &rule.daemons.parts[0];
             if daemons.len().saturating_mul(clients.len()) > MOST_PAIRS {
@@ -439,7 +455,7 @@ fn daemon_key(text: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-fn daemon_covers(outer: &DaemonPattern<'_>, inner: &DaemonPattern<'_>) -> bool {
+pub(super) fn daemon_covers(outer: &DaemonPattern<'_>, inner: &DaemonPattern<'_>) -> bool {
     let service = match (outer.service, inner.service) {
         (Service::Name(StringPattern::All), _) => true,
         (Service::Name(a), Service::Name(b)) => string_covers(a, b),
@@ -454,12 +470,35 @@ fn daemon_covers(outer: &DaemonPattern<'_>, inner: &DaemonPattern<'_>) -> bool {
         }
 }
 
-fn daemons_apart(a: &DaemonPattern<'_>, b: &DaemonPattern<'_>) -> bool {
+pub(super) fn daemons_apart(a: &DaemonPattern<'_>, b: &DaemonPattern<'_>) -> bool {
     match (a.service, b.service) {
         (Service::Name(a), Service::Name(b)) => strings_apart(a, b),
         (Service::Port(a), Service::Port(b)) => a != b,
         _ => false,
     }
+}
+
+/// Does the rule, where its lists match, decide only if something else is so too, or not at all? What is asked by a
+/// pattern in braces may not be known, and then the rule may be passed over.
+fn is_conditional(rule: &Rule<'_>) -> bool {
+    let in_braces =
+        |token: &Token<'_, ClientPattern<'_>>| matches!(token.pattern.host, HostPattern::Brace(_));
+    is_on_trial(rule)
+        || rule.options.iter().any(|o| o.keyword == Some(Keyword::If))
+        || rule.clients.tokens().any(in_braces)
+}
+
+fn is_on_trial(rule: &Rule<'_>) -> bool {
+    rule.options.iter().any(|o| o.keyword == Some(Keyword::Trial))
+}
+
+fn spelling_with_options(rule: &Rule<'_>) -> Vec<u8> {
+    let mut text = spelling(rule);
+    for option in &rule.options {
+        text.push(b':');
+        text.extend_from_slice(option.text.trim_ascii());
+    }
+    text
 }
 
 /// The lists of a rule in one spelling: the words of each part in order, in lower case.
