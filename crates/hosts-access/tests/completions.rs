@@ -206,6 +206,100 @@ proptest! {
     }
 }
 
+/// Options that act, each under the number of its rule: what ran says by which rule.
+fn acting() -> impl Strategy<Value = Vec<String>> {
+    let conditions = (
+        prop::option::weighted(0.4, list()),
+        prop::bool::weighted(0.1),
+        prop::option::weighted(0.3, select(&["limit 5/minute", "max 3"][..])),
+        prop::bool::weighted(0.5),
+    );
+    const LAST: &[&str] = &["allow", "deny", "twist N", "aclexec N"];
+    let acts = prop::collection::vec(select(&["spawn N", "banners /N", "aclexec N"][..]), 0..3);
+    (conditions, acts, prop::option::of(select(LAST))).prop_map(|(conditions, acts, last)| {
+        let (list, trial, bound, ban) = conditions;
+        let list = list.map(|list| format!("if {list}"));
+        let others = [trial.then_some("trial"), bound, ban.then_some("ban Ns")];
+        let others = others.into_iter().flatten().chain(acts).chain(last);
+        list.into_iter().chain(others.map(str::to_owned)).collect()
+    })
+}
+
+/// The number of the rule by which something was done.
+fn number(effect: &Effect) -> Option<usize> {
+    let text = match effect {
+        Effect::Spawn(command) | Effect::Aclexec(command) | Effect::Twist(command) => command.as_slice(),
+        Effect::Banner { directory, .. } => &directory[1..],
+        Effect::Ban(seconds) => return usize::try_from(*seconds).ok(),
+        _ => return None,
+    };
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    /// No command, banner or ban but by a rule that matches and gets as far whatever the unknown answers were.
+    #[test]
+    fn nothing_acts_by_a_rule_that_is_not_known_to_match(
+        rules in prop::collection::vec((any::<bool>(), list(), acting()), 1..5),
+        known in prop::collection::vec(any::<bool>(), 6),
+        commands in any::<bool>(),
+    ) {
+        let texts: Vec<(bool, String)> = (1..)
+            .zip(&rules)
+            .map(|(number, (is_allow, clients, options))| {
+                let options: String = options
+                    .iter()
+                    .map(|option| format!(": {}", option.replace('N', &number.to_string())))
+                    .collect();
+                (*is_allow, format!("sshd: {clients} {options}\n"))
+            })
+            .collect();
+        let dir = tempfile::tempdir()?;
+        let tables = Tables::in_directory(dir.path());
+        let put = |rules: &[(bool, String)]| {
+            for (name, wanted) in [("hosts.allow", true), ("hosts.deny", false)] {
+                let text: String = rules
+                    .iter()
+                    .filter(|(is_allow, _)| *is_allow == wanted)
+                    .map(|(_, rule)| rule.as_str())
+                    .collect();
+                std::fs::write(dir.path().join(name), text).unwrap();
+            }
+        };
+        let mut asked: Vec<(Fact, [Found; 2])> =
+            questions().into_iter().map(|(_, fact, found)| (fact, found)).collect();
+        let limit = hosts_access::syntax::option::limit(b"5/minute").unwrap();
+        let max = hosts_access::syntax::option::max(b"3").unwrap();
+        asked.push((Fact::Rate { rule: Vec::new(), limit }, [Found::No, Found::Yes]));
+        asked.push((Fact::Connections(max), [Found::No, Found::Yes]));
+        let answers: Vec<(Fact, Known)> = asked.iter().zip(&known)
+            .map(|((fact, found), known)| (fact.clone(), Ok(found[usize::from(*known)].clone())))
+            .collect();
+        for subset in 1..1usize << asked.len() {
+            let unknown: Vec<usize> = (0..asked.len()).filter(|at| subset >> at & 1 == 1).collect();
+            let mut open = answers.clone();
+            for at in &unknown {
+                open[*at].1 = Err(Cause::new("nobody knows"));
+            }
+            put(&texts);
+            let decision = decide(&tables, &open, commands);
+            for effect in &decision.effects {
+                let Some(number) = number(effect) else { continue };
+                put(&texts[number - 1..number]);
+                for completion in completions(&answers, &unknown, &asked) {
+                    let alone = decide(&tables, &completion, commands);
+                    prop_assert!(
+                        alone.effects.contains(effect),
+                        "{:?} by rule {} of {:?}, though {:?} may be so", effect, number, texts, completion
+                    );
+                }
+            }
+        }
+    }
+}
+
 fn one(table: TableKind, rule: &str, answers: &[(Fact, Known)]) -> (Decision, Vec<String>) {
     let dir = tempfile::tempdir().unwrap();
     let name = match table {
@@ -475,7 +569,7 @@ fn each_limit_of_a_rule_counts_for_itself() {
         rule: Vec::new(),
         limit,
     };
-    let mut host = DryHost::new("192.0.2.1").told(rate, Found::Yes);
+    let mut host = DryHost::new("192.0.2.1").told(rate, Ok(Found::Yes));
     let mut request = Request::new("sshd");
     let decision = Tables::in_directory(dir.path()).decide(&mut request, &mut host);
     assert!(decision.verdict.is_granted());
