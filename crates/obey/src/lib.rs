@@ -28,5 +28,5 @@ pub mod run;
 pub mod socket;
 pub mod words;
 
-pub use listener::{Library, Listener, Listeners, Obeys, listeners};
+pub use listener::{Library, Listener, Listeners, Obeys, is_elsewhere, listeners};
 pub use machine::{Answer, By, Machine};

@@ -8,11 +8,11 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use hosts_access::Place;
-use system::services::{Guard, Service, Starter, base_name};
+use system::services::{Guard, Service, Starter, base_name, inetd, xinetd};
 
 use crate::known::{self, Switch};
 use crate::linkage::How;
-use crate::machine::{By, Machine};
+use crate::machine::{By, Machine, decides};
 use crate::process::{self, Holders, Mapped, Process, all, in_root};
 use crate::run;
 use crate::socket::{Protocol, Socket, listening, service_port};
@@ -34,7 +34,7 @@ pub struct Listener {
     pub daemon: Vec<u8>,
     /// What makes it obey.
     pub obeys: Obeys,
-    /// The process has another `/etc` than this one, as in a container, so other tables count for it.
+    /// The process has another `/etc` than this one, as in a container, or other tables in it, so these count for it.
     pub is_elsewhere: bool,
 }
 
@@ -216,7 +216,36 @@ impl Survey<'_> {
             return listener;
         }
         self.by_itself(&process, &mut listener);
+        self.look_at_others(&process, &serving, &mut listener);
         listener
+    }
+
+    /// Whoever else holds the socket can accept its clients as well.
+    fn look_at_others(&mut self, first: &Process, serving: &[u32], listener: &mut Listener) {
+        let Obeys::Libwrap(_) = listener.obeys else {
+            return;
+        };
+        let others: Vec<Process> = serving
+            .iter()
+            .filter(|id| ![1, first.id].contains(id))
+            .filter_map(|id| self.process(*id))
+            .filter(|other| other.program != first.program)
+            .collect();
+        // The processes that serve a program with helpers are programs of their own.
+        let is_its_own = |other: &Process| {
+            let known = first.program.as_deref();
+            let known = known.and_then(|path| known::of(path.as_os_str().as_bytes()));
+            known.is_some_and(known::Known::has_helpers)
+                && process::lineage(other).any(|above| above == first.id)
+        };
+        let bare = others.iter().find(|other| {
+            let mut its = listener.clone();
+            self.by_itself(other, &mut its);
+            its.obeys.is_bare() && !is_its_own(other)
+        });
+        if let Some(bare) = bare {
+            listener.obeys = Obeys::Perhaps(holds_it_too(bare));
+        }
     }
 
     /// A socket that a super server holds.
@@ -228,6 +257,10 @@ impl Survey<'_> {
             _ if process.id == 1 => Starter::Systemd,
             _ => return false,
         };
+        if let Some(why) = reads_another_configuration(process, starter, listener.is_elsewhere) {
+            listener.obeys = Obeys::Perhaps(why);
+            return true;
+        }
         let services = &self.machine.services().services;
         let found = services
             .iter()
@@ -272,7 +305,10 @@ impl Survey<'_> {
                 listener.daemon.clone_from(&label.name);
             }
             listener.obeys = match listener.socket.protocol {
-                Protocol::Tcp => Obeys::Run(guard.process.id),
+                Protocol::Tcp => match self.beyond(guard, holders) {
+                    Some(beyond) => Obeys::Perhaps(holds_it_too(&beyond)),
+                    None => Obeys::Run(guard.process.id),
+                },
                 Protocol::Udp => Obeys::Nothing,
             };
             return true;
@@ -292,6 +328,14 @@ impl Survey<'_> {
             return true;
         }
         false
+    }
+
+    /// A process that has the socket of a guarded program and is not under its guard.
+    fn beyond(&self, guard: &run::Guard, holders: &[u32]) -> Option<Process> {
+        let is_guard = |id: &u32| *id == 1 || self.guards.iter().any(|guard| guard.process.id == *id);
+        let others = holders.iter().filter(|id| !is_guard(id));
+        let mut others = others.filter_map(|id| Process::read(*id).ok());
+        others.find(|other| !guard.may_guard(other))
     }
 
     fn is_bare_of_guard(&self, process: &Process) -> bool {
@@ -316,7 +360,15 @@ impl Survey<'_> {
             listener.obeys = Obeys::Hidden;
             return;
         };
-        let asks = known::asks(&program, &process.arguments);
+        let mut asks = known::asks(&program, &process.arguments);
+        if listener.is_elsewhere
+            && known::of(program.as_os_str().as_bytes()).is_some_and(known::Known::is_configured)
+        {
+            let why = "its configuration is in another file system than this one's".to_owned();
+            asks.iter_mut()
+                .filter(|asks| asks.switch == Switch::On)
+                .for_each(|asks| asks.switch = Switch::Unknown(why.clone()));
+        }
         let port = listener.socket.address.port();
         let found = asks
             .iter()
@@ -358,10 +410,21 @@ impl Survey<'_> {
             listener.obeys = Obeys::Nothing;
             return;
         };
-        if let Some(By::Libwrap(_, linkage)) = self.machine.by(&program)
-            && library.through.is_empty()
-        {
-            library.through = linkage.through;
+        if library.through.is_empty() && library.path.is_some() {
+            // The program that runs, which may be another than the file of that name is here and now.
+            let own = match listener.is_elsewhere || process.is_replaced {
+                true => PathBuf::from(format!("/proc/{}/exe", process.id)),
+                false => program.clone(),
+            };
+            match self.machine.linker().linkage(&own, &[]).filter(decides) {
+                Some(linkage) => library.through = linkage.through,
+                None if !is_known_to_load(&program) => {
+                    let why = "libwrap is loaded into it, and nothing shows that it asks";
+                    listener.obeys = Obeys::Perhaps(why.to_owned());
+                    return;
+                }
+                None => {}
+            }
         }
         listener.obeys = self.switched(&program, found.map(|asks| &asks.switch), library, listener);
     }
@@ -430,6 +493,50 @@ impl Survey<'_> {
     }
 }
 
+/// Does a program that is not linked with libwrap load something that asks for it, as far as is known?
+fn is_known_to_load(program: &Path) -> bool {
+    let file = program.as_os_str().as_bytes();
+    known::of(file).is_some() || known::is_interpreter(file)
+}
+
+/// Why the files that were read say nothing of this super server.
+fn reads_another_configuration(process: &Process, starter: Starter, is_elsewhere: bool) -> Option<String> {
+    let arguments = process.arguments.get(1..).unwrap_or_default();
+    let named = match starter {
+        Starter::Systemd => None,
+        Starter::Inetd => arguments.last().filter(|last| last.starts_with(b"/")),
+        Starter::Xinetd => {
+            let at = arguments.iter().position(|argument| argument == b"-f");
+            at.and_then(|at| arguments.get(at + 1))
+        }
+    };
+    let usual = match starter {
+        Starter::Systemd => &[][..],
+        Starter::Inetd => &inetd::PLACES[..],
+        Starter::Xinetd => &[xinetd::CONFIGURATION][..],
+    };
+    let named = named.filter(|named| usual.iter().all(|usual| usual.as_bytes() != &named[..]));
+    match named {
+        Some(named) => Some(format!(
+            "it reads another configuration, {}",
+            String::from_utf8_lossy(named)
+        )),
+        None => (is_elsewhere && starter != Starter::Systemd)
+            .then(|| "its configuration is in another file system than this one's".to_owned()),
+    }
+}
+
+fn holds_it_too(process: &Process) -> String {
+    let name = match &process.program {
+        Some(program) => program.display().to_string(),
+        None => String::from_utf8_lossy(&process.name).into_owned(),
+    };
+    format!(
+        "process {}, {name}, holds this socket too, and nothing makes it obey",
+        process.id
+    )
+}
+
 /// Does the service get its clients from this socket?
 fn is_at(service: &Service, socket: &Socket) -> bool {
     service.listens.iter().any(|listen| {
@@ -464,14 +571,20 @@ fn own_name(process: &Process) -> Vec<u8> {
     base_name(first.strip_suffix(b":").unwrap_or(first)).to_vec()
 }
 
-/// Has the process another `/etc` than this one?
-fn is_elsewhere(id: u32) -> bool {
+/// Has the process another `/etc` than this one, or other tables in it, or none?
+pub fn is_elsewhere(id: u32) -> bool {
     use std::os::unix::fs::MetadataExt as _;
-    let place = |path: &Path| {
-        std::fs::metadata(path)
-            .ok()
-            .map(|facts| (facts.dev(), facts.ino()))
+    // Nothing where there is no such file; an error where that cannot be known.
+    let place = |path: &Path| match std::fs::metadata(path) {
+        Ok(facts) => Ok(Some((facts.dev(), facts.ino()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.kind()),
     };
-    let its = place(&PathBuf::from(format!("/proc/{id}/root/etc")));
-    its.is_some() && its != place(Path::new("/etc"))
+    let differs = |path: &str| {
+        let its = place(&in_root(id, Path::new(path)));
+        its.is_ok() && its != place(Path::new(path))
+    };
+    let paths = ["/etc", hosts_access::ALLOW_TABLE, hosts_access::DENY_TABLE];
+    // A table may be replaced between two looks.
+    std::fs::metadata(format!("/proc/{id}/root")).is_ok() && (0..2).all(|_| paths.into_iter().any(differs))
 }

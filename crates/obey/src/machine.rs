@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use hosts_access::{Diagnostic, Place};
 use system::services::{Guard, PROGRAM_DIRECTORIES, Services, Starter, base_name, program};
 
+use crate::elf;
 use crate::known::{self, Asks, Switch};
 use crate::linkage::{self, How, Linkage, Linker};
 use crate::process::{self, Process};
@@ -129,6 +130,17 @@ impl Machine {
         self.attached.get_or_init(run::attached)
     }
 
+    /// Does the unit run its program without a guard, as it does until it is started anew?
+    fn runs_bare(&self, attached: &Attached) -> bool {
+        let program = attached.command.program.as_deref().unwrap_or_default();
+        self.processes().iter().any(|process| {
+            let file = process.program.as_deref().map(|path| path.as_os_str().as_bytes());
+            process.unit() == Some(attached.unit.as_bytes())
+                && file.is_some_and(|file| base_name(file) == base_name(program))
+                && !process.is_filtered
+        })
+    }
+
     /// What obeys rules for this daemon.
     pub fn daemon(&self, name: &[u8]) -> Answer {
         let is_it = |known: &[u8]| known.eq_ignore_ascii_case(name);
@@ -139,7 +151,7 @@ impl Machine {
         if let Some(attached) = self
             .attached()
             .iter()
-            .find(|attached| is_it(&attached.command.name))
+            .find(|attached| is_it(&attached.command.name) && !self.runs_bare(attached))
         {
             return Answer::Obeyed(By::Unit(attached.unit.clone()));
         }
@@ -277,7 +289,13 @@ impl Machine {
         }
         let mut helpers = known::of(file)?.helpers();
         helpers.find_map(|helper| {
-            let linkage = self.linker.linkage(helper, &[]).filter(can_ask)?;
+            // Another build of the program has helpers of its own, elsewhere.
+            let directory = helper.parent()?.as_os_str().as_bytes();
+            let [is_its] = elf::holds(program, [directory]).ok()?;
+            let linkage = self
+                .linker
+                .linkage(helper, &[])
+                .filter(|linkage| is_its && can_ask(linkage))?;
             Some(By::Helper(program.to_path_buf(), helper.to_path_buf(), linkage))
         })
     }
@@ -289,10 +307,16 @@ impl Machine {
 
     /// Who guards what a super server starts. Debian's inetd may ask by itself.
     pub(crate) fn guard_of(&self, service: &system::services::Service) -> Guard {
-        if service.starter == Starter::Inetd && service.guard == Guard::Nobody && self.inetd_asks() {
-            return Guard::Libwrap;
+        match (service.guard, service.starter) {
+            // What is asked once, and not for each client, guards none of them.
+            (Guard::Tcpd, _) | (Guard::Libwrap, Starter::Inetd | Starter::Xinetd)
+                if service.accepts_itself() =>
+            {
+                Guard::Nobody
+            }
+            (Guard::Nobody, Starter::Inetd) if !service.waits && self.inetd_asks() => Guard::Libwrap,
+            (guard, _) => guard,
         }
-        service.guard
     }
 
     fn inetd_asks(&self) -> bool {
@@ -320,10 +344,16 @@ fn is_off(asks: &[Asks]) -> bool {
 
 /// Does it call what decides? To prepare a request alone decides nothing.
 fn can_ask(linkage: &Linkage) -> bool {
+    linkage.how != How::Missing && decides(linkage)
+}
+
+/// The same of a program that has found its libwrap.
+pub(crate) fn decides(linkage: &Linkage) -> bool {
     match linkage.how {
-        How::Missing => false,
         How::NamesTables | How::LoadsLater => true,
-        How::Needed | How::Contained => linkage.calls.iter().any(|call| *call != "request_init"),
+        How::Needed | How::Contained | How::Missing => {
+            linkage.calls.iter().any(|call| *call != "request_init")
+        }
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Process {
     pub user: u32,
     /// It is under a seccomp filter.
     pub is_filtered: bool,
+    /// Under how many; nothing where the kernel does not say.
+    pub filters: Option<u32>,
     /// It is stopped, and does nothing.
     pub is_stopped: bool,
     /// Its control group.
@@ -78,6 +80,7 @@ impl Process {
             is_replaced,
             user: number(field(b"Uid:"), 1).unwrap_or(0),
             is_filtered: field(b"Seccomp:") == b"2",
+            filters: number(field(b"Seccomp_filters:"), 0),
             is_stopped: matches!(field(b"State:").first(), Some(b'T' | b't')),
             group: control_group(&fs::read(at("cgroup")).unwrap_or_default()),
         })

@@ -1,12 +1,13 @@
 //! What `tcpwrap run` guards: the guards that run now, and the units that are set up for it.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use hosts_access::source;
 use system::services::base_name;
-use system::services::systemd::{self, UNIT_DIRECTORIES};
+use system::services::systemd::{self, Setting, UNIT_DIRECTORIES};
 
 use crate::process::{self, Process};
 
@@ -47,10 +48,16 @@ impl Guard {
         })
     }
 
-    /// Does it guard this process? A process that is guarded is under a filter. What tells whose it is, is that it
-    /// descends from the first process of the program, or belongs to the same unit or session and is that program.
+    /// May it guard this process? A process that is guarded is under a filter more than what started both, as the
+    /// guard itself is.
+    pub fn may_guard(&self, process: &Process) -> bool {
+        process.is_filtered && process.filters >= self.process.filters
+    }
+
+    /// Does it guard this process? What tells whose it is, is that it descends from the first process of the program,
+    /// or belongs to the same unit or session and is that program.
     pub fn guards(&self, process: &Process, program: &[u8]) -> bool {
-        if !process.is_filtered {
+        if !self.may_guard(process) {
             return false;
         }
         match &self.label {
@@ -154,32 +161,56 @@ pub struct Attached {
 
 /// The units set up for `tcpwrap run`, in the directories of systemd.
 pub fn attached() -> Vec<Attached> {
-    let mut found: Vec<Attached> = Vec::new();
-    for directory in UNIT_DIRECTORIES {
-        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if let Some(unit) = name.strip_suffix(".d").filter(|unit| unit.ends_with(".service")) {
-                for file in std::fs::read_dir(entry.path()).into_iter().flatten().flatten() {
-                    if file.path().extension() == Some(OsStr::new("conf")) {
-                        found.extend(started(unit, &file.path()));
-                    }
-                }
-            } else if name.ends_with(".service") {
-                found.extend(started(&name, &entry.path()));
+    attached_in(&UNIT_DIRECTORIES.map(Path::new))
+}
+
+fn attached_in(directories: &[&Path]) -> Vec<Attached> {
+    let is_conf = |path: &PathBuf| path.extension() == Some(OsStr::new("conf"));
+    let mut names = BTreeSet::new();
+    for directory in directories {
+        for path in entries(directory) {
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            let unit = name.strip_suffix(".d").unwrap_or(&name);
+            let mut files = match unit.len() == name.len() {
+                true => vec![path],
+                false => entries(&path).filter(is_conf).collect(),
+            };
+            files.retain(|file| unit.ends_with(".service") && names_us(file));
+            if !files.is_empty() {
+                names.insert(unit.to_owned());
             }
         }
     }
-    found.dedup();
-    found
+    // A file may be overridden by another one.
+    let started = names.into_iter().filter_map(|unit| {
+        let command = started(&systemd::settings(directories, unit.as_bytes()))?;
+        Some(Attached { unit, command })
+    });
+    started.collect()
 }
 
-fn started(unit: &str, file: &Path) -> Option<Attached> {
-    let text = source::bytes(file).ok()?;
-    memchr::memmem::find(&text, b"tcpwrap")?;
-    let command = systemd::parse(file, &text).iter().find_map(|setting| {
-        if setting.key != b"ExecStart" {
-            return None;
-        }
+fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path())
+}
+
+/// Does the file name our command? Most units need no more than this look.
+fn names_us(file: &Path) -> bool {
+    source::bytes(file).is_ok_and(|text| memchr::memmem::find(&text, b"tcpwrap").is_some())
+}
+
+/// The command of ours that a unit starts. An empty assignment forgets those before.
+fn started(settings: &[Setting]) -> Option<Command> {
+    let is_command = |setting: &&Setting| setting.key == b"ExecStart";
+    let empty = settings
+        .iter()
+        .rposition(|setting| is_command(&setting) && setting.value.is_empty());
+    let settings = &settings[empty.map_or(0, |at| at + 1)..];
+    settings.iter().filter(is_command).find_map(|setting| {
         let words = systemd::command_words(&setting.value);
         let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
         let [first, rest @ ..] = &words[..] else {
@@ -187,10 +218,6 @@ fn started(unit: &str, file: &Path) -> Option<Attached> {
         };
         let bare = first.iter().position(|b| !b"@-:+!|".contains(b)).unwrap_or(0);
         Command::parse(&[&[&first[bare..]], rest].concat())
-    })?;
-    Some(Attached {
-        unit: unit.to_owned(),
-        command,
     })
 }
 
@@ -237,16 +264,39 @@ mod tests {
 
     #[test]
     fn a_unit_that_is_set_up() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("x.conf");
-        std::fs::write(
-            &file,
-            "[Service]\nExecStart=\nExecStart=-/usr/bin/tcpwrap run \"--name=a b\" -- /x\n",
-        )
-        .unwrap();
-        let found = started("x.service", &file).unwrap();
-        assert_eq!(found.command.name, b"a b");
-        std::fs::write(&file, "[Service]\nExecStart=/x tcpwrap run\n").unwrap();
-        assert_eq!(started("x.service", &file), None);
+        let [above, below] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let put = |directory: &tempfile::TempDir, name: &str, text: &str| {
+            let path = directory.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let found = || -> Vec<(String, String)> {
+            let found = attached_in(&[above.path(), below.path()]).into_iter();
+            let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+            found.map(|one| (one.unit, text(one.command.name))).collect()
+        };
+        let ours = "[Service]\nExecStart=\nExecStart=-/usr/bin/tcpwrap run \"--name=a b\" -- /x\n";
+        put(&below, "x.service", "[Service]\nExecStart=/x\n");
+        put(&below, "x.service.d/tcpwrap.conf", ours);
+        let is_it = [("x.service".to_owned(), "a b".to_owned())];
+        assert_eq!(found(), is_it);
+        put(&below, "y.service", "[Service]\nExecStart=/x tcpwrap run\n");
+        put(&below, "x.service.d/note.txt", ours);
+        assert_eq!(found(), is_it);
+        // What overrides it: a drop-in behind, one of the same name above, a unit above, a mask.
+        put(
+            &below,
+            "x.service.d/z.conf",
+            "[Service]\nExecStart=\nExecStart=/x\n",
+        );
+        assert_eq!(found(), []);
+        std::fs::remove_file(below.path().join("x.service.d/z.conf")).unwrap();
+        put(&above, "x.service.d/tcpwrap.conf", "");
+        assert_eq!(found(), []);
+        std::fs::remove_dir_all(above.path().join("x.service.d")).unwrap();
+        put(&below, "z.service", ours);
+        assert_eq!(found().len(), 2);
+        std::os::unix::fs::symlink("/dev/null", above.path().join("z.service")).unwrap();
+        assert_eq!(found(), is_it);
     }
 }

@@ -365,6 +365,19 @@ impl Known {
         self.helpers.iter().map(Path::new).filter(|path| path.exists())
     }
 
+    /// Do other programs or modules ask for it?
+    pub fn has_helpers(&self) -> bool {
+        !self.helpers.is_empty()
+    }
+
+    /// Does a file say whether it asks, and not its command line alone?
+    pub fn is_configured(&self) -> bool {
+        self.switch.is_some()
+            && !["sshd", "socat", "inetd"]
+                .iter()
+                .any(|name| self.programs.contains(name))
+    }
+
     /// Its file names.
     pub fn programs(&self) -> &'static [&'static str] {
         self.programs

@@ -41,11 +41,11 @@ pub fn parse(path: &Path, text: &[u8]) -> Listing {
             continue;
         }
         let fields: Vec<_> = words(line).collect();
-        let (service, protocol, program, arguments) = match fields[..] {
+        let (service, protocol, waits, program, arguments) = match fields[..] {
             [] => continue,
             [only] if only.ends_with(b":") => continue,
-            [service, _, protocol, _, _, program, ref arguments @ ..] => {
-                (service, protocol, program, arguments)
+            [service, _, protocol, waits, _, program, ref arguments @ ..] => {
+                (service, protocol, waits.starts_with(b"wait"), program, arguments)
             }
             _ => {
                 listing.problem(&file, number, "incomplete line: no program is named");
@@ -66,6 +66,7 @@ pub fn parse(path: &Path, text: &[u8]) -> Listing {
             asked_as: None,
             rpc_stream: protocol.starts_with(b"rpc/tcp"),
             listens: listens(service, protocol),
+            waits,
             library_path: None,
         });
     }

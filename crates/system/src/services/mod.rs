@@ -48,6 +48,8 @@ pub struct Launch {
     pub rpc_stream: bool,
     /// Where the super server listens for its clients.
     pub listens: Vec<Listen>,
+    /// The program is given the socket itself, to accept its clients or read its datagrams from.
+    pub waits: bool,
     /// `LD_LIBRARY_PATH`, where its unit sets it.
     pub library_path: Option<Vec<u8>>,
 }
@@ -110,6 +112,16 @@ pub struct Service {
     pub place: Place,
     /// Where its clients come to.
     pub listens: Vec<Listen>,
+    /// See [`Launch::waits`].
+    pub waits: bool,
+}
+
+impl Service {
+    /// Does the program accept its clients itself? Then whatever is asked before it is started is asked once, about a
+    /// client that is not known yet, and not for each.
+    pub fn accepts_itself(&self) -> bool {
+        self.waits && self.listens.iter().any(|listen| listen.is_stream)
+    }
 }
 
 /// The daemons this host's super servers start, and what is wrong with their configuration.
@@ -262,6 +274,7 @@ impl Services {
             starter: launch.starter,
             place: launch.place.clone(),
             listens: launch.listens.clone(),
+            waits: launch.waits,
         });
     }
 }

@@ -54,6 +54,7 @@ pub fn read(directories: &[&Path]) -> Listing {
         let mut launches = launches(&settings);
         for launch in &mut launches {
             launch.listens.clone_from(&ports);
+            launch.waits = !accepts;
         }
         if launches.is_empty() {
             let text = [&socket[..], b": starts ", &service, b", which runs no program"].concat();
@@ -62,6 +63,11 @@ pub fn read(directories: &[&Path]) -> Listing {
         listing.launches.extend(launches);
     }
     listing
+}
+
+/// What a unit of these directories says: its own file, the first there is, and then its drop-ins.
+pub fn settings(directories: &[&Path], unit_name: &[u8]) -> Vec<Setting> {
+    unit(&Directory::each(directories), unit_name, &mut Listing::default())
 }
 
 /// Reads the text of one unit file.
@@ -307,6 +313,7 @@ fn launches(settings: &[Setting]) -> Vec<Launch> {
             asked_as: None,
             rpc_stream: false,
             listens: Vec::new(),
+            waits: false,
             library_path: library_path(settings),
         });
     }

@@ -101,10 +101,12 @@ impl Block {
                 known.extend(values.iter().map(|value| value.to_vec()));
                 return Ok(());
             }
-            b"server" | b"disable" | b"libwrap" | b"id" | b"socket_type" | b"port" if values.len() != 1 => {
+            b"server" | b"disable" | b"libwrap" | b"id" | b"socket_type" | b"port" | b"wait"
+                if values.len() != 1 =>
+            {
                 return problem("takes one value; this line is passed over");
             }
-            b"server" | b"disable" | b"libwrap" | b"id" | b"socket_type" | b"port" => values,
+            b"server" | b"disable" | b"libwrap" | b"id" | b"socket_type" | b"port" | b"wait" => values,
             b"server_args" | b"flags" | b"type" | b"redirect" => values,
             // What does not say which daemon runs is xinetd's to judge.
             _ => return Ok(()),
@@ -339,6 +341,7 @@ impl Reader {
                     .unwrap_or_default()
                     .to_vec(),
             }],
+            waits: block.has("wait", "yes"),
             library_path: None,
         });
     }

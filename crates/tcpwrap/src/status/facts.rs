@@ -10,7 +10,7 @@ use hosts_access::dry::DryHost;
 use hosts_access::{Request, Verdict};
 use obey::process::in_root;
 use obey::socket::local_networks;
-use obey::{Library, Listener, Listeners, Machine, Obeys, listeners, words};
+use obey::{Library, Listener, Listeners, Machine, Obeys, is_elsewhere, listeners, words};
 use serde::Serialize;
 
 use super::about::About;
@@ -234,12 +234,22 @@ impl Survey<'_> {
         let networks = self.networks(listener);
         let is_local = address.ip().to_canonical().is_loopback();
         let process = listener.process.as_ref();
+        let level = level(listener, about, open.as_ref(), is_local);
+        // What the usual tables say of it by name is not asked for.
+        let is_missed = listener.is_elsewhere
+            && pair != self.usual
+            && matches!(listener.obeys, Obeys::Libwrap(_))
+            && self.policies.about(self.usual, known, address.port()) == About::Named;
         let program = listener
             .program
             .as_ref()
             .or(process.and_then(|process| process.program.as_ref()));
         Service {
-            level: level(listener, about, open.as_ref(), is_local),
+            level: if is_missed {
+                level.max(Level::Warning)
+            } else {
+                level
+            },
             protocol: listener.socket.protocol.as_str(),
             addresses: vec![shown_address(address)],
             network: listener.network.filter(|_| every_network),
@@ -311,7 +321,11 @@ fn counts_for(listener: &Listener, guards: &[obey::run::Guard], usual: &Pair) ->
             .find(|guard| guard.process.id == id)
             .and_then(|guard| guard.label.as_ref())
     {
-        return label.tables.clone();
+        let tables = label.tables.clone();
+        return match is_elsewhere(id) {
+            true => tables.map(|table| in_root(id, &table)),
+            false => tables,
+        };
     }
     match &listener.process {
         Some(process) if listener.is_elsewhere => usual.clone().map(|table| in_root(process.id, &table)),
