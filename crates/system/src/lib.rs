@@ -7,6 +7,7 @@ pub mod facts;
 pub mod given;
 pub mod host;
 pub mod ident;
+pub mod lookups;
 pub mod names;
 pub mod netdb;
 mod poll;

@@ -5,20 +5,33 @@ use std::net::{IpAddr, SocketAddr};
 
 use hosts_access::{PARANOID, UNKNOWN};
 
-use crate::netdb::{self, Family};
+use crate::netdb::{self, Family, NoAnswer};
 
 /// The verified name of an address: [`UNKNOWN`] where it has none, [`PARANOID`] where name and address
 /// disagree, which `warn` is told in the words of the log.
 pub fn verified_name(address: &SocketAddr, warn: &mut dyn FnMut(Vec<u8>)) -> Vec<u8> {
+    verify(address, warn).0
+}
+
+/// The same, for those to whom a name that could not be asked for is not the same as none.
+pub fn ask(address: &SocketAddr, warn: &mut dyn FnMut(Vec<u8>)) -> Result<Vec<u8>, NoAnswer> {
+    let (name, is_answered) = verify(address, warn);
+    if is_answered { Ok(name) } else { Err(NoAnswer) }
+}
+
+/// The verified name, and whether the name service has answered.
+fn verify(address: &SocketAddr, warn: &mut dyn FnMut(Vec<u8>)) -> (Vec<u8>, bool) {
     let address = unmapped(address);
-    let Some(name) = netdb::name_of(&address) else {
-        return UNKNOWN.to_vec();
+    let name = match netdb::ask_name(&address) {
+        Ok(Some(name)) => name,
+        none => return (UNKNOWN.to_vec(), none.is_ok()),
     };
-    match doubt(&name, &address) {
-        None => name,
+    let mut is_answered = true;
+    match doubt(&name, &address, &mut is_answered) {
+        None => (name, true),
         Some(doubt) => {
             warn(doubt);
-            PARANOID.to_vec()
+            (PARANOID.to_vec(), is_answered)
         }
     }
 }
@@ -32,7 +45,7 @@ pub fn unmapped(address: &SocketAddr) -> SocketAddr {
 }
 
 /// Why the name is not to be believed.
-fn doubt(name: &[u8], address: &SocketAddr) -> Option<Vec<u8>> {
+fn doubt(name: &[u8], address: &SocketAddr, is_answered: &mut bool) -> Option<Vec<u8>> {
     // Whoever runs the reverse zone could make a number of his choice match an address pattern.
     if netdb::is_numeric(name) {
         let text = b"host name/name mismatch: reverse lookup results in non-FQDN ";
@@ -42,7 +55,9 @@ fn doubt(name: &[u8], address: &SocketAddr) -> Option<Vec<u8>> {
         SocketAddr::V4(_) => (Family::V4, "AF_INET"),
         SocketAddr::V6(_) => (Family::V6, "AF_INET6"),
     };
-    let Some(forward) = netdb::resolve(name, family) else {
+    let forward = netdb::ask(name, family);
+    *is_answered = forward.is_ok();
+    let Ok(Some(forward)) = forward else {
         let text = [
             b"can't verify hostname: getaddrinfo(",
             name,

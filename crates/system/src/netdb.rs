@@ -29,18 +29,32 @@ pub struct Resolved {
     pub addresses: Vec<SocketAddr>,
 }
 
-/// The addresses of a host name or numeric address, and its official name. Nothing where there are none.
+/// The name service has not answered, or not in a way that says whether there is such a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoAnswer;
+
+/// The addresses of a host name or numeric address, and its official name. Nothing where there are none, or no answer.
 pub fn resolve(name: &[u8], family: Family) -> Option<Resolved> {
+    ask(name, family).ok().flatten()
+}
+
+/// The same, for those to whom no answer is not the same as no host.
+pub fn ask(name: &[u8], family: Family) -> Result<Option<Resolved>, NoAnswer> {
     get_addr_info(name, family, libc::AI_CANONNAME)
 }
 
 /// Does the text read as a numeric address?
 pub fn is_numeric(text: &[u8]) -> bool {
-    get_addr_info(text, Family::Any, libc::AI_NUMERICHOST).is_some()
+    matches!(
+        get_addr_info(text, Family::Any, libc::AI_NUMERICHOST),
+        Ok(Some(_))
+    )
 }
 
-fn get_addr_info(name: &[u8], family: Family, flags: c_int) -> Option<Resolved> {
-    let name = CString::new(name).ok()?;
+fn get_addr_info(name: &[u8], family: Family, flags: c_int) -> Result<Option<Resolved>, NoAnswer> {
+    let Ok(name) = CString::new(name) else {
+        return Ok(None);
+    };
     // SAFETY: addrinfo is plain data, for which all zeroes is the documented "no hints".
     let mut hints: libc::addrinfo = unsafe { zeroed() };
     hints.ai_family = match family {
@@ -52,8 +66,10 @@ fn get_addr_info(name: &[u8], family: Family, flags: c_int) -> Option<Resolved> 
     hints.ai_flags = flags;
     let mut list = ptr::null_mut();
     // SAFETY: `name` is a C string, `hints` a filled structure, `list` a place for the result.
-    if unsafe { libc::getaddrinfo(name.as_ptr(), ptr::null(), &hints, &mut list) } != 0 {
-        return None;
+    match unsafe { libc::getaddrinfo(name.as_ptr(), ptr::null(), &hints, &mut list) } {
+        0 => {}
+        libc::EAI_AGAIN => return Err(NoAnswer),
+        _ => return Ok(None),
     }
     let mut resolved = Resolved {
         canonical: None,
@@ -74,11 +90,11 @@ fn get_addr_info(name: &[u8], family: Family, flags: c_int) -> Option<Resolved> 
     }
     // SAFETY: `list` came from getaddrinfo, is freed once, and nothing borrowed from it is left.
     unsafe { libc::freeaddrinfo(list) };
-    (!resolved.addresses.is_empty()).then_some(resolved)
+    Ok((!resolved.addresses.is_empty()).then_some(resolved))
 }
 
-/// The host name of an address.
-pub fn name_of(address: &SocketAddr) -> Option<Vec<u8>> {
+/// The host name of an address. Nothing where there is none.
+pub fn ask_name(address: &SocketAddr) -> Result<Option<Vec<u8>>, NoAnswer> {
     get_name_info(address, libc::NI_NAMEREQD)
 }
 
@@ -87,10 +103,11 @@ pub fn numeric(address: &SocketAddr) -> Vec<u8> {
     if let SocketAddr::V4(v4) = address {
         return v4.ip().to_string().into_bytes();
     }
-    get_name_info(address, libc::NI_NUMERICHOST).unwrap_or_else(|| address.ip().to_string().into_bytes())
+    let number = get_name_info(address, libc::NI_NUMERICHOST);
+    (number.ok().flatten()).unwrap_or_else(|| address.ip().to_string().into_bytes())
 }
 
-fn get_name_info(address: &SocketAddr, flags: c_int) -> Option<Vec<u8>> {
+fn get_name_info(address: &SocketAddr, flags: c_int) -> Result<Option<Vec<u8>>, NoAnswer> {
     let raw = Raw::from(address);
     let mut name = [0 as c_char; libc::NI_MAXHOST as usize];
     // SAFETY: `raw` holds an address with its length, `name` has room for NI_MAXHOST.
@@ -105,12 +122,14 @@ fn get_name_info(address: &SocketAddr, flags: c_int) -> Option<Vec<u8>> {
             flags,
         )
     };
-    if status != 0 {
-        return None;
+    match status {
+        0 => {}
+        libc::EAI_AGAIN => return Err(NoAnswer),
+        _ => return Ok(None),
     }
     // SAFETY: on success getnameinfo has written a C string into `name`.
     let name = unsafe { CStr::from_ptr(name.as_ptr()) };
-    Some(name.to_bytes().to_vec())
+    Ok(Some(name.to_bytes().to_vec()))
 }
 
 unsafe extern "C" {

@@ -16,7 +16,6 @@ use crate::report::Report;
 /// A host that reports what the engine says and does nothing that it asks for.
 ///
 /// Everything about the request is set beforehand; what is not, is unknown.
-#[derive(Debug)]
 pub(crate) struct DryRun<'r> {
     report: &'r mut Report,
     /// Does a `twist` option end the decision, and is a banner shown? In tcpdmatch it is so, in tcpdchk the rule is

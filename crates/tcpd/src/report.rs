@@ -1,20 +1,39 @@
 //! What tcpdmatch and tcpdchk say: results on standard output, problems on standard error.
 //!
-//! Standard output is flushed before each problem, so that on a terminal they stand where they belong.
+//! Standard output is flushed before each problem, so that on a terminal they stand where they belong. What is not yet
+//! known holds back what comes after it, not whoever reports.
 
+use std::collections::VecDeque;
 use std::io::{self, BufWriter, ErrorKind, Stdout, Write};
 use std::process::ExitCode;
 
 use hosts_access::{Diagnostic, Kind, Place};
 use system::syslog::escaped;
 
+/// A line, or more, of the output.
+enum Line {
+    /// Of the result.
+    Result(Vec<u8>),
+    /// About a problem.
+    Problem(Vec<u8>),
+}
+
+/// What has to wait.
+enum Held {
+    /// Something that comes after what is not yet known.
+    Known(Line),
+    /// Problems that are not yet known, where they belong, and how to wait for them.
+    Unknown(Option<Place>, Box<dyn FnOnce() -> Vec<Vec<u8>>>),
+}
+
 /// The two outputs, and how many problems were reported.
-#[derive(Debug)]
 pub struct Report {
     out: BufWriter<Stdout>,
     failure: Option<io::Error>,
     problems: usize,
     place: Option<Place>,
+    /// What has to wait, the first of it for what is not yet known.
+    held: VecDeque<Held>,
 }
 
 impl Default for Report {
@@ -24,6 +43,7 @@ impl Default for Report {
             failure: None,
             problems: 0,
             place: None,
+            held: VecDeque::new(),
         }
     }
 }
@@ -33,16 +53,19 @@ impl Report {
     pub fn line(&mut self, text: impl AsRef<[u8]>) {
         let mut line = visible(text.as_ref());
         line.push(b'\n');
-        if let Err(error) = self.out.write_all(&line) {
-            self.failure.get_or_insert(error);
-        }
+        self.put(Line::Result(line));
     }
 
     /// Bytes of the result as they are, such as a client would get.
     pub fn raw(&mut self, text: &[u8]) {
-        if let Err(error) = self.out.write_all(text) {
-            self.failure.get_or_insert(error);
-        }
+        self.put(Line::Result(text.to_vec()));
+    }
+
+    /// Problems where [`Report::at`] says, which may have to be waited for: that is done when everything else has been
+    /// reported.
+    pub fn later(&mut self, problems: impl FnOnce() -> Vec<Vec<u8>> + 'static) {
+        self.held
+            .push_back(Held::Unknown(self.place.clone(), Box::new(problems)));
     }
 
     /// Says where the problems to come belong.
@@ -68,20 +91,51 @@ impl Report {
             Kind::Error | Kind::Warning => {
                 let mut diagnostic = diagnostic.clone();
                 diagnostic.place = diagnostic.place.or_else(|| self.place.clone());
-                let mut line = visible(&diagnostic.line());
-                line.push(b'\n');
-                self.problems += 1;
-                self.flush();
-                if let Err(error) = io::stderr().write_all(&line) {
-                    self.failure.get_or_insert(error);
+                self.put(problem(&diagnostic));
+            }
+        }
+    }
+
+    /// How many problems there are, those that have to be waited for included.
+    pub fn problems(&mut self) -> usize {
+        self.settle();
+        self.problems
+    }
+
+    /// Waits for what is not yet known.
+    fn settle(&mut self) {
+        while let Some(held) = self.held.pop_front() {
+            match held {
+                Held::Known(line) => self.write(&line),
+                Held::Unknown(place, problems) => {
+                    for text in problems() {
+                        self.write(&problem(&Diagnostic::new(Kind::Warning, place.clone(), text)));
+                    }
                 }
             }
         }
     }
 
-    /// How many problems were reported.
-    pub fn problems(&self) -> usize {
-        self.problems
+    fn put(&mut self, line: Line) {
+        if self.held.is_empty() {
+            self.write(&line);
+        } else {
+            self.held.push_back(Held::Known(line));
+        }
+    }
+
+    fn write(&mut self, line: &Line) {
+        let written = match line {
+            Line::Result(text) => self.out.write_all(text),
+            Line::Problem(text) => {
+                self.problems += 1;
+                self.flush();
+                io::stderr().write_all(text)
+            }
+        };
+        if let Err(error) = written {
+            self.failure.get_or_insert(error);
+        }
     }
 
     fn flush(&mut self) {
@@ -93,12 +147,19 @@ impl Report {
     /// Ends the output. `status` is the exit status where it could all be written, or where nobody was
     /// left to read it.
     pub fn finish(mut self, status: ExitCode) -> ExitCode {
+        self.settle();
         self.flush();
         match self.failure {
             Some(error) if error.kind() != ErrorKind::BrokenPipe => ExitCode::FAILURE,
             _ => status,
         }
     }
+}
+
+fn problem(diagnostic: &Diagnostic) -> Line {
+    let mut line = visible(&diagnostic.line());
+    line.push(b'\n');
+    Line::Problem(line)
 }
 
 /// `text` with control characters, tabs excepted, escaped: a rule file must not steer the terminal of who

@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use hosts_access::dry::DryHost;
 use hosts_access::host::expand;
 use hosts_access::{PARANOID, Reason, Request, Side, Tables, UNKNOWN, Verdict};
-use system::netdb;
 use system::services::base_name;
+use system::{names, netdb};
 
 use crate::arguments::Instead;
 use crate::configuration;
@@ -176,10 +176,17 @@ fn client_ends(host: &[u8], report: &mut Report) -> Vec<End> {
 }
 
 fn looked_up(host: &[u8], report: &mut Report) -> Vec<End> {
-    let (_, addresses) = hosts::find(host, report);
-    let ends = addresses.iter().map(|address| End {
+    let Ok(found) = hosts::find(host, &mut |problem| report.warn(problem)) else {
+        report.warn(hosts::no_answer(host));
+        return Vec::new();
+    };
+    let names = hosts::check_names(host, &found.addresses, &mut |problem| report.warn(problem));
+    if names.is_err() {
+        report.warn(hosts::no_answer(host));
+    }
+    let ends = found.addresses.iter().map(|address| End {
         address: netdb::numeric(address),
-        name: hosts::verified_name(address, report),
+        name: names::verified_name(address, &mut |doubt| report.warn(doubt)),
     });
     ends.collect()
 }

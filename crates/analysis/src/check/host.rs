@@ -218,4 +218,13 @@ codes! {
         bad: allow("# this file is called hosts.accept\nsshd: 10.0.0.1\n"),
         good: allow("# this file is called hosts.allow\nsshd: 10.0.0.1\n"),
     }
+
+    /// The name service does not answer.
+    pub NO_ANSWER = "W525" "no-answer" Warning {
+        meaning: "The name service has not said whether there is such a host: it did not answer, or took so long for all the \
+            hosts of the tables that the rest was not asked for. Nothing is known against the rule.",
+        remedy: "Look after the name service, and check again.",
+        bad: allow("sshd: host.example.com\n"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
 }

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use analysis::document::List;
-use hosts_access::syntax::pattern::{DaemonPattern, HostPattern, Service, StringPattern};
+use hosts_access::syntax::pattern::{DaemonPattern, Service, StringPattern};
 use obey::Machine;
 
-use super::{check_parts, clients};
+use super::check_parts;
+use super::clients::{self, Names};
 use crate::configuration::daemon_problem;
 use crate::report::Report;
 
@@ -26,11 +27,16 @@ impl Daemons {
     }
 
     /// Looks at a daemon list.
-    pub(super) fn check(&mut self, list: &List<'_, DaemonPattern<'_>>, report: &mut Report) {
+    pub(super) fn check(
+        &mut self,
+        list: &List<'_, DaemonPattern<'_>>,
+        names: &mut Names,
+        report: &mut Report,
+    ) {
         check_parts("daemon", list, report);
         for token in list.tokens() {
             if let Some(host) = token.pattern.host {
-                server(host, token.text, report);
+                names.check_server(host, token.text, report);
             }
             if let Service::Name(name) = token.pattern.service {
                 self.daemon(name, report);
@@ -65,13 +71,5 @@ impl Daemons {
             },
         };
         report.warn([name, b": ", problem.as_bytes()].concat());
-    }
-}
-
-/// The server's host of `daemon@host`.
-fn server(host: HostPattern<'_>, token: &[u8], report: &mut Report) {
-    if clients::check_host(host, report) > 1 {
-        let text = b": this host has several addresses; an address says which one is meant";
-        report.warn([token, &text[..]].concat());
     }
 }

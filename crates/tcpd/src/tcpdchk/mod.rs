@@ -23,6 +23,7 @@ use system::services::Starter;
 use crate::arguments::Instead;
 use crate::configuration;
 use crate::report::Report;
+use clients::Names;
 use daemons::Daemons;
 
 const USAGE: &str = "\
@@ -76,6 +77,7 @@ fn wish(mut parser: lexopt::Parser) -> Result<Wish, Instead> {
 struct Check<'c> {
     wish: &'c Wish,
     daemons: Daemons,
+    names: Names,
     report: &'c mut Report,
 }
 
@@ -102,10 +104,13 @@ fn check(wish: &Wish, report: &mut Report) {
     let mut check = Check {
         wish,
         daemons: Daemons::new(machine),
+        names: Names::new(),
         report,
     };
     check.table(TableKind::Allow);
     check.table(TableKind::Deny);
+    let Check { names, report, .. } = check;
+    names.finish(report);
 }
 
 impl Check<'_> {
@@ -160,9 +165,9 @@ impl Check<'_> {
     /// `line` is the text that the rule was read from.
     fn rule(&mut self, kind: TableKind, rule: &Rule<'_>, line: &[u8]) {
         self.list("daemons:  ", &line[rule.daemons.span.clone()]);
-        self.daemons.check(&rule.daemons, self.report);
+        self.daemons.check(&rule.daemons, &mut self.names, self.report);
         self.list("clients:  ", &line[rule.clients.span.clone()]);
-        clients::check(&rule.clients, self.report);
+        self.names.check_clients(&rule.clients, self.report);
         options::check_commands(&rule.options, self.report);
         let text = fields(line).and_then(|fields| fields.options);
         let granted = options::check(kind, text, self.wish, self.report);

@@ -19,8 +19,11 @@ use hosts_access::syntax::option::{Keyword, user_and_group};
 use hosts_access::syntax::pattern::{HostPattern, Service, StringPattern};
 use hosts_access::{TableKind, Tables, Verdict};
 
+use system::netdb;
+
 use super::input::Policy;
 use crate::{output, session};
+use names::Question;
 
 /// Everything that can be said of the policy on this machine.
 pub fn check(policy: &Policy) -> Vec<Finding> {
@@ -78,6 +81,9 @@ struct Host {
     all: Option<Place>,
     hosts: HashMap<Vec<u8>, Place>,
     addresses: HashMap<Vec<u8>, Place>,
+    endpoints: HashMap<Vec<u8>, Place>,
+    users: HashMap<Vec<u8>, bool>,
+    groups: HashMap<Vec<u8>, bool>,
     files: HashMap<Vec<u8>, usize>,
     netgroups: HashMap<Vec<u8>, bool>,
     commands: HashMap<Vec<u8>, Option<(&'static Code, String)>>,
@@ -131,8 +137,11 @@ impl Host {
                     pattern: StringPattern::Exact(name),
                     tries_name: true,
                 } = host
+                    && names::is_host_name(name)
                 {
-                    self.endpoint(&at.span(&token.span), name);
+                    let place = || at.span(&token.span);
+                    let name = name.to_ascii_lowercase();
+                    self.endpoints.entry(name).or_insert_with(place);
                 }
                 self.pattern(at, host, &token.span);
             }
@@ -156,13 +165,7 @@ impl Host {
                 }
                 Keyword::User => {
                     let (user, group) = user_and_group(value);
-                    if system::netdb::user(user).is_none() {
-                        self.report(
-                            &codes::NO_USER,
-                            &place(),
-                            format!("there is no user {}", quoted(user)),
-                        );
-                    }
+                    self.user(&place(), user);
                     if let Some(group) = group {
                         self.group(&place(), group);
                     }
@@ -173,25 +176,19 @@ impl Host {
         }
     }
 
-    /// A server endpoint that is given by name.
-    fn endpoint(&mut self, place: &Place, name: &[u8]) {
-        let resolved =
-            names::is_host_name(name).then(|| system::netdb::resolve(name, system::netdb::Family::Any));
-        if let Some(Some(resolved)) = resolved
-            && resolved.addresses.len() > 1
-        {
-            let message = format!("{} has several addresses", quoted(name));
-            self.report(&codes::MANY_ADDRESSES, place, message);
+    fn user(&mut self, place: &Place, user: &[u8]) {
+        let exists = self.users.entry(user.to_vec());
+        if !*exists.or_insert_with(|| netdb::user(user).is_some()) {
+            let message = format!("there is no user {}", quoted(user));
+            self.report(&codes::NO_USER, place, message);
         }
     }
 
     fn group(&mut self, place: &Place, group: &[u8]) {
-        if system::netdb::group(group).is_none() {
-            self.report(
-                &codes::NO_USER,
-                place,
-                format!("there is no group {}", quoted(group)),
-            );
+        let exists = self.groups.entry(group.to_vec());
+        if !*exists.or_insert_with(|| netdb::group(group).is_some()) {
+            let message = format!("there is no group {}", quoted(group));
+            self.report(&codes::NO_USER, place, message);
         }
     }
 
@@ -218,7 +215,7 @@ impl Host {
                 let exists = *self
                     .netgroups
                     .entry(group.to_vec())
-                    .or_insert_with(|| system::netdb::netgroup_exists(group));
+                    .or_insert_with(|| netdb::netgroup_exists(group));
                 if !exists {
                     let message = format!("there is no netgroup {} with members here", quoted(group));
                     self.report(&codes::NO_NETGROUP, &at.span(span), message);
@@ -372,14 +369,20 @@ impl Host {
     }
 
     fn names(&mut self) {
-        let mut hosts: Vec<_> = std::mem::take(&mut self.hosts).into_iter().collect();
-        hosts.sort_by(|a, b| a.0.cmp(&b.0));
+        let sorted = |places: &mut HashMap<Vec<u8>, Place>| {
+            let mut places: Vec<_> = std::mem::take(places).into_iter().collect();
+            places.sort_by(|a, b| a.0.cmp(&b.0));
+            places.into_iter()
+        };
+        let client = |(name, place)| (Question::Client(name), place);
+        let mut questions: Vec<_> = sorted(&mut self.hosts).map(client).collect();
         // Whoever bans addresses by the thousand does not want each of them looked up.
-        let addresses = std::mem::take(&mut self.addresses);
-        if addresses.len() <= names::MOST_ADDRESSES {
-            hosts.extend(addresses);
+        if self.addresses.len() <= names::MOST_ADDRESSES {
+            questions.extend(sorted(&mut self.addresses).map(client));
         }
-        for (place, (code, message)) in names::judge(&hosts) {
+        let endpoints = sorted(&mut self.endpoints);
+        questions.extend(endpoints.map(|(name, place)| (Question::Endpoint(name), place)));
+        for (place, (code, message)) in names::judge(&questions) {
             self.report(code, &place, message);
         }
     }

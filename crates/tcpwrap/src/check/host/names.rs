@@ -1,11 +1,11 @@
 //! What the name service says of the hosts that rules name.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use analysis::check::{Code, host as codes, quoted};
-use system::netdb::{self, Family};
+use system::lookups::{Answer, Lookups};
+use system::names;
+use system::netdb::{self, Family, NoAnswer};
 
 use super::Place;
 
@@ -23,54 +23,75 @@ pub(super) fn is_host_name(name: &[u8]) -> bool {
         && !name.eq_ignore_ascii_case(b"paranoid")
 }
 
-/// Looks the hosts up, a few at a time, since each may take seconds.
-pub(super) fn judge(hosts: &[(Vec<u8>, Place)]) -> Vec<(Place, (&'static Code, String))> {
-    const AT_ONCE: usize = 16;
-    let next = AtomicUsize::new(0);
-    let found = Mutex::new(Vec::new());
-    let work = || {
-        while let Some((name, place)) = hosts.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Some(judged) = look_up(name) {
-                let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                found.push((place.clone(), judged));
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..AT_ONCE.min(hosts.len()) {
-            // With fewer threads it takes longer.
-            let _ = std::thread::Builder::new().spawn_scoped(scope, work);
-        }
-        work();
-    });
-    found
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+/// What to find out of a host.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Question {
+    /// Will clients be known by this name, or has this address one?
+    Client(Vec<u8>),
+    /// Does the name of a server endpoint stand for one address?
+    Endpoint(Vec<u8>),
 }
 
-fn look_up(name: &[u8]) -> Option<(&'static Code, String)> {
+type Judgement = (&'static Code, String);
+
+/// Looks the hosts up, a few at a time and for a bounded time, since each may take seconds.
+pub(super) fn judge(hosts: &[(Question, Place)]) -> Vec<(Place, Judgement)> {
+    let lookups = Lookups::new(look_up);
+    for (question, _) in hosts {
+        lookups.ask(question);
+    }
+    let mut found = Vec::new();
+    let mut not_asked = Vec::new();
+    for (question, place) in hosts {
+        let (Question::Client(name) | Question::Endpoint(name)) = question;
+        match lookups.answer(question) {
+            Answer::Given(judged) => found.extend(judged.map(|judged| (place.clone(), judged))),
+            Answer::Silence => {
+                let message = format!("the name service gives no answer for {}", quoted(name));
+                found.push((place.clone(), (&codes::NO_ANSWER, message)));
+            }
+            Answer::NotAsked => not_asked.push((quoted(name), place)),
+        }
+    }
+    if let Some((name, place)) = not_asked.first() {
+        let others = not_asked.len() - 1;
+        let message = format!("not looked up, as the name service takes too long: {name} and {others} more");
+        found.push(((*place).clone(), (&codes::NO_ANSWER, message)));
+    }
+    found
+}
+
+fn look_up(question: &Question) -> Result<Option<Judgement>, NoAnswer> {
+    match question {
+        Question::Client(name) => client(name),
+        Question::Endpoint(name) => {
+            let resolved = netdb::ask(name, Family::Any)?;
+            let has_several = resolved.is_some_and(|resolved| resolved.addresses.len() > 1);
+            let message = || format!("{} has several addresses", quoted(name));
+            Ok(has_several.then(|| (&codes::MANY_ADDRESSES, message())))
+        }
+    }
+}
+
+fn client(name: &[u8]) -> Result<Option<Judgement>, NoAnswer> {
     let shown = quoted(name);
     if let Some(address) = std::str::from_utf8(name)
         .ok()
         .and_then(|text| text.parse::<IpAddr>().ok())
     {
-        let verified = system::names::verified_name(&SocketAddr::new(address, 0), &mut |_| {});
+        let verified = names::ask(&SocketAddr::new(address, 0), &mut |_| {})?;
         let is_nameless = verified == hosts_access::UNKNOWN || verified == hosts_access::PARANOID;
-        return is_nameless.then(|| {
-            (
-                &codes::NAMELESS,
-                format!("{shown} has no name that leads back to it"),
-            )
-        });
+        let message = || format!("{shown} has no name that leads back to it");
+        return Ok(is_nameless.then(|| (&codes::NAMELESS, message())));
     }
-    let Some(resolved) = netdb::resolve(name, Family::Any) else {
-        return Some((&codes::NO_HOST, format!("{shown} has no address")));
+    let Some(resolved) = netdb::ask(name, Family::Any)? else {
+        return Ok(Some((&codes::NO_HOST, format!("{shown} has no address"))));
     };
     // A client at any of its addresses must be known by this name.
     for address in &resolved.addresses {
-        let verified = system::names::verified_name(address, &mut |_| {});
+        let verified = names::ask(address, &mut |_| {})?;
         if verified.eq_ignore_ascii_case(name) {
-            return None;
+            return Ok(None);
         }
         if verified != hosts_access::UNKNOWN && verified != hosts_access::PARANOID {
             let message = format!(
@@ -78,12 +99,12 @@ fn look_up(name: &[u8]) -> Option<(&'static Code, String)> {
                 address.ip(),
                 quoted(&verified)
             );
-            return Some((&codes::ALIAS_HOST, message));
+            return Ok(Some((&codes::ALIAS_HOST, message)));
         }
     }
-    let address = resolved.addresses.first()?.ip();
-    Some((
-        &codes::CONFLICT,
-        format!("the address of {shown}, {address}, does not lead back to it"),
-    ))
+    Ok(resolved.addresses.first().map(|address| {
+        let address = address.ip();
+        let message = format!("the address of {shown}, {address}, does not lead back to it");
+        (&codes::CONFLICT, message)
+    }))
 }
