@@ -120,10 +120,17 @@ pub(crate) struct Accepted {
     pub fd: Connection,
     /// The client, as the program is told it.
     pub peer: Address,
-    /// Both ends, where it is an internet connection: the client, and this host.
-    pub ends: Option<(SocketAddr, SocketAddr)>,
+    /// The client, where it is an internet connection.
+    pub client: Option<SocketAddr>,
     /// Whether it was accepted with `SOCK_NONBLOCK`.
     pub nonblocking: bool,
+}
+
+impl Accepted {
+    /// This host's end, which few connections are asked for.
+    pub(crate) fn server(&self) -> Option<SocketAddr> {
+        local_address(self.fd.as_fd()).ok()?.internet()
+    }
 }
 
 /// Accepts without waiting. Nothing where there is no connection to accept.
@@ -134,7 +141,7 @@ pub(crate) fn accept(
     nonblocking: bool,
     wants_address: bool,
     watchdog: &Watchdog,
-) -> io::Result<Option<Accepted>> {
+) -> io::Result<Option<Box<Accepted>>> {
     let fd = listener.fd.as_fd();
     let mut peer = Address::room();
     let flags = libc::SOCK_CLOEXEC | if nonblocking { libc::SOCK_NONBLOCK } else { 0 };
@@ -162,32 +169,15 @@ pub(crate) fn accept(
         }
         Err(error) => return Err(error),
     };
-    let ends = peer.internet().filter(|_| with_address);
-    let ends = match ends {
-        Some(client) => {
-            let server = local_address(connection.as_fd())?.internet();
-            // Both ends are of one family; an end that is not known must not pass as no internet connection.
-            Some((client, server.unwrap_or(client_family_unspecified(&client))))
-        }
-        None => None,
-    };
-    Ok(Some(Accepted {
+    Ok(Some(Box::new(Accepted {
         fd: Connection {
             fd: connection,
             is_the_programs: false,
         },
+        client: peer.internet().filter(|_| with_address),
         peer,
-        ends,
         nonblocking,
-    }))
-}
-
-/// The unspecified address of the client's family.
-fn client_family_unspecified(client: &SocketAddr) -> SocketAddr {
-    match client {
-        SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
-        SocketAddr::V6(_) => ([0u16; 8], 0).into(),
-    }
+    })))
 }
 
 /// The address of this end.

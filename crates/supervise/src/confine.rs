@@ -6,10 +6,10 @@
 
 use std::io;
 
-use libc::{c_long, sock_filter, sock_fprog};
+use libc::c_long;
 
 use crate::call::check;
-use crate::filter::{ARCH, ARCHITECTURE, NUMBER, answer, fail, if_it, load};
+use crate::filter::{answer, apply, fail, if_it, of_architecture};
 
 macro_rules! calls {
     ($($name:ident)*) => {
@@ -47,19 +47,7 @@ const OLDER: &[(&str, c_long)] = &[];
 /// # Errors
 /// The kernel's; where the architecture is not known, which is said before a program is started.
 pub(crate) fn confine() -> io::Result<()> {
-    let Some(architecture) = ARCHITECTURE else {
-        return Err(io::ErrorKind::Unsupported.into());
-    };
-    let mut program: Vec<sock_filter> = vec![
-        load(ARCH),
-        sock_filter {
-            jt: 1,
-            jf: 0,
-            ..if_it(libc::BPF_JEQ, architecture, 0)
-        },
-        fail(libc::EPERM),
-        load(NUMBER),
-    ];
+    let mut program = of_architecture(libc::EPERM)?;
     program.extend(ALLOWED.iter().chain(OLDER).flat_map(|(_, call)| {
         [
             if_it(libc::BPF_JEQ, *call as u32, 1),
@@ -67,16 +55,10 @@ pub(crate) fn confine() -> io::Result<()> {
         ]
     }));
     program.push(fail(libc::EPERM));
-    let program = sock_fprog {
-        len: program.len() as u16,
-        filter: program.as_mut_ptr(),
-    };
     // It starts no program, so this takes nothing from it, and the filter needs no privilege.
     // SAFETY: takes numbers only, and concerns this thread.
     check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into())?;
-    let operation = libc::SECCOMP_SET_MODE_FILTER;
-    // SAFETY: `program` describes statements that live until the call returns.
-    check(unsafe { libc::syscall(libc::SYS_seccomp, operation, 0, &raw const program) })?;
+    apply(&mut program, 0)?;
     Ok(())
 }
 

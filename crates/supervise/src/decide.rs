@@ -6,7 +6,7 @@
 //! process cannot be done and denies.
 
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
@@ -17,11 +17,12 @@ use hosts_access::{
     Decision, Effect, Evaluation, Fact, Host, LookUpTimes, Need, Outcome, Reason, Record, Request, Severity,
     Side, Step, Tables, Then, Verdict,
 };
-use system::endpoints::{Endpoint, Endpoints};
+use system::endpoints::Endpoint;
 use system::host::SocketHost;
+use system::syslog::Log as Sink;
 use system::{commands, connection, facts, ident, syslog};
 
-use crate::accept::set_nonblocking;
+use crate::accept::{Accepted, set_nonblocking};
 use crate::current::Current;
 use crate::log::Log;
 use crate::names::Names;
@@ -90,11 +91,16 @@ impl Rules {
 /// A connection to decide about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Question<'c> {
-    pub connection: BorrowedFd<'c>,
+    pub connection: &'c Accepted,
     pub client: SocketAddr,
-    pub server: SocketAddr,
     /// The process that accepts.
     pub process: u32,
+}
+
+impl Question<'_> {
+    fn host<'h>(&'h self, log: &'h Sink<'h>) -> SocketHost<'h> {
+        SocketHost::with_client(self.connection.fd.as_fd(), Endpoint::Internet(self.client), log)
+    }
 }
 
 /// Why there is no answer at once.
@@ -120,14 +126,6 @@ pub(crate) enum Answer {
     Twisted(libc::pid_t),
 }
 
-fn endpoints(question: &Question<'_>) -> Endpoints {
-    Endpoints {
-        client: Endpoint::Internet(question.client),
-        server: Endpoint::Internet(question.server),
-        datagram: false,
-    }
-}
-
 /// A decision that is not made yet.
 #[derive(Debug)]
 pub(crate) struct Undecided {
@@ -145,8 +143,10 @@ pub(crate) fn begin(rules: &Rules, question: Question<'_>) -> Result<Answer, Box
     if let Some(answer) = source_routed(rules, &question) {
         return Ok(answer);
     }
-    let host = SocketHost::with_endpoints(question.connection, endpoints(&question), &|_, _| {});
-    let request = host.request(&rules.daemon).process(question.process.to_string());
+    let request = question
+        .host(&|_, _| {})
+        .request(&rules.daemon)
+        .process(question.process.to_string());
     let mut undecided = Undecided {
         evaluation: None,
         request,
@@ -217,7 +217,8 @@ impl Undecided {
         may_wait: bool,
     ) -> Option<Decision> {
         let log = |severity, line: &[u8]| rules.log.line(severity, line);
-        let mut host = SocketHost::with_endpoints(question.connection, endpoints(question), &log)
+        let mut host = question
+            .host(&log)
             .remembering(&facts::STAYS)
             .ident_timeout(self.ident_timeout);
         loop {
@@ -329,23 +330,22 @@ fn conclude(
     look_ups: LookUpTimes,
 ) -> Answer {
     let usual = [Severity::INFO, Severity::WARNING];
-    let mut host = SocketHost::with_endpoints(question.connection, endpoints(question), &|_, _| {});
-    let line = ask(&mut request, &mut host, |request| {
+    let line = ask(&mut request, &mut question.host(&|_, _| {}), |request| {
         decision.log_line(request, usual)
     });
-    let record = Record {
+    rules.log.decision(question.process, line, |line| Record {
         client: Some(question.client),
-        server: Some(question.server),
+        server: question.connection.server(),
         look_ups,
-        ..Record::new(decision, line, &request, (question.process, rules.uid))
-    };
-    rules.log.decision(&record);
-    match record.decision.then() {
+        ..Record::new(decision.clone(), line, &request, (question.process, rules.uid))
+    });
+    match decision.then() {
         Then::Serve => Answer::Granted,
         Then::Refuse => Answer::Refused,
         Then::Twist(command) => {
-            set_nonblocking(question.connection, false);
-            match commands::twist_in_child(command, question.connection) {
+            let connection = question.connection.fd.as_fd();
+            set_nonblocking(connection, false);
+            match commands::twist_in_child(command, connection) {
                 Ok(process) => Answer::Twisted(process),
                 Err(error) => {
                     let reason = hosts_access::strerror(&error);
@@ -364,7 +364,7 @@ fn source_routed(rules: &Rules, question: &Question<'_>) -> Option<Answer> {
     if !question.client.ip().to_canonical().is_ipv4() {
         return None;
     }
-    let options = connection::ip_options(question.connection).unwrap_or_default();
+    let options = connection::ip_options(question.connection.fd.as_fd()).unwrap_or_default();
     if !connection::source_routed(&options) {
         return None;
     }
@@ -376,18 +376,4 @@ fn source_routed(rules: &Rules, question: &Question<'_>) -> Option<Answer> {
     ];
     rules.log.line(syslog::WARNING, &line.concat());
     Some(Answer::Refused)
-}
-
-/// Borrows what a question is about.
-pub(crate) fn question<'c>(
-    fd: &'c impl AsFd,
-    (client, server): (SocketAddr, SocketAddr),
-    process: u32,
-) -> Question<'c> {
-    Question {
-        connection: fd.as_fd(),
-        client,
-        server,
-        process,
-    }
 }

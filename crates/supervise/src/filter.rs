@@ -8,14 +8,13 @@
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 
-use libc::{c_long, sock_filter, sock_fprog};
+use libc::{c_long, c_ulong, sock_filter, sock_fprog};
 
 use crate::call::check;
 
 /// How the kernel names the architecture that this program is built for, where the guard knows it. On
 /// others `accept` has a second name (`socketcall`), or nobody has tried.
-pub(crate) const ARCHITECTURE: Option<u32> = if cfg!(all(target_arch = "x86_64", target_pointer_width = "64"))
-{
+const ARCHITECTURE: Option<u32> = if cfg!(all(target_arch = "x86_64", target_pointer_width = "64")) {
     Some(0xc000_003e)
 } else if cfg!(all(target_arch = "aarch64", target_endian = "little")) {
     Some(0xc000_00b7)
@@ -29,8 +28,8 @@ pub(crate) const ARCHITECTURE: Option<u32> = if cfg!(all(target_arch = "x86_64",
 const X32: u32 = 0x4000_0000;
 
 /// Where `struct seccomp_data` has the number, the architecture and the low half of argument 1.
-pub(crate) const NUMBER: u32 = 0;
-pub(crate) const ARCH: u32 = 4;
+const NUMBER: u32 = 0;
+const ARCH: u32 = 4;
 const ARGUMENT_1: u32 = 24;
 
 const fn statement(code: u32, k: u32) -> sock_filter {
@@ -42,7 +41,7 @@ const fn statement(code: u32, k: u32) -> sock_filter {
     }
 }
 
-pub(crate) const fn load(offset: u32) -> sock_filter {
+const fn load(offset: u32) -> sock_filter {
     statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset)
 }
 
@@ -64,18 +63,47 @@ pub(crate) const fn if_it(comparison: u32, k: u32, over: u8) -> sock_filter {
     }
 }
 
-/// The filter's program.
-fn program(architecture: u32, io_uring: bool) -> Vec<sock_filter> {
-    let mut program = vec![
+/// How a filter begins: calls of other architectures fail like this, and the number of the call is loaded.
+///
+/// # Errors
+/// [`Unsupported`](io::ErrorKind::Unsupported) on an architecture not known here.
+pub(crate) fn of_architecture(errno: i32) -> io::Result<Vec<sock_filter>> {
+    let Some(architecture) = ARCHITECTURE else {
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "not supported on this architecture",
+        ));
+    };
+    Ok(vec![
         load(ARCH),
         sock_filter {
             jt: 1,
             jf: 0,
             ..if_it(libc::BPF_JEQ, architecture, 0)
         },
-        fail(libc::ENOSYS),
+        fail(errno),
         load(NUMBER),
-    ];
+    ])
+}
+
+/// Puts a filter on this thread. Its system calls are watched, not its speculation, so that does not slow it down.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn apply(program: &mut [sock_filter], flags: c_ulong) -> io::Result<c_long> {
+    let program = sock_fprog {
+        len: program.len() as u16,
+        filter: program.as_mut_ptr(),
+    };
+    let operation = libc::SECCOMP_SET_MODE_FILTER;
+    let flags = flags | libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+    // SAFETY: `program` describes statements that live until the call returns.
+    check(unsafe { libc::syscall(libc::SYS_seccomp, operation, flags, &raw const program) })
+}
+
+/// The filter's program.
+fn program(io_uring: bool) -> io::Result<Vec<sock_filter>> {
+    let mut program = of_architecture(libc::ENOSYS)?;
     if cfg!(target_arch = "x86_64") {
         program.extend([if_it(libc::BPF_JSET, X32, 1), fail(libc::ENOSYS)]);
     }
@@ -101,7 +129,7 @@ fn program(architecture: u32, io_uring: bool) -> Vec<sock_filter> {
         fail(libc::EBUSY),
         answer(libc::SECCOMP_RET_ALLOW),
     ]);
-    program
+    Ok(program)
 }
 
 /// Puts the filter on this process, for good, and returns the descriptor its guard listens on.
@@ -111,23 +139,8 @@ fn program(architecture: u32, io_uring: bool) -> Vec<sock_filter> {
 /// # Errors
 /// The kernel's, and [`Unsupported`](io::ErrorKind::Unsupported) on an architecture not known here.
 pub fn install(io_uring: bool) -> io::Result<OwnedFd> {
-    let Some(architecture) = ARCHITECTURE else {
-        return Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "not supported on this architecture",
-        ));
-    };
-    let mut program = program(architecture, io_uring);
-    let program = sock_fprog {
-        len: program.len() as u16,
-        filter: program.as_mut_ptr(),
-    };
-    let set = || {
-        let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
-        let operation = libc::SECCOMP_SET_MODE_FILTER;
-        // SAFETY: `program` describes statements that live until the call returns.
-        check(unsafe { libc::syscall(libc::SYS_seccomp, operation, flags, &raw const program) })
-    };
+    let mut program = program(io_uring)?;
+    let mut set = || apply(&mut program, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER);
     let fd = match set() {
         Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
             // SAFETY: takes numbers only.

@@ -8,7 +8,7 @@
 //! A connection costs the guard about twenty system calls, and little else; each one more is seen in
 //! `cargo xtask bench run`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::call::{Epoll, errno, is_exhausted};
 use crate::confine::confine;
 use crate::decide::Rules;
 use crate::lookups::Lookups;
-use crate::machine::{Event, HELD};
+use crate::machine::{Event, HELD, Waiter};
 use crate::notify::{Call, Notifications};
 use crate::pool;
 use crate::queue::{Caller, Queue};
@@ -60,7 +60,7 @@ pub(crate) struct Guard {
     pub(crate) watchdog: Arc<Watchdog>,
     watcher: Watcher,
     pub(crate) tasks: Tasks,
-    pub(crate) listeners: HashMap<u64, Queue>,
+    pub(crate) listeners: BTreeMap<u64, Queue>,
     pub(crate) wakes: Wakes,
     /// When waiting calls end.
     pub(crate) timers: Timers,
@@ -83,9 +83,9 @@ pub(crate) struct Guard {
     /// Errands that have come back late.
     back: Receiver<Late>,
     /// Processes that threads wait for, and how many.
-    pub(crate) stuck: HashMap<u32, usize>,
+    pub(crate) stuck: BTreeMap<u32, usize>,
     /// Commands that have a connection.
-    pub(crate) children: HashMap<libc::pid_t, OwnedFd>,
+    pub(crate) children: BTreeMap<libc::pid_t, OwnedFd>,
     /// For undecided and granted connections.
     pub(crate) room: Room,
     /// There was no room for a connection of some listener.
@@ -139,7 +139,7 @@ impl Guard {
             relay,
             watcher,
             tasks: Tasks::default(),
-            listeners: HashMap::new(),
+            listeners: BTreeMap::new(),
             wakes: Wakes::new(bell.clone())?,
             bell,
             timers: Timers::default(),
@@ -151,8 +151,8 @@ impl Guard {
             errands: VecDeque::new(),
             out: None,
             back,
-            stuck: HashMap::new(),
-            children: HashMap::new(),
+            stuck: BTreeMap::new(),
+            children: BTreeMap::new(),
             room: Room::new(room),
             is_full: false,
             complained: false,
@@ -367,13 +367,14 @@ impl Guard {
                 }
                 Err(error) if again && is_exhausted(&error) => self.tasks.clear(),
                 Err(error) => return Err(error),
-                // The number may have passed to another thread before we opened it, or the thread's process to
-                // another program before we took the descriptor.
-                Ok(_) if !self.notifications.is_waiting(call.id) => {
-                    self.tasks.forget(call.thread);
-                    return Err(io::Error::from_raw_os_error(libc::ESRCH));
-                }
                 Ok(reached) => {
+                    let (task, (_, cookie)) = &reached;
+                    // The number may have passed to another thread before we opened it, or the thread's process to
+                    // another program before we took the descriptor.
+                    if !task.has_called(call.fd, *cookie, || self.notifications.is_waiting(call.id)) {
+                        self.tasks.forget(call.thread);
+                        return Err(io::Error::from_raw_os_error(libc::ESRCH));
+                    }
                     if self.tasks.is_new_process(&reached.0) {
                         self.watcher.tell(reached.0.process);
                     }
@@ -390,11 +391,11 @@ impl Guard {
         if self.calls_to_come > 0 {
             return;
         }
-        let mut waiting = 0;
+        let (mut waiting, now) = (0, Instant::now());
+        // A call that is held has an end, and may be made again when its thread has answered a signal.
+        let is_gone = |waiter: &Waiter<_>| waiter.is_blocked() && !self.notifications.is_waiting(waiter.id);
         for queue in self.listeners.values_mut() {
-            queue
-                .machine
-                .forget_blocked(|id| self.notifications.is_waiting(id));
+            queue.machine.forget(is_gone, now);
             waiting += queue.machine.waiting().count();
         }
         self.calls_to_come = waiting.max(MANY);

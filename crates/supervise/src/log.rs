@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hosts_access::{Diagnostic, Kind, Reason, Record, Severity, Then, Verdict};
+use hosts_access::{Diagnostic, Kind, LogLine, Reason, Record, Severity, Then, Verdict};
 use serde::Serialize;
 use system::syslog;
 
@@ -23,6 +23,8 @@ const QUEUE: usize = 8192;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long lines are gathered.
 const GATHER: Duration = Duration::from_millis(2);
+/// How many bytes of them are written at once: as many as no other writer to a pipe comes between.
+const TOGETHER: usize = libc::PIPE_BUF;
 /// How many diagnostics of the tables are remembered as said.
 const SAID: usize = 1024;
 
@@ -198,14 +200,13 @@ impl Log {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Logs a decision.
-    pub(crate) fn decision(&self, record: &Record) {
-        let (severity, line) = (record.line.severity, &record.line.text);
-        match self.format {
-            Format::Syslog => self.send(Entry::Syslog(severity, line.clone())),
-            Format::Text => self.send(Entry::Text(record.time, record.process, line.clone())),
-            Format::Json => self.send(json(&Object::of(record))),
-        }
+    /// Logs a decision about a client of a process. All there is to say of it is asked for only where it is said.
+    pub(crate) fn decision(&self, process: u32, line: LogLine, record: impl FnOnce(LogLine) -> Record) {
+        self.send(match self.format {
+            Format::Syslog => Entry::Syslog(line.severity, line.text),
+            Format::Text => Entry::Text(SystemTime::now(), process, line.text),
+            Format::Json => json(&Object::of(&record(line))),
+        });
     }
 }
 
@@ -331,50 +332,63 @@ pub(crate) fn at_once(format: Format, daemon: &[u8], severity: Severity, line: &
         syslog::open(daemon);
     }
     let entry = message(format, daemon, severity, line.to_vec());
-    put(&syslog::escaped(daemon), entry, Some(PATIENCE));
+    put(&syslog::escaped(daemon), [entry], Some(PATIENCE));
 }
 
-/// Writes an entry, and says whether that worked. Waits for a reader who is slow, `patience` where there is one.
-fn put(name: &[u8], entry: Entry, patience: Option<Duration>) -> bool {
-    let to_stderr = |line: &[u8]| to_stderr(line, patience);
-    match entry {
-        Entry::Syslog(severity, line) => {
-            syslog::write(severity, &line);
-            true
+/// Writes entries, and says how many lines were not written. Waits for a reader who is slow, `patience` where there is
+/// one.
+fn put(name: &[u8], entries: impl IntoIterator<Item = Entry>, patience: Option<Duration>) -> u64 {
+    let (mut lines, mut failed) = (Vec::new(), 0);
+    let mut write = |lines: &mut Vec<u8>| {
+        let left = to_stderr(lines, patience);
+        failed += left.iter().filter(|byte| **byte == b'\n').count() as u64;
+        lines.clear();
+    };
+    for entry in entries {
+        let line = match entry {
+            Entry::Syslog(severity, line) => {
+                syslog::write(severity, &line);
+                continue;
+            }
+            Entry::Text(time, process, line) => {
+                let process = format!("[{process}]: ");
+                let (time, line) = (rfc3339(time), syslog::escaped(&line));
+                [time.as_bytes(), b" ", name, process.as_bytes(), &line, b"\n"].concat()
+            }
+            Entry::Json(line) => line,
+        };
+        if lines.len() + line.len() > TOGETHER {
+            write(&mut lines);
         }
-        Entry::Text(time, process, line) => {
-            let process = format!("[{process}]: ");
-            let (time, line) = (rfc3339(time), syslog::escaped(&line));
-            to_stderr(&[time.as_bytes(), b" ", name, process.as_bytes(), &line, b"\n"].concat())
-        }
-        Entry::Json(line) => to_stderr(&line),
+        lines.extend(line);
     }
+    write(&mut lines);
+    failed
 }
 
-/// Writes to standard error, which the program may have made non-blocking, as it shares it. Whoever closed it wants no
-/// log, and the standard library says that all was written.
-fn to_stderr(mut line: &[u8], patience: Option<Duration>) -> bool {
+/// Writes to standard error, which the program may have made non-blocking, as it shares it, and returns what could not be
+/// written. Whoever closed it wants no log, and the standard library says that all was written.
+fn to_stderr(mut text: &[u8], patience: Option<Duration>) -> &[u8] {
     let mut stderr = std::io::stderr();
-    while !line.is_empty() {
-        match stderr.write(line) {
-            Ok(0) => return false,
-            Ok(written) => line = &line[written..],
+    while !text.is_empty() {
+        match stderr.write(text) {
+            Ok(0) => break,
+            Ok(written) => text = &text[written..],
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 if !is_writable(stderr.as_fd(), patience) {
-                    return false;
+                    break;
                 }
             }
-            Err(_) => return false,
+            Err(_) => break,
         }
     }
-    true
+    text
 }
 
 /// Writes what comes until nothing can come any more.
 fn write(queue: &Queue, format: Format, daemon: &[u8]) {
     let name = syslog::escaped(daemon);
-    let put = |entry| u64::from(!put(&name, entry, None));
     // What could not be written, and is not yet told of.
     let mut failed = 0;
     loop {
@@ -395,14 +409,18 @@ fn write(queue: &Queue, format: Format, daemon: &[u8]) {
         );
         let ends = lines.closed;
         drop(lines);
-        failed += waiting.into_iter().map(put).sum::<u64>();
+        failed += put(&name, waiting, None);
         for (count, why) in [
             (lost, "was too slow"),
             (std::mem::take(&mut failed), "could not be written"),
         ] {
             if count > 0 {
                 let line = format!("warning: the log {why}: {count} lines lost");
-                let unsaid = put(message(format, daemon, syslog::ERR, line.into_bytes()));
+                let unsaid = put(
+                    &name,
+                    [message(format, daemon, syslog::ERR, line.into_bytes())],
+                    None,
+                );
                 failed += unsaid * count;
             }
         }

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::accept::Accepted;
 use crate::bell::Bell;
-use crate::decide::{self, Answer, Rules, Undecided, Wants};
+use crate::decide::{Answer, Question, Rules, Undecided, Wants};
 use crate::pool::Pool;
 use crate::room::{Permit, masked};
 
@@ -25,7 +25,7 @@ const OF_NETWORK: usize = THREADS / 2;
 pub(crate) struct Job {
     /// The listener it came from.
     pub listener: u64,
-    pub connection: Accepted,
+    pub connection: Box<Accepted>,
     pub permit: Permit,
     /// The process that accepted it.
     pub process: u32,
@@ -36,7 +36,17 @@ pub(crate) struct Job {
 
 impl Job {
     fn address(&self) -> Option<IpAddr> {
-        self.connection.ends.map(|(client, _)| client.ip())
+        self.connection.client.map(|client| client.ip())
+    }
+
+    /// What is asked, and what is known of it already.
+    fn question(&mut self) -> Option<(Question<'_>, Box<Undecided>)> {
+        let question = Question {
+            connection: &self.connection,
+            client: self.connection.client?,
+            process: self.process,
+        };
+        Some((question, self.undecided.take()?))
     }
 
     /// Whom a thread waits for, and how many at most may wait for the same.
@@ -173,10 +183,8 @@ impl Lookups {
     fn decide_waiting(&mut self, shared: Shared, finished: &mut Vec<(Job, Answer)>) {
         for mut job in std::mem::take(&mut self.waiting) {
             if job.shares() == Some(shared)
-                && let Some(ends) = job.connection.ends
-                && let Some(undecided) = job.undecided.take()
+                && let Some((question, undecided)) = job.question()
             {
-                let question = decide::question(&job.connection.fd, ends, job.process);
                 match undecided.retry(&self.rules, question) {
                     Ok(answer) => {
                         finished.push((job, answer));
@@ -194,10 +202,8 @@ impl Lookups {
 }
 
 fn answer(rules: &Rules, job: &mut Job) -> Answer {
-    match (job.undecided.take(), job.connection.ends) {
-        (Some(undecided), Some(ends)) => {
-            undecided.finish(rules, decide::question(&job.connection.fd, ends, job.process))
-        }
-        (Some(_) | None, _) => Answer::Refused,
+    match job.question() {
+        Some((question, undecided)) => undecided.finish(rules, question),
+        None => Answer::Refused,
     }
 }

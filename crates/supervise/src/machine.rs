@@ -182,6 +182,11 @@ impl<W> Waiter<W> {
         }
     }
 
+    /// It waits until there is a connection.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.state == State::Blocked
+    }
+
     fn is_held_as_if_it_blocked(&self) -> bool {
         matches!(self.state, State::Held { blocks: true, .. })
     }
@@ -282,15 +287,11 @@ impl<W, C> Machine<W, C> {
         !self.ready.is_empty() && self.waiting.is_empty()
     }
 
-    /// Forgets calls that are gone.
-    pub(crate) fn retain(&mut self, is_there: impl Fn(u64) -> bool) {
-        self.waiting.retain(|waiter| is_there(waiter.id));
-    }
-
-    /// The same, for those that wait without end. Those that are held have one, and what they were held still counts.
-    pub(crate) fn forget_blocked(&mut self, is_there: impl Fn(u64) -> bool) {
-        self.waiting
-            .retain(|waiter| waiter.state != State::Blocked || is_there(waiter.id));
+    /// Forgets calls that are gone. How long they were held counts.
+    pub(crate) fn forget(&mut self, is_gone: impl Fn(&Waiter<W>) -> bool, now: Instant) {
+        for waiter in self.extract(is_gone) {
+            self.spend(&waiter, now);
+        }
     }
 
     /// What is to be done now that this has happened. `wakes` is how many wake-ups are under way to this listener.
@@ -576,7 +577,7 @@ impl<W, C> Machine<W, C> {
 
     /// Nothing would tell of a connection: calls cannot wait.
     fn drop_blocked(&mut self, errno: i32) -> Vec<Action<W, C>> {
-        let blocked = self.extract(|waiter| waiter.state == State::Blocked);
+        let blocked = self.extract(Waiter::is_blocked);
         blocked
             .into_iter()
             .map(|waiter| Action::Fail(waiter.id, errno))
@@ -624,9 +625,13 @@ impl<W, C> Machine<W, C> {
     }
 
     /// Takes the calls out that fulfil the condition.
-    fn extract(&mut self, condition: impl Fn(&Waiter<W>) -> bool) -> VecDeque<Waiter<W>> {
-        let (out, rest) = std::mem::take(&mut self.waiting).into_iter().partition(condition);
-        self.waiting = rest;
+    fn extract(&mut self, condition: impl Fn(&Waiter<W>) -> bool) -> Vec<Waiter<W>> {
+        // Mostly it is the last one, or none.
+        let Some(first) = self.waiting.iter().position(&condition) else {
+            return Vec::new();
+        };
+        let (out, rest): (Vec<_>, Vec<_>) = self.waiting.drain(first..).partition(condition);
+        self.waiting.extend(rest);
         out
     }
 }

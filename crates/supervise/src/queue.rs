@@ -21,7 +21,7 @@ pub(crate) struct Caller {
 /// A granted connection, which has a place in the guard's room while no call has it.
 #[derive(Debug)]
 pub(crate) struct Granted {
-    pub connection: Accepted,
+    pub connection: Box<Accepted>,
     pub permit: Option<Permit>,
 }
 

@@ -44,9 +44,11 @@ impl Errand {
     /// The client's address into the caller's memory, if it wants that, then the descriptor into its table.
     fn run(&self, notifications: &Notifications) -> Result<(), Problem> {
         let (call, connection) = (self.caller.call, &self.granted.connection);
-        if call.address != 0 {
-            self.tell_address(notifications).map_err(Problem::Told)?;
-        }
+        // Closed when the caller has been let go.
+        let _memory = match call.address {
+            0 => None,
+            _ => Some(self.tell_address(notifications).map_err(Problem::Told)?),
+        };
         let nonblocking = call.flags & libc::SOCK_NONBLOCK != 0;
         if connection.nonblocking != nonblocking {
             accept::set_nonblocking(connection.fd.as_fd(), nonblocking);
@@ -58,7 +60,7 @@ impl Errand {
     }
 
     /// Writes the client's address, as far as there is room for it, and its length into the caller's memory.
-    fn tell_address(&self, notifications: &Notifications) -> io::Result<()> {
+    fn tell_address(&self, notifications: &Notifications) -> io::Result<Memory<'_>> {
         let (call, address) = (self.caller.call, self.granted.connection.peer.bytes());
         let memory = Memory::open(&self.caller.task)?;
         if !notifications.is_waiting(call.id) {
@@ -69,7 +71,8 @@ impl Errand {
         let room = usize::try_from(i32::from_ne_bytes(given))
             .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
         memory.write(call.address, &address[..address.len().min(room)])?;
-        memory.replace(call.length, &given, &(address.len() as i32).to_ne_bytes())
+        memory.replace(call.length, &given, &(address.len() as i32).to_ne_bytes())?;
+        Ok(memory)
     }
 }
 

@@ -9,7 +9,7 @@ use system::syslog;
 
 use crate::accept::{self, Accepted, Listener};
 use crate::call::{errno, is_exhausted, is_readable, option, owned};
-use crate::decide::{self, Answer};
+use crate::decide::{self, Answer, Question};
 use crate::guard::{CHILD, Guard};
 use crate::lookups::Job;
 use crate::machine::{Action, Event, Found, Given};
@@ -157,7 +157,7 @@ impl Guard {
             }
             Err(error) => return Found::Failed(errno(&error)),
         };
-        let Some(ends) = connection.ends else {
+        let Some(client) = connection.client else {
             // What is of the internet must not pass for a connection the rules do not know.
             return match is_internet(connection.fd.as_fd()) {
                 true => Found::Refused,
@@ -172,19 +172,24 @@ impl Guard {
             }
             return Found::WakeUp;
         }
-        match decide::begin(&self.rules, decide::question(&connection.fd, ends, process)) {
+        let question = Question {
+            connection: &connection,
+            client,
+            process,
+        };
+        match decide::begin(&self.rules, question) {
             Ok(Answer::Granted) => self.found(cookie, connection),
             Ok(answer) => {
                 self.turned_away(answer);
                 Found::Refused
             }
-            Err(_) if !self.room.is_open_to_client(ends.0.ip()) => {
-                self.too_many_of(ends.0.ip());
+            Err(_) if !self.room.is_open_to_client(client.ip()) => {
+                self.too_many_of(client.ip());
                 Found::Refused
             }
             Err(undecided) => {
                 self.remember_place(cookie, &connection);
-                let permit = self.room.take(cookie, Some(ends.0.ip()));
+                let permit = self.room.take(cookie, Some(client.ip()));
                 self.lookups.add(Job {
                     listener: cookie,
                     connection,
@@ -198,7 +203,7 @@ impl Guard {
         }
     }
 
-    fn found(&mut self, cookie: u64, connection: Accepted) -> Found<Granted> {
+    fn found(&mut self, cookie: u64, connection: Box<Accepted>) -> Found<Granted> {
         let granted = Granted {
             connection,
             permit: None,
@@ -213,7 +218,7 @@ impl Guard {
     fn keep(&mut self, cookie: u64, mut granted: Granted) -> Granted {
         self.remember_place(cookie, &granted.connection);
         if granted.permit.is_none() {
-            let client = granted.connection.ends.map(|(client, _)| client.ip());
+            let client = granted.connection.client.map(|client| client.ip());
             granted.permit = Some(self.room.take(cookie, client));
         }
         granted
@@ -266,7 +271,7 @@ impl Guard {
 
     /// Closes the guard's descriptor of a connection that the program has too. Where the program was faster with
     /// its own, this is the one that lingers, which the guard's main thread must not do.
-    fn part_from(&self, mut connection: Accepted) {
+    fn part_from(&self, mut connection: Box<Accepted>) {
         connection.fd.is_the_programs = true;
         let fd = connection.fd.as_fd();
         if accept::lingers(fd)

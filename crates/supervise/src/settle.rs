@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::accept::{self, Listener};
 use crate::decide::Answer;
 use crate::guard::{Guard, WATCH};
-use crate::machine::{Event, Facts};
+use crate::machine::{Event, Facts, Waiter};
 use crate::queue::Granted;
 
 /// How often connections are looked at that nobody has come for.
@@ -96,12 +96,12 @@ impl Guard {
             }
         }
         if self.is_full && !self.room.is_full() {
-            self.unblock();
+            self.unblock(now);
         }
     }
 
     /// There may be room again for listeners that had none.
-    fn unblock(&mut self) {
+    fn unblock(&mut self, now: Instant) {
         self.is_full = false;
         for cookie in self.those(|queue| queue.machine.is_full()) {
             if !self.room.is_open_to(cookie) {
@@ -110,7 +110,8 @@ impl Guard {
             }
             let notifications = &self.notifications;
             if let Some(queue) = self.listeners.get_mut(&cookie) {
-                queue.machine.retain(|id| notifications.is_waiting(id));
+                let is_gone = |waiter: &Waiter<_>| !notifications.is_waiting(waiter.id);
+                queue.machine.forget(is_gone, now);
             }
             if let Ok(source) = self.source(cookie, false) {
                 let event = Event::Room {

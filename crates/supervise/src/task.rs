@@ -4,16 +4,16 @@
 //! opened for, so they may be kept: when the number is used again, the old ones fail. The thread may execute
 //! another program meanwhile, see [`memory`](crate::memory).
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::call::{option, owned};
+use crate::call::{check, option, owned};
 use crate::pool::close_elsewhere;
 
 /// Opens one thread rather than a process, which matters where threads have descriptors of their own, or
@@ -34,6 +34,8 @@ pub(crate) struct Task {
     directory: OwnedFd,
     /// The pidfd is the thread's own, not its process's, which may outlive it.
     is_own: bool,
+    /// A descriptor, and the socket it was while a call waited on it.
+    called: Mutex<Option<(i32, u64)>>,
     /// Its process was looked at.
     is_seen: AtomicBool,
     /// A mapping found to be writable.
@@ -64,6 +66,7 @@ impl Task {
             process,
             directory,
             is_own,
+            called: Mutex::default(),
             is_seen: AtomicBool::new(false),
             writable: Mutex::default(),
         })
@@ -145,14 +148,32 @@ impl Task {
         }
     }
 
+    /// Has a call of this thread waited on this descriptor when it was this socket? If not, does the one that has led here,
+    /// so that neither the thread's number nor the descriptor was another's meanwhile? The last one is remembered: what a
+    /// thread accepts from is mostly the same, and then nobody is hurt if the call is gone.
+    pub(crate) fn has_called(&self, fd: i32, cookie: u64, is_waiting: impl FnOnce() -> bool) -> bool {
+        let mut called = self.called.lock().unwrap_or_else(PoisonError::into_inner);
+        if *called == Some((fd, cookie)) {
+            return true;
+        }
+        *called = is_waiting().then_some((fd, cookie));
+        called.is_some()
+    }
+
+    /// How many descriptors are open: the size of the directory they are in, since Linux 6.2; before, that is 0.
+    fn open_descriptors(&self) -> io::Result<u64> {
+        // SAFETY: plain data, of which zeroes are valid; a C string, and room for the answer.
+        unsafe {
+            let mut about: libc::stat = std::mem::zeroed();
+            check(libc::fstatat(self.directory.as_raw_fd(), c"fd".as_ptr(), &mut about, 0).into())?;
+            Ok(about.st_size as u64)
+        }
+    }
+
     /// Has the program no descriptor left? `accept` then fails before it looks for a connection.
     pub(crate) fn has_no_descriptor_left(&self) -> bool {
-        // As many are open as the directory's size says, since Linux 6.2; before, it says 0.
-        let open = self
-            .open_file(c"fd", libc::O_PATH)
-            .and_then(|directory| Ok(directory.metadata()?.len()));
         let limit = descriptor_limit(self.thread);
-        if open.is_ok_and(|open| open < limit) {
+        if self.open_descriptors().is_ok_and(|open| open < limit) {
             return false;
         }
         // Some of them may lie above a limit that was lowered meanwhile.
@@ -169,6 +190,7 @@ impl Task {
 
 /// Somebody has called `accept` on what is no socket.
 static IS_WARY: AtomicBool = AtomicBool::new(false);
+
 /// How many descriptors a process may have.
 fn descriptor_limit(process: u32) -> u64 {
     let mut limit = libc::rlimit {
@@ -225,7 +247,7 @@ fn open_in(directory: &OwnedFd, name: &CStr, flags: libc::c_int) -> io::Result<F
 
 /// The threads seen lately.
 #[derive(Debug, Default)]
-pub(crate) struct Tasks(HashMap<u32, Arc<Task>>);
+pub(crate) struct Tasks(BTreeMap<u32, Arc<Task>>);
 
 impl Tasks {
     /// The thread's entry, opened where it is new.

@@ -13,7 +13,7 @@
 //! A backlog that is full takes no such connection. But then the listener is readable already, and the program
 //! only has to look.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -78,7 +78,7 @@ impl Known {
 #[derive(Debug)]
 pub(crate) struct Wakes {
     known: Known,
-    by_listener: HashMap<u64, UnderWay>,
+    by_listener: BTreeMap<u64, UnderWay>,
     /// The guard's own network.
     own: u64,
     /// For connections in other networks, into which only a thread of its own can go.
@@ -112,7 +112,7 @@ impl Wakes {
             .spawn(work)?;
         Ok(Wakes {
             known,
-            by_listener: HashMap::new(),
+            by_listener: BTreeMap::new(),
             own: Network::own()?,
             requests,
             done,
@@ -156,10 +156,10 @@ impl Wakes {
     /// Is this accepted connection one of the guard's own? Then it is done with; the answer is the listener it was
     /// for, which may be another one of the same port, and the port it came from.
     pub(crate) fn arrived(&mut self, connection: &Accepted) -> Option<(u64, u16)> {
-        let (client, server) = connection.ends?;
         if self.known.lock().is_empty() {
             return None;
         }
+        let (client, server) = (connection.client?, connection.server()?);
         let network = network::id(connection.fd.as_fd()).ok()?;
         let ends = (network, canonical(client), canonical(server));
         let listener = self.known.lock().remove(&ends)?;
@@ -236,7 +236,7 @@ impl Wakes {
 impl Guard {
     /// Remembers where clients find a listener, for the time that one of them is to be waited for.
     pub(crate) fn remember_place(&mut self, cookie: u64, connection: &Accepted) {
-        let Some((_, server)) = connection.ends else {
+        let Some(server) = connection.client.and(connection.server()) else {
             return;
         };
         let own = self.wakes.own;

@@ -89,11 +89,19 @@ impl Endpoints {
                 return found;
             }
         }
-        match ask(connection, libc::getsockname) {
-            Ok(server) => found.server = Endpoint::new(&server),
-            Err(error) => warn(format!("getsockname: {}", reason(&error)).into()),
-        }
+        found.server = Endpoints::server(connection, warn);
         found
+    }
+
+    /// Finds this host's end.
+    pub fn server(connection: BorrowedFd<'_>, warn: &mut dyn FnMut(Vec<u8>)) -> Endpoint {
+        match ask(connection, libc::getsockname) {
+            Ok(server) => Endpoint::new(&server),
+            Err(error) => {
+                warn(format!("getsockname: {}", reason(&error)).into());
+                Endpoint::Unknown
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! that serves many clients from one process puts its own [`Host`] around it and refuses there what would
 //! change the process.
 
+use std::cell::OnceCell;
 use std::ffi::OsStr;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -43,7 +44,11 @@ use crate::{commands, connection, facts, ident, names, netdb, privileges};
 /// ```
 pub struct SocketHost<'c> {
     connection: BorrowedFd<'c>,
-    endpoints: Endpoints,
+    client: Endpoint,
+    /// Asked for when it is needed.
+    server: OnceCell<Endpoint>,
+    /// As [`Endpoints::datagram`].
+    datagram: bool,
     ident_timeout: Duration,
     state: &'c State,
     log: &'c Log<'c>,
@@ -61,8 +66,19 @@ impl<'c> SocketHost<'c> {
     /// The same, for a connection whose ends are known.
     pub fn with_endpoints(connection: BorrowedFd<'c>, endpoints: Endpoints, log: &'c Log<'c>) -> Self {
         SocketHost {
+            server: endpoints.server.into(),
+            datagram: endpoints.datagram,
+            ..SocketHost::with_client(connection, endpoints.client, log)
+        }
+    }
+
+    /// The same, for a stream whose client is known. This host's end is asked for when a rule first needs it.
+    pub fn with_client(connection: BorrowedFd<'c>, client: Endpoint, log: &'c Log<'c>) -> Self {
+        SocketHost {
             connection,
-            endpoints,
+            client,
+            server: OnceCell::new(),
+            datagram: false,
             ident_timeout: ident::TIMEOUT,
             state: &facts::ONCE,
             log,
@@ -83,15 +99,12 @@ impl<'c> SocketHost<'c> {
 
     /// Both ends of an Internet connection.
     fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
-        let Endpoints {
-            client: Endpoint::Internet(client),
-            server: Endpoint::Internet(server),
-            datagram: false,
-        } = self.endpoints
-        else {
-            return None;
-        };
-        Some((client, server))
+        match (self.client, self.server()) {
+            (Endpoint::Internet(client), Endpoint::Internet(server)) if !self.datagram => {
+                Some((client, *server))
+            }
+            _ => None,
+        }
     }
 
     /// Puts the client on the ban list, if it has shown that the address is its own.
@@ -112,23 +125,30 @@ impl<'c> SocketHost<'c> {
     }
 
     /// Both ends.
-    pub fn endpoints(&self) -> &Endpoints {
-        &self.endpoints
+    pub fn endpoints(&self) -> Endpoints {
+        Endpoints {
+            client: self.client,
+            server: *self.server(),
+            datagram: self.datagram,
+        }
     }
 
     /// A request of this client for `daemon`. What is known without asking anybody is set.
     pub fn request(&self, daemon: impl AsRef<[u8]>) -> Request {
-        let port = |side| self.endpoint(side).internet().map(SocketAddr::port);
         Request::new(daemon)
-            .known_address(Side::Client, self.endpoint(Side::Client).text())
-            .known_port(Side::Client, port(Side::Client))
-            .known_port(Side::Server, port(Side::Server))
+            .known_address(Side::Client, self.client.text())
+            .known_port(Side::Client, self.client.internet().map(SocketAddr::port))
+    }
+
+    fn server(&self) -> &Endpoint {
+        self.server
+            .get_or_init(|| Endpoints::server(self.connection, &mut |text| self.warn(None, text)))
     }
 
     fn endpoint(&self, side: Side) -> &Endpoint {
         match side {
-            Side::Client => &self.endpoints.client,
-            Side::Server => &self.endpoints.server,
+            Side::Client => &self.client,
+            Side::Server => self.server(),
         }
     }
 
@@ -176,15 +196,10 @@ impl Host for SocketHost<'_> {
     }
 
     fn user(&mut self, at: Option<&Place>) -> Vec<u8> {
-        let Endpoints {
-            client: Endpoint::Internet(client),
-            server: Endpoint::Internet(server),
-            datagram: false,
-        } = &self.endpoints
-        else {
+        let Some((client, server)) = self.ends() else {
             return UNKNOWN.to_vec();
         };
-        ident::user(client, server, self.ident_timeout, &mut |text| {
+        ident::user(&client, &server, self.ident_timeout, &mut |text| {
             self.warn(at, text)
         })
         .unwrap_or_else(|| UNKNOWN.to_vec())

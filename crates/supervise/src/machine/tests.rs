@@ -243,7 +243,8 @@ impl World {
     fn make_room(&mut self) {
         if self.machine.is_full() && self.room.is_open_to(1) {
             let calls = self.calls.clone();
-            self.machine.retain(|id| calls.contains_key(&id));
+            self.machine
+                .forget(|waiter| !calls.contains_key(&waiter.id), self.now);
             let source = self.machine.waiting().next().is_some();
             self.drive(Event::Room { source });
         }
