@@ -4,7 +4,7 @@
 //! number of threads at once, without a lock. While one thread compiles, the others decide by scanning; so
 //! does the child of a process that forked while another of its threads did, since nothing here waits for it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::io;
 use std::path::Path;
@@ -136,7 +136,7 @@ pub struct Compiled {
     tables: Tables,
     allow: Arc<Table>,
     deny: Arc<Table>,
-    files: BTreeMap<Vec<u8>, Arc<HostFile>>,
+    files: HashMap<Vec<u8>, Arc<HostFile>>,
     /// One of them was found changed.
     has_changed: AtomicBool,
     /// There is too little memory for all of it: nothing can be decided by this.
@@ -148,7 +148,7 @@ pub struct Compiled {
 struct Table {
     kept: Kept,
     seen: Seen,
-    files: BTreeSet<Vec<u8>>,
+    files: HashSet<Vec<u8>>,
 }
 
 /// What is kept of a table.
@@ -202,9 +202,12 @@ impl Compiled {
         old: Option<&Compiled>,
         read: impl Fn(&Path) -> Result<(Contents, Seen), E>,
     ) -> Result<Self, E> {
-        let mut files = BTreeMap::new();
+        let mut files = HashMap::new();
         let mut wanted: Vec<Vec<u8>> = allow.files.union(&deny.files).cloned().collect();
         while let Some(path) = wanted.pop() {
+            if files.contains_key(&path) {
+                continue;
+            }
             let file = match old.and_then(|old| old.files.get(&path)) {
                 Some(old) if !old.is_stale(&path) => Arc::clone(old),
                 _ => Arc::new(HostFile::new(read(files::path(&path))?).indexed()),
@@ -327,11 +330,11 @@ impl Table {
                 // Where there is no memory for an index, the text takes too much as well.
                 None => (
                     Kept::Unreadable(io::ErrorKind::OutOfMemory.into()),
-                    BTreeSet::new(),
+                    HashSet::new(),
                 ),
             },
-            Contents::Missing => (Kept::Missing, BTreeSet::new()),
-            Contents::Unreadable(error) => (Kept::Unreadable(error), BTreeSet::new()),
+            Contents::Missing => (Kept::Missing, HashSet::new()),
+            Contents::Unreadable(error) => (Kept::Unreadable(error), HashSet::new()),
         };
         Table { kept, seen, files }
     }
@@ -353,8 +356,8 @@ impl Table {
 }
 
 /// The files that patterns of a table name.
-fn named_files(text: &[u8]) -> BTreeSet<Vec<u8>> {
-    let mut found = BTreeSet::new();
+fn named_files(text: &[u8]) -> HashSet<Vec<u8>> {
+    let mut found = HashSet::new();
     let mut lines = Lines::new(text);
     while let Some(line) = lines.next() {
         // A path begins with a slash; few tables have any, and most of theirs are in networks.

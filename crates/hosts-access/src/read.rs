@@ -3,7 +3,7 @@
 //! Both only choose which lines are looked at; each line goes to the same [`Matcher`]. Reading may be suspended at
 //! any rule and goes on there.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -85,14 +85,14 @@ pub(crate) struct FilesSeen(Option<Box<Seen>>);
 
 #[derive(Debug, Default)]
 struct Seen {
-    files: BTreeMap<(Vec<u8>, Side), Arc<HostFile>>,
+    files: [HashMap<Vec<u8>, Arc<HostFile>>; 2],
     /// How often the next one has been found changing.
     tries: usize,
     /// Those around the pattern that is tried.
     open: Vec<Vec<u8>>,
     /// Those tried for a pattern of a rule, and the least depth they were tried at: from there all that they name
     /// was tried too, so however often files name each other, each is read at most once a depth.
-    tried: BTreeMap<Vec<u8>, usize>,
+    tried: HashMap<Vec<u8>, usize>,
 }
 
 impl FilesSeen {
@@ -123,8 +123,8 @@ impl Files<'_> {
             // What is kept is for both.
             (Files::Compiled(..), _) => (Side::Client, None),
         };
-        let key = (path.to_vec(), side);
-        let known = seen.files.get(&key).cloned().or_else(|| match self {
+        let files = &mut seen.files[side as usize];
+        let known = files.get(path).cloned().or_else(|| match self {
             Files::Compiled(compiled, kept) => compiled.file(path, kept),
             Files::Read => None,
         });
@@ -139,7 +139,7 @@ impl Files<'_> {
             },
         };
         seen.tries = 0;
-        seen.files.entry(key).or_insert_with(|| Arc::clone(&file));
+        files.entry(path.to_vec()).or_insert_with(|| Arc::clone(&file));
         // It would match nothing, and a deny table grant; the edge of the process makes this a denial.
         assert!(!file.is_short(), "memory for a list of patterns");
         file.warn(path, request);

@@ -4,7 +4,7 @@
 //! [`Pending`], whoever drives the decision answers the [`Need`], and what it says is kept: each thing is asked
 //! at most once a request, in the order in which the language needs it (hosts_access(5), ACCESS CONTROL RULES).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::sync::Arc;
@@ -157,7 +157,7 @@ pub struct Request {
 #[derive(Debug, Default)]
 struct Rare {
     /// Netgroups and the hosts that were asked about, and whether they are in it.
-    netgroups: BTreeMap<Vec<u8>, bool>,
+    netgroups: HashMap<Vec<u8>, bool>,
     /// What was asked and answered besides.
     facts: Vec<(Fact, Known)>,
     /// Why the rule that is tried comes to *unknown*, if it does.
@@ -186,21 +186,21 @@ impl Request {
     /// Marks the process as one that serves many requests: `twist` is an error.
     #[inline]
     pub fn resident(mut self, resident: bool) -> Self {
-        self.resident = resident;
+        self.set_resident(resident);
         self
     }
 
     /// Sets `hosts_access_verbose`: 1 logs each option at `debug`, 2 also each rule that matches.
     #[inline]
     pub fn verbose(mut self, level: i32) -> Self {
-        self.verbose = level;
+        self.set_verbose(level);
         self
     }
 
     /// Sets what `%p` expands to, this process's id otherwise.
     #[inline]
     pub fn process(mut self, id: impl AsRef<[u8]>) -> Self {
-        self.process = Some(Text::from_slice(id.as_ref()));
+        self.set_process(id.as_ref());
         self
     }
 
@@ -230,6 +230,21 @@ impl Request {
     pub fn known_port(mut self, side: Side, port: Option<u16>) -> Self {
         self.set_port(side, port);
         self
+    }
+
+    /// As [`Request::resident`].
+    pub fn set_resident(&mut self, resident: bool) {
+        self.resident = resident;
+    }
+
+    /// As [`Request::verbose`].
+    pub fn set_verbose(&mut self, level: i32) {
+        self.verbose = level;
+    }
+
+    /// As [`Request::process`].
+    pub fn set_process(&mut self, id: &[u8]) {
+        self.process = Some(Text::from_slice(id));
     }
 
     /// Sets the address of one end, or [`UNKNOWN`].

@@ -79,11 +79,11 @@ pub unsafe fn request(host: &StructHost, from: *mut RequestInfo) -> Request {
     let from = unsafe { &*from };
     let calls = resident.load(Relaxed);
     let dry = host.dry_run;
-    let mut request = Request::new(bytes(&from.daemon))
-        .process(bytes(&from.pid))
-        .verbose(hosts_access_verbose.load(Relaxed))
-        // A dry run tells of a twist, resident or not.
-        .resident(calls > 0 && !dry);
+    let mut request = Request::new(bytes(&from.daemon));
+    request.set_process(bytes(&from.pid));
+    request.set_verbose(hosts_access_verbose.load(Relaxed));
+    // A dry run tells of a twist, resident or not.
+    request.set_resident(calls > 0 && !dry);
     for (side, end) in [(Side::Client, &from.client[0]), (Side::Server, &from.server[0])] {
         if end.addr[0] != 0 {
             request.set_address(side, bytes(&end.addr));
@@ -93,7 +93,7 @@ pub unsafe fn request(host: &StructHost, from: *mut RequestInfo) -> Request {
         }
     }
     if from.user[0] != 0 {
-        request = request.known_user(bytes(&from.user));
+        request.set_user(bytes(&from.user));
     }
     request
 }

@@ -13,7 +13,7 @@ use crate::entry::guard;
 pub fn bytes(text: &[c_char]) -> &[u8] {
     // SAFETY: c_char and u8 have the same size and every bit pattern is valid for both.
     let text = unsafe { std::slice::from_raw_parts(text.as_ptr().cast::<u8>(), text.len()) };
-    text.split(|b| *b == 0).next().unwrap_or_default()
+    CStr::from_bytes_until_nul(text).map_or(text, CStr::to_bytes)
 }
 
 /// Puts bytes into a string of a structure, as many as it holds, cut between characters.
@@ -25,10 +25,10 @@ pub fn put(text: &mut [c_char], value: &[u8]) {
             length -= 1;
         }
     }
-    text.fill(0);
-    for (to, from) in text.iter_mut().zip(&value[..length]) {
-        *to = *from as c_char;
-    }
+    // SAFETY: as in `bytes`.
+    let text = unsafe { std::slice::from_raw_parts_mut(text.as_mut_ptr().cast::<u8>(), text.len()) };
+    text[..length].copy_from_slice(&value[..length]);
+    text[length..].fill(0);
 }
 
 /// The bytes of a C string; none for a null pointer.

@@ -15,7 +15,7 @@ mod family;
 mod hosts;
 mod idle;
 mod outcome;
-mod ranges;
+pub(crate) mod ranges;
 mod rules;
 mod spelling;
 mod strings;
