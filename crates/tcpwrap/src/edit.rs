@@ -53,7 +53,6 @@ struct Edited {
     original: Original,
     path: PathBuf,
     copy: PathBuf,
-    _lock: install::Lock,
 }
 
 impl Edited {
@@ -64,6 +63,29 @@ impl Edited {
     fn change<'c>(&'c self, text: &'c [u8]) -> Change<'c> {
         let original = &self.original;
         Change { original, text }
+    }
+}
+
+/// The locks of what is edited. Tables that are not there yet have that of their directory in common.
+#[derive(Default)]
+struct Locks(Vec<(PathBuf, install::Lock)>);
+
+impl Locks {
+    fn take(&mut self, table: &Original) -> Result<(), String> {
+        let path = table.path();
+        let locked = if table.exists() {
+            path
+        } else {
+            install::parent(path)
+        };
+        if self.0.iter().any(|(known, _)| known == locked) {
+            return Ok(());
+        }
+        let lock =
+            install::lock(locked).map_err(|error| format!("{}: cannot lock it: {error}", path.display()))?;
+        let lock = lock.ok_or_else(|| format!("{}: someone else is editing it", path.display()))?;
+        self.0.push((locked.to_path_buf(), lock));
+        Ok(())
     }
 }
 
@@ -93,6 +115,7 @@ fn edit(args: &Args) -> Result<ExitCode, String> {
     let left_over = pair::left_over([&allow, &deny]);
     let is_left_over = left_over.iter().any(Option::is_some);
     let mut edited = Vec::new();
+    let mut locks = Locks::default();
     for (table, original, left_over) in [
         (TableKind::Allow, allow, &left_over[0]),
         (TableKind::Deny, deny, &left_over[1]),
@@ -111,14 +134,11 @@ fn edit(args: &Args) -> Result<ExitCode, String> {
         std::fs::write(copy, text).map_err(|error| output::at(copy, &error))?;
         let is_asked_for = args.tables.iter().any(|t| t.kind() == table);
         if is_asked_for || is_left_over {
-            let lock = install::lock(path)
-                .map_err(|error| format!("{}: cannot lock it: {error}", path.display()))?;
-            let lock = lock.ok_or_else(|| format!("{}: someone else is editing it", path.display()))?;
+            locks.take(&original)?;
             edited.push(Edited {
                 original,
                 path: path.to_path_buf(),
                 copy: copy.to_path_buf(),
-                _lock: lock,
             });
         } else if !original.exists() {
             let _ = std::fs::remove_file(copy);

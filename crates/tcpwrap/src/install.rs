@@ -36,6 +36,10 @@ impl Original {
         let path = match name.canonicalize() {
             Ok(path) => path,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if name.is_symlink() {
+                    let problem = "this is a link to a file that is not there; make that, or remove the link";
+                    return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+                }
                 return Ok(Original {
                     path: name.clone(),
                     name,
@@ -229,7 +233,7 @@ fn copy_xattrs(old: impl AsFd, new: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Holds a lock on the file while it is edited; nothing where someone else holds it.
+/// Holds a lock on a file or directory while something is edited; nothing where someone else holds it.
 ///
 /// The lock is on the table itself, or on its directory where there is no table yet. Who replaces the table
 /// locks out nobody for longer than that takes; [`Original::replace`] looks for changes in any case.
@@ -237,10 +241,7 @@ fn copy_xattrs(old: impl AsFd, new: impl AsFd) -> io::Result<()> {
 /// # Errors
 /// Where it cannot be opened.
 pub fn lock(path: &Path) -> io::Result<Option<Lock>> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => File::open(parent(path))?,
-        opened => opened?,
-    };
+    let file = File::open(path)?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(Lock { _file: file })),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),

@@ -292,3 +292,30 @@ fn of_a_large_change_the_beginning_is_shown() {
     assert!(!seen.text.contains("192.0.2.200"), "{}", seen.text);
     has(&seen, "No request ends differently.");
 }
+
+#[test]
+fn tables_that_are_not_there_yet() {
+    let scene = Scene::new("", "");
+    for name in ["hosts.allow", "hosts.deny"] {
+        std::fs::remove_file(scene.path(name)).unwrap();
+    }
+    let editor = "echo 'sshd: 10.' > \"$1\"; echo 'ALL: ALL' > \"$2\"";
+    let seen = scene.edit("allow deny", editor, "y\n");
+    assert_eq!(seen.status, Some(0), "{}", seen.text);
+    assert_eq!(
+        [scene.text("hosts.allow"), scene.text("hosts.deny")],
+        ["sshd: 10.\n", "ALL: ALL\n"]
+    );
+    // A link to nothing is neither followed nor replaced.
+    let link = scene.path("hosts.allow");
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("elsewhere", &link).unwrap();
+    let seen = scene.edit("allow", "echo 'sshd: 10.' > \"$1\"", "y\n");
+    assert_eq!(seen.status, Some(2), "{}", seen.text);
+    assert!(
+        seen.text.contains("a link to a file that is not there"),
+        "{}",
+        seen.text
+    );
+    assert!(link.is_symlink());
+}

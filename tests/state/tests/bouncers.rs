@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
-use state_tests::{configure, succeed};
+use state_tests::{configure, said, succeed, tcpwrap};
 use support::{Daemon, Machine, alone, alone_for, packaged, program, run, wait_until};
 
 /// The repository's files for others.
@@ -161,6 +161,9 @@ fn sshguard_blocks_and_releases() {
             dist("root/usr/libexec/tcpwrap/sshg-fw-tcpwrap"),
         );
         machine.put("/srv/auth.log", "");
+        // One that was killed has left this, and nobody else would take it back.
+        succeed(&["ban", "203.0.113.5", "--origin", "sshguard"]);
+        succeed(&["ban", "203.0.113.6"]);
         machine.put(
             "/etc/sshguard/sshguard.conf",
             format!(
@@ -184,6 +187,9 @@ fn sshguard_blocks_and_releases() {
             attack("198.51.100.7");
             is_banned("198.51.100.7", "sshguard").then_some(())
         });
+        // However long its blacklist has it.
+        assert!(succeed(&["bans", "198.51.100.7"]).contains("never ends"));
+        assert!(!is_banned("203.0.113.5", "sshguard") && is_banned("203.0.113.6", "admin"));
         attack("2001:db8::7");
         wait_for_ban("2001:db8::7", "sshguard");
         wait_for_end("198.51.100.7", "sshguard");
@@ -396,5 +402,50 @@ fn crowdsec_over_tls_and_with_a_wrong_key() {
         let (status, text) = once("/srv/key", &["--ca", "/srv/cert.pem"]);
         assert_eq!(status, Some(0), "{text}");
         assert!(is_banned("198.51.100.1", "crowdsec"));
+    });
+}
+
+#[test]
+fn the_key_is_for_nobody_else() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::net::TcpListener;
+    alone(|machine| {
+        install(machine);
+        let [api, other] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a socket"));
+        other.set_nonblocking(true).expect("ours");
+        let at = |listener: &TcpListener| format!("http://{}", listener.local_addr().expect("bound"));
+        let (url, elsewhere) = (at(&api), at(&other));
+        let answer = std::thread::spawn(move || {
+            let (mut client, _) = api.accept().expect("the bouncer");
+            let lines = BufReader::new(client.try_clone().expect("a copy")).lines();
+            let key = lines
+                .map_while(Result::ok)
+                .take_while(|line| !line.is_empty())
+                .any(|line| line.eq_ignore_ascii_case("x-api-key: secret"));
+            write!(
+                client,
+                "HTTP/1.1 302 Found\r\nLocation: {elsewhere}/\r\nContent-Length: 0\r\n\r\n"
+            )
+            .expect("an answer");
+            key
+        });
+        let key = machine.put("/srv/key", "secret\n");
+        let done = tcpwrap(&[
+            "bouncer",
+            "crowdsec",
+            "--once",
+            "--url",
+            &url,
+            "--key-file",
+            key.to_str().unwrap(),
+        ]);
+        let (status, text) = said(&done);
+        assert_eq!(status, Some(2), "{text}");
+        assert!(
+            text.contains("it points to another place; name that with --url"),
+            "{text}"
+        );
+        assert!(answer.join().unwrap(), "the key was for it");
+        assert!(other.accept().is_err(), "and came to nobody else");
     });
 }

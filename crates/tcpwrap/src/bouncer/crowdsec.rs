@@ -199,6 +199,8 @@ impl Bouncer {
         let mut agent = Agent::config_builder()
             .timeout_global(Some(Duration::from_secs(60)))
             .http_status_as_error(true)
+            // The API has no other place, and the key is for nobody else.
+            .max_redirects(0)
             .user_agent(concat!("tcpwrap/", env!("CARGO_PKG_VERSION")));
         if args.url.starts_with("https:") {
             let roots = certificates(args.ca.as_deref())?;
@@ -280,13 +282,19 @@ impl Bouncer {
             .get(&self.url)
             .query("startup", if everything { "true" } else { "false" })
             .header("X-Api-Key", &self.key);
-        let text = request
-            .call()
-            .and_then(|mut response| response.body_mut().with_config().limit(LONGEST).read_to_vec())
-            .map_err(|error| match error {
-                ureq::Error::StatusCode(403) => format!("{}: the key is not accepted", self.url),
-                error => format!("{}: {error}", self.url),
-            })?;
+        let failed = |error| match error {
+            ureq::Error::StatusCode(403) => format!("{}: the key is not accepted", self.url),
+            error => format!("{}: {error}", self.url),
+        };
+        let mut response = request.call().map_err(failed)?;
+        if response.status().is_redirection() {
+            return Err(format!(
+                "{}: it points to another place; name that with --url",
+                self.url
+            ));
+        }
+        let body = response.body_mut().with_config().limit(LONGEST);
+        let text = body.read_to_vec().map_err(failed)?;
         // "null" where there is nothing.
         let answer: Option<Decisions> = serde_json::from_slice(&text)
             .map_err(|error| format!("{}: no answer of CrowdSec: {error}", self.url))?;
