@@ -4,6 +4,8 @@
 //! the request is granted only if it is under **every** completion of the unknown answers, with no more privilege;
 //! and nothing runs, and nobody is banned, by a rule that is not known to match.
 
+mod cases;
+
 use std::collections::BTreeSet;
 
 use hosts_access::dry::DryHost;
@@ -152,7 +154,7 @@ fn completions(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+    #![proptest_config(cases::cases(100))]
 
     #[test]
     fn a_door_opens_only_if_every_answer_opens_it(

@@ -1,6 +1,8 @@
 //! The one-shot scan and the compiled policy are one evaluator: the same verdict, rule, effects, log
 //! lines and lookups, for any tables and requests.
 
+mod cases;
+
 use hosts_access::dry::DryHost;
 use hosts_access::source::FileId;
 use hosts_access::{Decision, Diagnostic, Policy, Request, Side, TableKind, Tables, index_file};
@@ -313,7 +315,7 @@ fn ask(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+    #![proptest_config(cases::cases(3000))]
 
     #[test]
     fn decide_alike(
@@ -370,7 +372,7 @@ fn filler() -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+    #![proptest_config(cases::cases(100))]
 
     /// The scan with an index beside each table, whole or damaged, is the scan without.
     #[test]
