@@ -5,27 +5,30 @@ use std::net::Ipv6Addr;
 
 use crate::text::is_white_space;
 
-/// A dotted quad: exactly four runs of other characters than dots, each a number from 0 to 255 in
+/// A dotted quad: exactly four runs of other characters than dots, which `inet_addr` takes for an address: numbers in
 /// decimal, octal (`0…`) or hexadecimal (`0x…`). `255.255.255.255` does not count as one, being what
-/// `inet_addr` returns for an error. `inet_addr` does not look behind white space after the last number.
+/// `inet_addr` returns for an error.
 pub fn dotted_quad(text: &[u8]) -> Option<u32> {
-    let mut value = 0u32;
-    let mut parts = 0;
-    for part in text.split(|b| *b == b'.') {
-        parts += 1;
-        let part = match part.iter().position(|b| is_white_space(*b)) {
-            Some(end) if parts == 4 => &part[..end],
-            _ => part,
-        };
-        value = value << 8 | u32::from(quad_part(part)?);
-        if parts > 4 {
-            return None;
-        }
+    let runs = text.split(|b| *b == b'.').filter(|run| !run.is_empty());
+    if runs.count() != 4 {
+        return None;
     }
-    (parts == 4 && value != u32::MAX).then_some(value)
+    // It does not look behind white space; with fewer numbers before that, the last stands for all bytes that are left.
+    let end = text.iter().position(|b| is_white_space(*b));
+    let mut numbers = text[..end.unwrap_or(text.len())].split(|b| *b == b'.').peekable();
+    let mut address = 0;
+    let mut left = u32::BITS;
+    while let Some(number) = numbers.next().map(quad_part) {
+        let is_last = numbers.peek().is_none();
+        let bits = if is_last { left } else { 8 };
+        let number = number.filter(|number| number.checked_shr(bits).unwrap_or(0) == 0)?;
+        left = left.checked_sub(bits)?;
+        address |= number << left;
+    }
+    Some(address).filter(|address| *address != u32::MAX)
 }
 
-fn quad_part(part: &[u8]) -> Option<u8> {
+fn quad_part(part: &[u8]) -> Option<u32> {
     let (digits, radix) = match part {
         [b'0', b'x' | b'X', rest @ ..] => (rest, 16),
         [b'0', rest @ ..] if !rest.is_empty() => (rest, 8),
@@ -35,14 +38,10 @@ fn quad_part(part: &[u8]) -> Option<u8> {
     if digits.is_empty() {
         return None;
     }
-    let mut value = 0u32;
-    for byte in digits {
-        value = value * radix + char::from(*byte).to_digit(radix)?;
-        if value > 255 {
-            return None;
-        }
-    }
-    u8::try_from(value).ok()
+    digits.iter().try_fold(0u32, |value, byte| {
+        let digit = char::from(*byte).to_digit(radix)?;
+        value.checked_mul(radix)?.checked_add(digit)
+    })
 }
 
 /// The dotted quad that `text` is, if it is written the one way addresses are shown in. Only then does
@@ -147,7 +146,24 @@ mod tests {
     fn quads_in_every_base() {
         assert_eq!(dotted_quad(b"10.0x0a.012.1"), Some(0x0a0a_0a01));
         assert_eq!(dotted_quad(b"10.1.2.3\x0bx"), Some(0x0a01_0203));
-        assert_eq!(dotted_quad(b"10.1.2\x0bx.3"), None);
+        assert_eq!(dotted_quad(b"10.1.2.3\x0b.."), Some(0x0a01_0203));
+        assert_eq!(dotted_quad(b"10.1.258\x0bx.3"), Some(0x0a01_0102));
+        assert_eq!(dotted_quad(b"10.65536\x0b.2.3"), Some(0x0a01_0000));
+        assert_eq!(dotted_quad(b"0xc0000201\x0b.1.2.3"), Some(0xc000_0201));
+        for text in [
+            "10.1.65536\x0b.3",
+            "10.16777216\x0b.2.3",
+            "256.1\x0b.2.3",
+            "4294967296\x0b.1.2.3",
+            "4294967295\x0b.1.2.3",
+            "10.1.2.3.\x0b",
+            "\x0b10.1.2.3",
+            "10.1.2.256",
+            "10.1.2\x0b",
+            "10.1..2.3",
+        ] {
+            assert_eq!(dotted_quad(text.as_bytes()), None, "{text}");
+        }
         assert_eq!(dotted_quad(b"1.2.3"), None);
         assert_eq!(dotted_quad(b"10.1.2.0x"), None);
         assert_eq!(dotted_quad(b"0X.1.2.3"), None);

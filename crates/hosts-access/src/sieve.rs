@@ -69,7 +69,7 @@ impl Sieve {
         let address = request.looked_up(Side::Client)?;
         let text = reduce_mapped(&address.text);
         // Networks are told by the first number of the address, which must be written as it usually is.
-        if address.quad.is_some() && !matches!(text.first(), Some(b'1'..=b'9')) {
+        if address.quad.is_some() && !address.is_canonical {
             return None;
         }
         let name = request.looked_up_name(Side::Client);

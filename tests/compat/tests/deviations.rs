@@ -290,6 +290,12 @@ fn deviation_30_stars_at_the_end_stand_for_nothing_too() {
         ("host.**", true),
         ("**host.example.org", true),
         ("host.example.org*?", true),
+        ("host.example.or?**", false),
+        ("host.example.*g**", false),
+        ("**", true),
+        ("u1@host.example.org**", false),
+        ("u1**@host.example.org", false),
+        ("u**@host.example.org", true),
     ] {
         let both = one(Case::new(format!("sshd: {pattern}\n"), "ALL: ALL\n"));
         let is_match = pattern != "host.example.org*?";

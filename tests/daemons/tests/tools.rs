@@ -89,6 +89,51 @@ fn tcpdmatch_and_tcpdchk() {
     });
 }
 
+/// A dry run shows what a `banners` rule would send, and what follows it.
+#[test]
+fn tcpdmatch_shows_what_a_banner_says() {
+    support::alone(|machine| {
+        let directory = machine.directory().to_path_buf();
+        machine.put(
+            directory.join("texts/sshd"),
+            "hello %d, from %c\r\nand 100%% more",
+        );
+        machine.put(directory.join("texts/nul"), "\0\0after two NUL bytes\n");
+        let rule = |rest: &str| {
+            format!("ALL: {rest}\n").replace("TEXTS", &directory.join("texts").to_string_lossy())
+        };
+        machine.put(
+            directory.join("hosts.allow"),
+            rule("192.0.2.5: banners TEXTS: severity mail.info"),
+        );
+        let denies =
+            rule("192.0.2.6: banners TEXTS: spawn /bin/echo %a") + &rule("192.0.2.7: banners /nowhere: deny");
+        machine.put(directory.join("hosts.deny"), denies);
+        for (daemon, client, shown) in [
+            (
+                "sshd",
+                "192.0.2.5",
+                "hello sshd, from 192.0.2.5\r\r\nand 100% more",
+            ),
+            (
+                "sshd",
+                "192.0.2.6",
+                "hello sshd, from 192.0.2.6\r\r\nand 100% more",
+            ),
+            ("nul", "192.0.2.6", "\0\0after two NUL bytes\r\n"),
+            ("in.ftpd", "192.0.2.6", "in.ftpd\naccess:   denied\n"),
+            ("sshd", "192.0.2.7", "access:   denied"),
+            ("sshd", "192.0.2.8", "access:   granted"),
+        ] {
+            let [expected, found] =
+                BOTH.map(|whose| run(whose, &directory, "tcpdmatch", &["-d", daemon, client]));
+            assert_eq!(found, expected, "{daemon} {client}");
+            let text = String::from_utf8_lossy(&found.stdout).into_owned();
+            assert!(text.contains(shown), "{text:?}");
+        }
+    });
+}
+
 /// What a client receives that connects from `address` to a program that has the connection as its stdio.
 fn visit(whose: Whose, address: &str, program: &str, name: &str) -> String {
     // Who connects to an address of this machine comes from that address.

@@ -1,10 +1,9 @@
 //! What clients are called: names from a real DNS server, believed or not, beside the reference.
 
 use std::net::UdpSocket;
-use std::process::Command;
 
 use services_tests::{Guard, Setting, Visit};
-use support::{Daemon, alone, packaged, wait_until};
+use support::{alone, name_server};
 
 /// Shows what the client is called, and whether rules call it KNOWN, UNKNOWN or PARANOID.
 const TABLE: &str = "ALL: PARANOID: twist /bin/echo paranoid %n %h %a
@@ -33,46 +32,11 @@ fn visit<'t>((service, from, reads): (&'t str, &'t str, &'t str)) -> Visit<'t> {
     Visit { service, from, reads }
 }
 
-fn dns(setting: &Setting<'_>) -> Daemon {
-    setting.machine.put(
-        "/etc/nsswitch.conf",
-        "passwd: files\ngroup: files\nhosts: files dns\n",
-    );
-    setting.machine.put(
-        "/etc/resolv.conf",
-        "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",
-    );
-    let daemon = Daemon::start(
-        Command::new(packaged("dnsmasq"))
-            .args([
-                "--no-daemon",
-                "--conf-file=/dev/null",
-                "--no-resolv",
-                "--no-hosts",
-                "--pid-file=",
-            ])
-            .args(["--listen-address=127.0.0.1", "--bind-interfaces", "--user=root"])
-            .args([
-                "--local=/example.org/",
-                "--local=/in-addr.arpa/",
-                "--local=/ip6.arpa/",
-            ])
-            .args(ZONE),
-    );
-    wait_until("dnsmasq", || {
-        let found = Command::new("getent")
-            .args(["hosts", "good.example.org"])
-            .output();
-        found.is_ok_and(|found| found.status.success()).then_some(())
-    });
-    daemon
-}
-
 #[test]
 fn a_name_is_believed_where_it_leads_back() {
     alone(|machine| {
         let setting = Setting::new(machine);
-        let _dns = dns(&setting);
+        let _dns = name_server(machine, ZONE);
         setting.tables(TABLE, "");
         let seen = setting.compare(
             &[
@@ -131,7 +95,7 @@ fn a_name_is_believed_where_it_leads_back() {
 fn a_name_can_be_refused_by_number_alone() {
     alone(|machine| {
         let setting = Setting::new(machine);
-        let _dns = dns(&setting);
+        let _dns = name_server(machine, ZONE);
         // 192.0.2.6 would like to be called 127.0.0.1, and 192.0.2.4 good.example.org.
         setting.tables(
             "ALL: 127.0.0.1 good.example.org .example.org localhost\n",

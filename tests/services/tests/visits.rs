@@ -202,10 +202,14 @@ while (my $client = $listener->accept) {
 "#;
         let identd = Daemon::start(setting.client.command("perl").args(["-e", identd]));
         identd.wait_for("ready");
-        setting.tables("known: KNOWN@ALL\n", "ALL: ALL\n");
-        let seen = setting.run(Guard::Ours, &[visit(("known", "192.0.2.2", "served\n"))]);
+        setting.tables("asked: KNOWN@ALL\nodd: ALL: umask 2\t2\n", "ALL: ALL\n");
+        let visits = [("asked", "192.0.2.2", "served\n"), ("odd", "192.0.2.2", "")];
+        let seen = setting.run(Guard::Ours, &visits.map(visit));
+        let odd = &seen["odd"].log;
+        let shown = "bad umask value: \"2\\0112\"";
+        assert!(odd.iter().any(|line| line.ends_with(shown)), "{odd:?}");
         assert_eq!(
-            seen["known"].log,
+            seen["asked"].log,
             ["<30>connect from eve\\033[2J\\007ö\\302\\233@192.0.2.2 (192.0.2.2)"]
         );
     });

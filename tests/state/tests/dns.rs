@@ -1,46 +1,11 @@
 //! Names that move, and lists in the DNS, on a name server of the test's own.
 
 use std::net::{IpAddr, UdpSocket};
-use std::process::Command;
 use std::time::Duration;
 
 use state::config::Dns;
 use state::names::{Family, Names};
-use support::{Daemon, Machine, alone, packaged, wait_until};
-
-/// A name server that knows these, and nothing else under example.org.
-fn dns(machine: &Machine, records: &[&str]) -> Daemon {
-    machine.put("/etc/nsswitch.conf", "hosts: files dns\n");
-    machine.put(
-        "/etc/resolv.conf",
-        "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",
-    );
-    let daemon = Daemon::start(
-        Command::new(packaged("dnsmasq"))
-            .args([
-                "--no-daemon",
-                "--conf-file=/dev/null",
-                "--no-resolv",
-                "--no-hosts",
-                "--pid-file=",
-            ])
-            .args([
-                "--listen-address=127.0.0.1",
-                "--bind-interfaces",
-                "--user=root",
-                "--local=/example.org/",
-            ])
-            .arg("--host-record=ready.example.org,192.0.2.1")
-            .args(records),
-    );
-    wait_until("dnsmasq", || {
-        let found = Command::new("getent")
-            .args(["ahosts", "ready.example.org"])
-            .output();
-        found.is_ok_and(|found| found.status.success()).then_some(())
-    });
-    daemon
-}
+use support::{alone, name_server};
 
 fn names(keep: u64) -> Names {
     Names::new(Dns {
@@ -63,7 +28,7 @@ fn address(text: &str) -> IpAddr {
 #[test]
 fn a_name_moves_and_is_followed_when_its_time_is_over() {
     alone(|machine| {
-        let before = dns(
+        let before = name_server(
             machine,
             &["--host-record=home.example.org,198.51.100.7,2001:db8::7"],
         );
@@ -84,7 +49,7 @@ fn a_name_moves_and_is_followed_when_its_time_is_over() {
             );
         }
         drop(before);
-        let _after = dns(machine, &["--host-record=home.example.org,198.51.100.8"]);
+        let _after = name_server(machine, &["--host-record=home.example.org,198.51.100.8"]);
         assert_eq!(
             ask(&kept, "home.example.org", Family::V4),
             Ok(vec![address("198.51.100.7")])
@@ -116,7 +81,7 @@ fn a_server_that_fails_or_does_not_answer_is_unknown() {
         assert!(ask(&names(0), "home.example.org", Family::V4).is_err());
         drop(silent);
         // Servers that refuse, or fail. A name server for these must be asked, and is not there.
-        let server = dns(machine, &["--server=/failing.example/127.0.0.9"]);
+        let server = name_server(machine, &["--server=/failing.example/127.0.0.9"]);
         let failed = ask(&names(0), "home.failing.example", Family::V4);
         assert!(failed.is_err(), "{failed:?}");
         let refused = ask(&names(0), "home.example.net", Family::V4);
@@ -137,7 +102,7 @@ fn a_server_that_fails_or_does_not_answer_is_unknown() {
 #[test]
 fn lists_in_the_dns() {
     alone(|machine| {
-        let _dns = dns(
+        let _dns = name_server(
             machine,
             &[
                 "--host-record=7.100.51.198.rbl.example.org,127.0.0.2",

@@ -1,6 +1,6 @@
 //! What tests of real programs share: a machine of their own ([`alone`], [`Machine`]), daemons that die
-//! with the test ([`Daemon`]), what goes to the system log ([`Log`]), and where programs are
-//! ([`program`], [`packaged`]).
+//! with the test ([`Daemon`]), a name server ([`name_server`]), what goes to the system log ([`Log`]), and where
+//! programs are ([`program`], [`packaged`]).
 //!
 //! Not for tests of the pure engine, which needs none of this. Needs root, Linux and util-linux.
 //!
@@ -24,12 +24,14 @@
 
 mod alone;
 mod daemon;
+mod dns;
 mod log;
 mod machine;
 mod programs;
 
 pub use alone::{alone, alone_for};
 pub use daemon::Daemon;
+pub use dns::name_server;
 pub use log::{Entry, Log};
 pub use machine::{Machine, Neighbour};
 pub use programs::{NO_NETGROUPS, library, packaged, program, reference_knows_netgroups, run, target};

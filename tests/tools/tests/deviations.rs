@@ -1,5 +1,5 @@
 //! Where tcpdmatch and tcpdchk differ from the reference on purpose, each with what the reference does.
-//! The numbers are those of `../shared/spec/deviations.md`.
+//! The numbers are those of `docs/deviations.md`.
 
 use std::path::Path;
 

@@ -2,7 +2,7 @@
 //!
 //! Two comparisons each: with the reference as Debian ships it, whose libwrap keeps the lines about
 //! matched rules and their options from the terminal, and with the reference unmuted, where ours must be
-//! the same with nothing left out. Differences are those of `../shared/spec/deviations.md` only, and each
+//! the same with nothing left out. Differences are those of `docs/deviations.md` only, and each
 //! is undone here by name.
 
 use std::collections::BTreeSet;

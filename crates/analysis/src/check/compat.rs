@@ -1,10 +1,12 @@
 //! Rules whose meaning depends on which implementation reads them: each place where this project differs
 //! from TCP Wrappers 7.6 on purpose.
 
-use super::Context;
 use super::code::{Code, Level, allow, codes};
+use super::finding::Fix;
+use super::{Context, quoted};
 use crate::document::Rule;
 use hosts_access::syntax::option::Keyword;
+use hosts_access::syntax::pattern::{HostPattern, Service, StringPattern};
 
 codes! {
     pub(super) LONG = "W601" "long-line" Info {
@@ -50,6 +52,15 @@ codes! {
              aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.example.com\n",
         ),
         good: allow("sshd: a.example.com\n"),
+    }
+
+    pub(super) STARS_AT_END = "W606" "stars-at-end" Info {
+        meaning: "Two stars or more at the end of a pattern stand for any text here, an empty one too, as one star \
+            does. In the reference they match nothing where no text is left for them: `gw.example.com**` does not \
+            match `gw.example.com` there.",
+        remedy: "Write one star, which means the same to both.",
+        bad: allow("sshd: gw.example.com**\n"),
+        good: allow("sshd: gw.example.com*\n"),
     }
 }
 
@@ -101,6 +112,7 @@ pub(super) fn lint(cx: &mut Context<'_, '_>, rule: &Rule<'_>) {
             );
         }
     }
+    stars_at_end(cx, rule);
     for option in &rule.options {
         match option.keyword {
             Some(Keyword::User | Keyword::Group) => {
@@ -120,4 +132,48 @@ pub(super) fn lint(cx: &mut Context<'_, '_>, rule: &Rule<'_>) {
             _ => {}
         }
     }
+}
+
+/// `gw.example.com**` in any part of a token.
+fn stars_at_end(cx: &mut Context<'_, '_>, rule: &Rule<'_>) {
+    for token in rule.daemons.tokens() {
+        if let Service::Name(StringPattern::Wildcard(name)) = token.pattern.service {
+            stars_at_end_of(cx, name, token.span.start);
+        }
+        host_stars(cx, token.pattern.host, token.span.end);
+    }
+    for token in rule.clients.tokens() {
+        if let Some(StringPattern::Wildcard(user)) = token.pattern.user.map(StringPattern::parse) {
+            stars_at_end_of(cx, user, token.span.start);
+        }
+        host_stars(cx, Some(token.pattern.host), token.span.end);
+    }
+}
+
+/// The same in a pattern for a host, which ends there.
+fn host_stars(cx: &mut Context<'_, '_>, host: Option<HostPattern<'_>>, end: usize) {
+    if let Some(HostPattern::Text {
+        pattern: StringPattern::Wildcard(text),
+        ..
+    }) = host
+    {
+        stars_at_end_of(cx, text, end - text.len());
+    }
+}
+
+/// The same in a wildcard that begins there.
+fn stars_at_end_of(cx: &mut Context<'_, '_>, text: &[u8], start: usize) {
+    let stars = text.iter().rev().take_while(|byte| **byte == b'*').count();
+    // For stars alone there is always some text left.
+    if stars < 2 || stars == text.len() {
+        return;
+    }
+    let message = format!(
+        "in the reference some text must stand where the stars of {} are",
+        quoted(text)
+    );
+    let end = start + text.len();
+    let edit = cx.edit(&(end - stars..end), "*");
+    cx.report(&STARS_AT_END, &(start..end), message)
+        .fix(Fix::safe("write one star", vec![edit]));
 }

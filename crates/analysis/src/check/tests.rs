@@ -292,6 +292,22 @@ fn files_from_other_systems() {
 }
 
 #[test]
+fn stars_at_the_end_of_any_part_become_one() {
+    for (rule, fixed) in [
+        ("in.f**: 10.0.0.1", "in.f*: 10.0.0.1"),
+        ("in.f***@gw**: 10.0.0.1", "in.f*@gw*: 10.0.0.1"),
+        ("sshd: op**@gw.ex?mple.com****", "sshd: op*@gw.ex?mple.com*"),
+        ("sshd: ALL EXCEPT gw**", "sshd: ALL EXCEPT gw*"),
+        ("ALL: ** gw**.example.com **x @x** /x** ***", ""),
+        ("sshd: 10.0.0.1: spawn echo a**", ""),
+    ] {
+        let fixed = if fixed.is_empty() { rule } else { fixed };
+        let (_, text) = mended(format!("{rule}\n").as_bytes());
+        assert_eq!(String::from_utf8(text).unwrap(), format!("{fixed}\n"));
+    }
+}
+
+#[test]
 fn patterns_that_a_blank_or_a_port_spoils() {
     for (clients, expected) in [
         ("10.0.0.0 /8", vec!["W209"]),

@@ -1,7 +1,7 @@
 //! Host patterns (semantics.md, section 5.1).
 
 use compat_tests::Case;
-use compat_tests::alike::one;
+use compat_tests::alike::{alike, one};
 
 use crate::{matching, matching_lists};
 
@@ -268,4 +268,82 @@ fn known_and_local_look_up_the_name() {
         ..Case::new("sshd: KNOWN\n", "")
     };
     assert_eq!(one(case).lookups(), ["client name"]);
+}
+
+/// A program may pass any text for an address, and each way in compares it alike.
+#[test]
+fn an_address_that_is_none_is_a_text_like_any_other() {
+    let addresses = [
+        "1.2.3",
+        "1.2.3.",
+        "1.",
+        "1",
+        ".1.2.3",
+        "1.2.3.4.5",
+        "1..2.3",
+        "01.2.3.4",
+        "1.2.3.4x",
+        "1.2.3.4 ",
+        "0x1.2.3.4",
+        "x",
+        "1.2.3/8",
+        "[1.2.3]",
+        "::1.2.3",
+        "::ffff:1.2.3",
+        "::FFFF:1.2.3.4",
+        "2001:DB8::1",
+        "2001:db8:0::1",
+        "ALL",
+        "1.2.3.4",
+        "255.255.255.255",
+    ];
+    let lists = [
+        "1.",
+        "1.2.",
+        "1.2.3.",
+        "1.2.3",
+        "1",
+        ".3",
+        ".2.3",
+        "1.2.3.4",
+        "01.2.3.4",
+        "1.0.0.0/8",
+        "1.2.3.0/24",
+        "0.0.0.0/0.0.0.0",
+        "1.2.3.4/32",
+        "*",
+        "1.*",
+        "*.3",
+        "1.2.?",
+        "[1.2.3]",
+        "[::1]",
+        "[2001:db8::1]",
+        "[2001:db8::]/32",
+        "[::]/0",
+        "KNOWN",
+        "LOCAL",
+        "ALL EXCEPT 1.",
+        "ALL EXCEPT 1.2.3",
+    ];
+    let mut matched = Vec::new();
+    for lookup in [false, true] {
+        let cases: Vec<Case> = addresses
+            .iter()
+            .flat_map(|address| lists.iter().map(move |list| (address, list)))
+            .map(|(address, list)| Case {
+                lookup,
+                ..Case::new(format!("sshd: {list}\n"), "ALL: ALL\n").client(address, "unknown")
+            })
+            .collect();
+        let answers = alike(&cases);
+        let of_one = answers[..lists.len()].iter().zip(lists);
+        matched.push(
+            of_one
+                .filter(|(answer, _)| answer.granted() == Some(true))
+                .map(|(_, list)| list)
+                .collect::<Vec<_>>(),
+        );
+    }
+    let wanted = ["1.", "1.2.", "1.2.3", ".3", ".2.3", "*", "1.*", "*.3", "1.2.?"];
+    assert_eq!(matched, [wanted, wanted]);
 }

@@ -9,6 +9,7 @@ mod hosts;
 mod lines;
 mod lists;
 mod networks;
+mod numbers;
 mod options;
 mod servers;
 mod strings;
