@@ -137,12 +137,16 @@ impl Host for StructHost {
         netdb::in_netgroup(group, host)
     }
 
-    fn fact(&mut self, fact: &Fact, client: Option<IpAddr>, _at: Option<&Place>) -> Known {
+    fn fact(&mut self, fact: &Fact, client: Option<IpAddr>, at: Option<&Place>) -> Known {
         // A dry run counts nothing.
         if self.dry_run && matches!(fact, Fact::Rate { .. } | Fact::Connections(_)) {
             return Ok(Found::Yes);
         }
-        facts::answer(self.state(), fact, client, self.ends())
+        let known = facts::answer(self.state(), fact, client, self.ends());
+        for remark in facts::remarks(self.state(), fact, &known) {
+            in_context(at, || log::warn(remark.as_bytes()));
+        }
+        known
     }
 
     fn banner(&mut self, directory: &[u8], daemon: &[u8], at: Option<&Place>) -> Option<Vec<u8>> {

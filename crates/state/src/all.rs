@@ -2,18 +2,26 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use crate::bans::{self, Ban, Found, List, Queue};
 use crate::clock::{Clock, WallTime};
 use crate::config::Config;
 use crate::counts::Counts;
+use crate::files::Identity;
 use crate::geo::{Database, Located};
 use crate::interfaces::Interfaces;
 use crate::lazy::Lazy;
 use crate::limits::{self, Memory, Rate, Taken};
 use crate::names::{Family, Names, Resolved};
 use crate::network::Network;
+use crate::news::News;
 use crate::{Answer, config, stamp};
+
+/// How long a process that stays uses its configuration before it looks whether that was changed.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What decisions are told, and what they leave behind. Each part is opened when it is first asked for, so that a
 /// process whose rules ask nothing pays nothing.
@@ -32,16 +40,78 @@ use crate::{Answer, config, stamp};
 #[derive(Debug)]
 pub struct State {
     stays: bool,
-    config: Lazy<Config>,
-    countries: Lazy<Answer<Database>>,
-    systems: Lazy<Answer<Database>>,
-    names: Lazy<Answer<Names>>,
-    list: Lazy<Answer<List>>,
-    queue: Lazy<Answer<Queue>>,
-    memory: Lazy<Answer<Memory>>,
+    /// Another configuration than the host's own.
+    path: Option<&'static Path>,
+    parts: Lazy<Parts>,
+    /// Milliseconds of the last look at the configuration, after the first parts were made.
+    looked: AtomicU64,
+    news: News,
     counts: Counts,
     interfaces: Interfaces,
     clock: Clock,
+}
+
+/// What is as the configuration has it.
+#[derive(Debug)]
+struct Parts {
+    config: Config,
+    /// The file it is from, as that was; nothing, where there was none.
+    seen: Option<Identity>,
+    made: Instant,
+    geo: Arc<Geo>,
+    names: Arc<Lazy<Answer<Names>>>,
+    bans: Arc<Bans>,
+    memory: Arc<Lazy<Answer<Memory>>>,
+}
+
+#[derive(Debug, Default)]
+struct Geo {
+    countries: Lazy<Answer<Database>>,
+    systems: Lazy<Answer<Database>>,
+}
+
+#[derive(Debug, Default)]
+struct Bans {
+    list: Lazy<Answer<List>>,
+    queue: Lazy<Answer<Queue>>,
+}
+
+impl Parts {
+    fn new(config: Config, seen: Option<Identity>) -> Self {
+        Parts {
+            config,
+            seen,
+            made: Instant::now(),
+            geo: Arc::default(),
+            names: Arc::default(),
+            bans: Arc::default(),
+            memory: Arc::default(),
+        }
+    }
+
+    fn read(path: &Path) -> Self {
+        // First, so that a change while it is read is noticed.
+        let seen = Identity::at(path);
+        Parts::new(Config::read(path), seen)
+    }
+
+    /// Keeps what was made from sections that say the same as before.
+    fn keep(&mut self, before: &Parts) {
+        let (old, new) = (&before.config, &self.config);
+        self.made = before.made;
+        if old.geo == new.geo {
+            self.geo = Arc::clone(&before.geo);
+        }
+        if old.dns == new.dns {
+            self.names = Arc::clone(&before.names);
+        }
+        if old.bans == new.bans {
+            self.bans = Arc::clone(&before.bans);
+        }
+        if old.limits == new.limits {
+            self.memory = Arc::clone(&before.memory);
+        }
+    }
 }
 
 impl State {
@@ -49,47 +119,120 @@ impl State {
     pub const fn new(stays: bool) -> Self {
         State {
             stays,
-            config: Lazy::new(),
-            countries: Lazy::new(),
-            systems: Lazy::new(),
-            names: Lazy::new(),
-            list: Lazy::new(),
-            queue: Lazy::new(),
-            memory: Lazy::new(),
+            path: None,
+            parts: Lazy::new(),
+            looked: AtomicU64::new(0),
+            news: News::new(),
             counts: Counts::new(),
             interfaces: Interfaces::new(),
             clock: Clock::new(),
         }
     }
 
-    /// By this configuration, not the host's.
-    pub fn with(config: Config, stays: bool) -> Self {
-        let state = State::new(stays);
-        state.config.get_or(|| config);
+    /// By the configuration at this path, not the host's.
+    pub const fn at(path: &'static Path, stays: bool) -> Self {
+        let mut state = State::new(stays);
+        state.path = Some(path);
         state
+    }
+
+    fn parts(&self) -> &Parts {
+        let path = self.path.unwrap_or(Path::new(config::PATH));
+        let parts = self.parts.get_or(|| Parts::read(path));
+        if !self.stays {
+            return parts;
+        }
+        let now = parts.made.elapsed().as_millis() as u64;
+        let looked = self.looked.load(Relaxed);
+        let is_time = now >= looked + LOOK.as_millis() as u64;
+        // Whoever comes first looks.
+        match is_time
+            && self
+                .looked
+                .compare_exchange(looked, now, Relaxed, Relaxed)
+                .is_ok()
+        {
+            true => self.look(path, parts),
+            false => parts,
+        }
+    }
+
+    /// Takes in a configuration that was changed, and writes bans that wait. What cannot be used of it changes nothing.
+    fn look<'s>(&'s self, path: &Path, parts: &'s Parts) -> &'s Parts {
+        let queue = parts.bans.queue.get().and_then(|queue| queue.as_ref().ok());
+        if let Some(Err(lost)) = queue.map(Queue::flush) {
+            self.news.add(lost.to_string());
+        }
+        // Those that still wait are for the list they were made for.
+        if Identity::at(path) == parts.seen || queue.is_some_and(|queue| queue.waiting() > 0) {
+            return parts;
+        }
+        let mut new = Parts::read(path);
+        if new.config.or(&parts.config) {
+            let mistake = new.config.mistakes.first();
+            let why = mistake.map_or("cannot be read".to_owned(), |mistake| {
+                format!(
+                    "line {}, column {}: {}",
+                    mistake.line, mistake.column, mistake.text
+                )
+            });
+            let path = path.display();
+            self.news.add(format!(
+                "{path}: {why}; what that section said before stays in force"
+            ));
+        }
+        new.keep(parts);
+        let new = self.parts.renew(parts, new);
+        // What nobody will ask any more need not stay in memory.
+        if !Arc::ptr_eq(&new.geo, &parts.geo) {
+            let both = [&parts.geo.countries, &parts.geo.systems];
+            let made = both.iter().filter_map(|database| database.get()?.as_ref().ok());
+            made.for_each(Database::forget);
+        }
+        if !Arc::ptr_eq(&new.bans, &parts.bans)
+            && let Some(Ok(list)) = parts.bans.list.get()
+        {
+            list.forget();
+        }
+        new
+    }
+
+    /// What should be logged, once: what of the host's files cannot be used, and what is used in its place.
+    pub fn news(&self) -> Vec<String> {
+        let mut news = self.news.take();
+        if let Some(parts) = self.parts.get() {
+            for database in [&parts.geo.countries, &parts.geo.systems] {
+                if let Some(Ok(database)) = database.get() {
+                    news.extend(database.news());
+                }
+            }
+        }
+        news
     }
 
     /// The configuration.
     pub fn config(&self) -> &Config {
-        self.config.get_or(|| Config::read(Path::new(config::PATH)))
+        &self.parts().config
     }
 
     /// The database of countries.
     pub fn countries(&self) -> Answer<&Database> {
+        let parts = self.parts();
         let open = || {
-            let geo = self.config().geo.clone()?;
+            let geo = parts.config.geo.as_ref().map_err(Clone::clone)?;
             Ok(Database::of_countries(geo.country.as_deref()))
         };
-        self.countries.get_or(open).as_ref().map_err(Clone::clone)
+        parts.geo.countries.get_or(open).as_ref().map_err(Clone::clone)
     }
 
     /// The database of autonomous systems.
     pub fn systems(&self) -> Answer<&Database> {
+        let parts = self.parts();
         let open = || {
-            let geo = self.config().geo.clone()?;
+            let geo = parts.config.geo.as_ref().map_err(Clone::clone)?;
             Ok(Database::of_systems(geo.asn.as_deref()))
         };
-        self.systems.get_or(open).as_ref().map_err(Clone::clone)
+        parts.geo.systems.get_or(open).as_ref().map_err(Clone::clone)
     }
 
     /// The country and continent of an address; `None` where the database does not have it, and where there is none
@@ -110,15 +253,17 @@ impl State {
     }
 
     fn located(&self, answer: Answer<Option<Located>>) -> Answer<Option<Located>> {
-        match &self.config().geo {
-            Ok(geo) if geo.missing_is_no => Ok(answer.unwrap_or(None)),
+        let geo = self.parts.get().map(|parts| &parts.config.geo);
+        match geo {
+            Some(Ok(geo)) if geo.missing_is_no => Ok(answer.unwrap_or(None)),
             _ => answer,
         }
     }
 
     fn names(&self) -> Answer<&Names> {
-        let open = || Ok(Names::new(self.config().dns.clone()?));
-        self.names.get_or(open).as_ref().map_err(Clone::clone)
+        let parts = self.parts();
+        let open = || Ok(Names::new(parts.config.dns.clone()?));
+        parts.names.get_or(open).as_ref().map_err(Clone::clone)
     }
 
     /// The addresses a name has now, of the family of a client's address.
@@ -147,8 +292,9 @@ impl State {
             let bans = self.config().bans.as_ref().map_err(Clone::clone)?;
             return bans::look_up(&bans.file, address, stamp::now());
         }
-        let open = || Ok(List::new(self.config().bans.clone()?.file));
-        let list = self.list.get_or(open).as_ref().map_err(Clone::clone)?;
+        let parts = self.parts();
+        let open = || Ok(List::new(parts.config.bans.clone()?.file));
+        let list = parts.bans.list.get_or(open).as_ref().map_err(Clone::clone)?;
         list.look_up(address, stamp::now())
     }
 
@@ -162,7 +308,8 @@ impl State {
     /// # Errors
     /// Why nobody is banned.
     pub fn ban(&self, ban: Ban) -> Answer<()> {
-        let configured = self.config().bans.as_ref().map_err(Clone::clone)?;
+        let parts = self.parts();
+        let configured = parts.config.bans.as_ref().map_err(Clone::clone)?;
         if let Some(refusal) = bans::refusal(ban.network, &configured.never, &[]) {
             return Err(crate::Unknown::new(format!(
                 "{} is not banned: {refusal}",
@@ -170,22 +317,23 @@ impl State {
             )));
         }
         let open = || Ok(Queue::new(&configured.file));
-        let queue = self.queue.get_or(open).as_ref().map_err(Clone::clone)?;
-        queue.add(ban)
-    }
-
-    /// The bans that wait to be written, if a rule has banned at all.
-    pub fn queue(&self) -> Option<&Queue> {
-        self.queue.get()?.as_ref().ok()
+        let queue = parts.bans.queue.get_or(open).as_ref().map_err(Clone::clone)?;
+        queue.add(ban)?;
+        match self.stays || queue.waiting() == 0 {
+            true => Ok(()),
+            // There is no later for a process that decides once.
+            false => Err(crate::Unknown::new("not banned: somebody is writing to the list")),
+        }
     }
 
     /// The memory of limits.
     pub fn memory(&self) -> Answer<&Memory> {
+        let parts = self.parts();
         let open = || {
-            let slots = self.config().limits.as_ref().map_err(Clone::clone)?.slots;
+            let slots = parts.config.limits.as_ref().map_err(Clone::clone)?.slots;
             Memory::open(Path::new(limits::DIRECTORY), slots)
         };
-        self.memory.get_or(open).as_ref().map_err(Clone::clone)
+        parts.memory.get_or(open).as_ref().map_err(Clone::clone)
     }
 
     /// Counts a connection of a client under a limit.

@@ -25,6 +25,27 @@ pub(crate) fn not_a_file() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
 }
 
+/// What tells a file from the one that was in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity(u64, u64, u64, i64, i64);
+
+impl Identity {
+    pub fn of(metadata: &fs::Metadata) -> Self {
+        Identity(
+            metadata.dev(),
+            metadata.ino(),
+            metadata.len(),
+            metadata.mtime(),
+            metadata.mtime_nsec(),
+        )
+    }
+
+    /// Of what is at a path, if anything is.
+    pub fn at(path: &Path) -> Option<Self> {
+        fs::metadata(path).ok().map(|metadata| Identity::of(&metadata))
+    }
+}
+
 /// Reads so much of a file, which may be larger than all memory.
 pub(crate) fn read(file: impl Read, size: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();

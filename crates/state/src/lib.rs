@@ -21,6 +21,7 @@ mod lazy;
 pub mod limits;
 pub mod names;
 pub mod network;
+mod news;
 pub mod stamp;
 
 use std::fmt;

@@ -153,6 +153,90 @@ fn a_file_is_asked_in_pieces_or_whole_and_noticed_when_replaced() {
     wait(|| country(stays) == "DE" && stays.0.stale().is_none());
 }
 
+#[test]
+fn a_copy_is_asked_while_the_database_is_gone_or_damaged() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, copies) = (directory.path().join("c.mmdb"), directory.path().join("copies"));
+    let shape = Shape {
+        record_size: 28,
+        is_v6: true,
+    };
+    let address: IpAddr = "192.0.2.7".parse().unwrap();
+    let new = || Database::of_countries(Some(&path)).with_copies(&copies);
+    // For a process that decides once, one that begins to stay, and what each is told of it.
+    let asked = || {
+        [false, true].map(|stays| {
+            let database = new();
+            let located = database.locate(address, stays)?;
+            let edition = database.edition()?;
+            Ok::<_, state::Unknown>((
+                located.unwrap().country.unwrap().to_string(),
+                edition
+                    .instead
+                    .map(|why| why.replace(path.to_str().unwrap(), "it")),
+            ))
+        })
+    };
+    let both = |country: &str, instead: Option<&str>| {
+        [(); 2].map(|()| Ok((country.into(), instead.map(Into::into))))
+    };
+    assert!(new().copy().is_err() && asked().iter().all(Result::is_err));
+    let good = database(shape, &RECORDS);
+    std::fs::write(&path, &good).unwrap();
+    let copied = new().copy().unwrap();
+    assert!(copied.is_new && !new().copy().unwrap().is_new);
+    assert_eq!(asked(), both("DE", None));
+    // Gone, cut short, and damaged where the answer is.
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(asked(), both("DE", Some("it: no such file")));
+    std::fs::write(&path, &good[..good.len() / 2]).unwrap();
+    let cut = Some("it: damaged database: it has no metadata");
+    assert_eq!(asked(), both("DE", cut));
+    let mut damaged = good.clone();
+    let tree = damaged.windows(16).position(|zeros| zeros == [0; 16]).unwrap();
+    damaged[..tree].fill(0xff);
+    std::fs::write(&path, &damaged).unwrap();
+    assert_eq!(
+        new()
+            .locate(address, false)
+            .unwrap()
+            .unwrap()
+            .country
+            .unwrap()
+            .to_string(),
+        "DE"
+    );
+    // None of that becomes a copy.
+    assert!(new().copy().is_err());
+    assert_eq!(std::fs::read(&copied.copy).unwrap(), good);
+    // A good one is always asked first, and is the next copy.
+    std::fs::write(&path, database(shape, &[("192.0.2.0/24", Record::Flat("CH", 7))])).unwrap();
+    assert_eq!(asked(), both("CH", None));
+    assert!(new().copy().unwrap().is_new);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(asked(), both("CH", Some("it: no such file")));
+    // One that stays goes back to the file when there is one.
+    let stays = new();
+    let country = || {
+        stays
+            .locate(address, true)
+            .unwrap()
+            .unwrap()
+            .country
+            .unwrap()
+            .to_string()
+    };
+    assert_eq!(country(), "CH");
+    std::fs::write(&path, &good).unwrap();
+    wait(|| country() == "DE" && stays.stale().is_none());
+    // A copy that is damaged itself is none.
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&copied.copy, "nothing of the kind").unwrap();
+    assert!(asked().iter().all(Result::is_err));
+    assert_eq!(new().remove_copies(), Ok(vec![copied.copy]));
+    assert_eq!(new().remove_copies(), Ok(Vec::new()));
+}
+
 fn wait(mut ready: impl FnMut() -> bool) {
     for _ in 0..2000 {
         if ready() {

@@ -123,8 +123,23 @@ pub fn ban(state: &State, client: IpAddr, seconds: u64, reason: &str) -> Result<
         .map_err(unknown)
 }
 
+/// What is to be logged besides an answer: that something else is asked than what should be, or that a list in the DNS
+/// does not answer.
+pub fn remarks(state: &State, fact: &Fact, known: &Known) -> Vec<String> {
+    let mut remarks = state.news();
+    if let (Fact::Listed(zone), Err(cause)) = (fact, known)
+        && may_say_lists_fail()
+    {
+        let zone = String::from_utf8_lossy(zone);
+        remarks.push(format!(
+            "the list {zone} does not answer, and lists nobody: {cause}"
+        ));
+    }
+    remarks
+}
+
 /// Is it time again to say that lists in the DNS do not answer? Once a minute.
-pub(crate) fn may_say_lists_fail() -> bool {
+fn may_say_lists_fail() -> bool {
     static SAID: Mutex<Option<Instant>> = Mutex::new(None);
     const PAUSE: Duration = Duration::from_secs(60);
     let Ok(mut said) = SAID.try_lock() else {

@@ -211,14 +211,8 @@ impl Host for SocketHost<'_> {
 
     fn fact(&mut self, fact: &Fact, client: Option<IpAddr>, at: Option<&Place>) -> Known {
         let known = facts::answer(self.state, fact, client, self.ends());
-        if let (Fact::Listed(zone), Err(cause)) = (fact, &known)
-            && facts::may_say_lists_fail()
-        {
-            let zone = String::from_utf8_lossy(zone);
-            self.warn(
-                at,
-                format!("the list {zone} does not answer, and lists nobody: {cause}"),
-            );
+        for remark in facts::remarks(self.state, fact, &known) {
+            self.warn(at, remark);
         }
         known
     }

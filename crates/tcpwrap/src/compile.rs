@@ -1,4 +1,7 @@
-//! `tcpwrap compile`: an index beside each long table, for the programs that read the tables anew for each connection.
+//! `tcpwrap compile`: an index beside each long table, for the programs that read the tables anew for each connection,
+//! and copies of the databases that rules ask (`copies`).
+
+mod copies;
 
 use std::fs::{self, Permissions};
 use std::io::{self, Write};
@@ -14,21 +17,26 @@ use crate::install::parent;
 use crate::output;
 use crate::rules::Rules;
 
-/// Write an index beside long tables
+/// Write an index beside long tables, and keep good databases
 ///
 /// tcpd, and programs that make one decision and end, as OpenSSH's sshd does for each connection, then read a few
 /// blocks instead of the whole table. An index belongs to one state of a table and is not used beside another, so
 /// that it can be forgotten but never be wrong. `tcpwrap edit`, `fmt` and `check --fix` write it anew where there is
 /// one; tcpwrap-compile.path does after other editors.
+///
+/// Databases of countries and autonomous systems that rules ask are copied, if all of them can be read. The copy is
+/// asked while the database is missing or damaged.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "EXIT STATUS:\n  0  done\n  2  a table could not be read, or an index not be written")]
+#[command(
+    after_help = "EXIT STATUS:\n  0  done\n  2  a table could not be read, a database is missing or damaged, or an index or a copy\n     could not be written"
+)]
 pub struct Args {
     #[command(flatten)]
     rules: Rules,
-    /// Take the indexes away
+    /// Take the indexes and copies away
     #[arg(long)]
     remove: bool,
-    /// Write only where there is an index already
+    /// Write only where there is an index or a copy already
     #[arg(long, conflicts_with = "remove")]
     refresh: bool,
     /// Print what was done as JSON
@@ -48,10 +56,20 @@ struct Done {
     bytes: Option<usize>,
 }
 
+/// What was done for a table or a database.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Each {
+    Table(Done),
+    Database(copies::Done),
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum What {
     Written,
+    /// As it was.
+    Current,
     Removed,
     NotNeeded,
     None,
@@ -62,17 +80,27 @@ pub fn run(args: &Args) -> ExitCode {
     match compile_all(args) {
         Ok(done) if args.json => output::json("compile", &done).err().unwrap_or(ExitCode::SUCCESS),
         Ok(done) => {
-            let text: String = done.iter().map(line).collect();
+            let text: String = done.iter().map(each_line).collect();
             output::print(&text).err().unwrap_or(ExitCode::SUCCESS)
         }
         Err(message) => output::fail(&message),
     }
 }
 
-fn compile_all(args: &Args) -> Result<Vec<Done>, String> {
+fn compile_all(args: &Args) -> Result<Vec<Each>, String> {
     let tables = args.rules.existing_tables()?;
-    let both = [TableKind::Allow, TableKind::Deny].map(|kind| tables.path(kind));
-    both.iter()
+    let both: [&Path; 2] = [TableKind::Allow, TableKind::Deny].map(|kind| &**tables.path(kind));
+    let mut done: Vec<_> = indexes(args, &both)?.into_iter().map(Each::Table).collect();
+    // Whoever names tables means these, and not what the host's own ask.
+    if !args.rules.are_named() {
+        done.extend(copies::all(args, &both)?.into_iter().map(Each::Database));
+    }
+    Ok(done)
+}
+
+fn indexes(args: &Args, tables: &[&Path]) -> Result<Vec<Done>, String> {
+    tables
+        .iter()
         .map(|table| {
             let index = index_file::path_of(table);
             let done = if args.remove {
@@ -94,6 +122,13 @@ fn compile_all(args: &Args) -> Result<Vec<Done>, String> {
         .collect()
 }
 
+fn each_line(done: &Each) -> String {
+    match done {
+        Each::Table(done) => line(done),
+        Each::Database(done) => copies::line(done),
+    }
+}
+
 fn line(done: &Done) -> String {
     let index = output::escape(done.index.as_bytes());
     match done.what {
@@ -102,6 +137,7 @@ fn line(done: &Done) -> String {
             done.rules.unwrap_or(0),
             done.bytes.unwrap_or(0).div_ceil(1000)
         ),
+        What::Current => format!("{index}: as before\n"),
         What::Removed => format!("{index}: removed\n"),
         What::NotNeeded => format!(
             "{}: needs no index: a table of less than {} kB is read as soon as one\n",

@@ -152,11 +152,13 @@ fn source(database: Answer<&Database>, located: &Answer<Option<Located>>) -> Str
     };
     let network = located.map(|located| format!("{}, ", located.network));
     let age = stamp::now().saturating_sub(edition.built) / DAY;
+    let instead = edition.instead.map(|why| format!("; asked because {why}"));
     format!(
-        " ({}{} of {}, {age} days old)",
+        " ({}{} of {}, {age} days old{})",
         network.unwrap_or_default(),
         edition.path.display(),
-        &stamp::show(edition.built)[..10]
+        &stamp::show(edition.built)[..10],
+        instead.unwrap_or_default()
     )
 }
 

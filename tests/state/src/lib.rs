@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod doors;
+
 use std::process::{Command, Output};
 
 use support::{Machine, program};

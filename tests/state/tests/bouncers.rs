@@ -4,8 +4,9 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use state_tests::{configure, said, succeed, tcpwrap};
+use state_tests::{LIST, configure, doors::Doors, said, succeed, tcpwrap};
 use support::{Daemon, Machine, alone, alone_for, packaged, program, run, wait_until};
 
 /// The repository's files for others.
@@ -153,8 +154,38 @@ fn fail2ban_bans_takes_back_and_bans_anew_after_a_restart() {
 }
 
 #[test]
+fn whom_fail2ban_bans_is_refused_at_every_door_until_the_ban_ends() {
+    alone_for(300, |machine| {
+        install(machine);
+        machine.put("/srv/door.log", "");
+        machine.put(
+            "/etc/fail2ban/filter.d/door.conf",
+            "[Definition]\nfailregex = ^ door: wrong password from <HOST>$\n",
+        );
+        machine.put("/etc/fail2ban/fail2ban.local", "[DEFAULT]\nlogtarget = STDOUT\n");
+        let doors = Doors::open(machine);
+        doors.let_in("198.51.100.7");
+        let daemon = fail2ban(machine, JAIL);
+        attack("198.51.100.7");
+        wait_for_ban("198.51.100.7", "fail2ban:door");
+        doors.refuse("198.51.100.7");
+        doors.let_in("198.51.100.8");
+        // It goes away without a word, and nobody takes anything back; but its ban ends.
+        drop(daemon);
+        doors.refuse("198.51.100.7");
+        succeed(&["ban", "198.51.100.7", "--for", "1s", "--origin", "fail2ban:door"]);
+        wait_for_end("198.51.100.7", "fail2ban:door");
+        doors.let_in("198.51.100.7");
+        assert!(
+            fs::read_to_string(LIST).unwrap().contains("198.51.100.7"),
+            "the list tells of it"
+        );
+    });
+}
+
+#[test]
 fn sshguard_blocks_and_releases() {
-    alone(|machine| {
+    alone_for(300, |machine| {
         install(machine);
         let backend = machine.put_program(
             "/usr/local/lib/sshg-fw-tcpwrap",
@@ -167,10 +198,11 @@ fn sshguard_blocks_and_releases() {
         machine.put(
             "/etc/sshguard/sshguard.conf",
             format!(
-                "BACKEND=\"{}\"\nFILES=/srv/auth.log\nTHRESHOLD=20\nBLOCK_TIME=2\nDETECTION_TIME=600\n",
+                "BACKEND=\"{}\"\nFILES=/srv/auth.log\nTHRESHOLD=20\nBLOCK_TIME=30\nDETECTION_TIME=600\n",
                 backend.display()
             ),
         );
+        let doors = Doors::open(machine);
         let mut command = Command::new(packaged("sshguard"));
         let _daemon = Daemon::start(command.env("PATH", "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
         let attack = |address: &str| {
@@ -190,9 +222,15 @@ fn sshguard_blocks_and_releases() {
         // However long its blacklist has it.
         assert!(succeed(&["bans", "198.51.100.7"]).contains("never ends"));
         assert!(!is_banned("203.0.113.5", "sshguard") && is_banned("203.0.113.6", "admin"));
+        doors.refuse("198.51.100.7");
+        doors.let_in("198.51.100.8");
         attack("2001:db8::7");
         wait_for_ban("2001:db8::7", "sshguard");
-        wait_for_end("198.51.100.7", "sshguard");
+        // As long as it takes: sshguard lets blocks end late.
+        while is_banned("198.51.100.7", "sshguard") {
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        doors.let_in("198.51.100.7");
     });
 }
 
@@ -304,8 +342,10 @@ fn crowdsec_decides_goes_away_and_comes_back() {
         // One of our own, and one that is never to be banned.
         succeed(&["ban", "203.0.113.1"]);
         decide("192.0.2.1");
+        let doors = Doors::open(machine);
         let bouncer_process = bouncer(&[]);
         wait_for_ban("198.51.100.1", "crowdsec");
+        doors.refuse("198.51.100.1");
         bouncer_process.wait_for("192.0.2.0/28 is never banned");
         // What changes.
         decide("2001:db8::7");
@@ -321,10 +361,13 @@ fn crowdsec_decides_goes_away_and_comes_back() {
         wait_for_ban("198.51.100.128/25", "crowdsec");
         take_back("198.51.100.1");
         wait_for_end("198.51.100.1", "crowdsec");
+        doors.let_in("198.51.100.1");
+        doors.refuse("198.51.100.129");
         // The API away: all stays. Back: what was decided meanwhile is caught up with.
         drop(api);
         bouncer_process.wait_for("Connection refused");
         assert!(is_banned("2001:db8::7", "crowdsec"));
+        doors.refuse("198.51.100.129");
         let _api = crowdsec(machine, false);
         take_back("2001:db8::7");
         decide("198.51.100.3");

@@ -4,12 +4,11 @@
 mod build;
 
 use std::net::TcpStream;
-use std::path::Path;
 use std::process::Command;
 
 use build::{Record, Shape, database};
 use services_tests::{Guard, Setting};
-use state_tests::{LIST, succeed};
+use state_tests::{LIST, said, succeed, tcpwrap};
 use supervise_tests::{FRIEND, Guarded, STRANGER, connect, hello, talk};
 use support::{Daemon, Machine, alone, alone_for, packaged, wait_until};
 
@@ -107,6 +106,44 @@ fn tcpd_knows_countries_and_systems() {
 }
 
 #[test]
+fn a_copy_is_asked_while_the_database_is_gone() {
+    alone(|machine| {
+        let setting = Setting::new(machine);
+        configure(machine);
+        support::run(Command::new("mount").args(["-t", "tmpfs", "tmpfs", "/var/lib"]));
+        setting.tables("echo: {country=DE}\n", "ALL: ALL\n");
+        let text = succeed(&["compile"]);
+        let copy = "/var/lib/tcpwrap/databases/srv/places.mmdb";
+        assert!(
+            text.contains(&format!("{copy}: copied from /srv/places.mmdb")),
+            "{text}"
+        );
+        let text = succeed(&["compile", "--refresh", "--json"]);
+        assert!(text.contains("\"what\": \"current\""), "{text}");
+        assert_eq!(served(&setting, "echo"), ["192.0.2.2"]);
+        std::fs::rename("/srv/places.mmdb", "/srv/away").unwrap();
+        // Asked, and it says so: in the log, and to whoever asks why.
+        assert_eq!(served(&setting, "echo"), ["192.0.2.2"]);
+        let why = "/srv/places.mmdb: no such file; the last good one, of 2023-11-14, stays in use";
+        setting.log().wait_for(why);
+        let text = succeed(&["lookup", "192.0.2.2"]);
+        assert!(
+            text.contains("asked because /srv/places.mmdb: no such file"),
+            "{text}"
+        );
+        // Damage does not come into the copy.
+        machine.put("/srv/places.mmdb", "nothing of the kind");
+        let (status, text) = said(&tcpwrap(&["compile"]));
+        assert_eq!(status, Some(2));
+        assert!(text.contains("damaged database"), "{text}");
+        assert_eq!(served(&setting, "echo"), ["192.0.2.2"]);
+        let text = succeed(&["compile", "--remove"]);
+        assert!(text.contains(&format!("{copy}: removed")), "{text}");
+        assert_eq!(served(&setting, "echo"), [""; 0]);
+    });
+}
+
+#[test]
 fn tcpd_counts_what_comes() {
     alone(|machine| {
         let setting = Setting::new(machine);
@@ -177,24 +214,7 @@ fn sshd_on_our_library_refuses_whoever_is_banned() {
         machine.address("192.0.2.2/24");
         machine.put("/etc/hosts.allow", "sshd: {banned}: deny\nsshd: ALL\n");
         machine.put("/etc/hosts.deny", "ALL: ALL\n");
-        support::run(Command::new("sh").args([
-            "-c",
-            "mkdir -p /run/sshd; ssh-keygen -q -t ed25519 -N '' -f /srv/host; printf 'HostKey /srv/host\nUsePAM no\n' >/srv/sshd_config",
-        ]));
-        let library = support::library("usr/lib/libwrap.so.0");
-        let directory = library.parent().unwrap_or(Path::new("/"));
-        let _sshd = Daemon::start(
-            Command::new("/usr/sbin/sshd")
-                .args([
-                    "-D",
-                    "-e",
-                    "-f",
-                    "/srv/sshd_config",
-                    "-o",
-                    "ListenAddress=192.0.2.1",
-                ])
-                .env("LD_LIBRARY_PATH", directory),
-        );
+        let _sshd = state_tests::doors::sshd(machine);
         machine.wait_for_port("192.0.2.1:22");
         let greets = |from: &str| {
             let stream: TcpStream = connect(from, 22).unwrap();

@@ -220,6 +220,14 @@ impl List {
         look_up(&self.path, address, now)
     }
 
+    /// Lets go of what was read. It is read again when it is asked for.
+    pub(crate) fn forget(&self) {
+        self.looked.store(0, Ordering::Release);
+        if let (Ok(mut position), Ok(mut data)) = (self.position.try_lock(), self.data.try_write()) {
+            (*position, *data) = (None, None);
+        }
+    }
+
     /// What the line of a ban that was found says, unless the list has been written anew since.
     pub fn ban(&self, found: &Found) -> Option<Ban> {
         ban_at(&self.path, found)

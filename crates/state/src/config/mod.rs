@@ -269,6 +269,24 @@ impl Config {
         }
     }
 
+    /// Takes what `before` said where this says nothing that can be used. True, if it did.
+    pub(crate) fn or(&mut self, before: &Config) -> bool {
+        fn keep<T: Clone>(new: &mut Answer<T>, old: &Answer<T>) -> bool {
+            let is_kept = new.is_err() && old.is_ok();
+            if is_kept {
+                new.clone_from(old);
+            }
+            is_kept
+        }
+        let kept = [
+            keep(&mut self.geo, &before.geo),
+            keep(&mut self.dns, &before.dns),
+            keep(&mut self.bans, &before.bans),
+            keep(&mut self.limits, &before.limits),
+        ];
+        kept.contains(&true)
+    }
+
     fn with_all_unknown(self, cause: &Unknown) -> Config {
         Config {
             geo: Err(cause.clone()),

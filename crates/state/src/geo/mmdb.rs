@@ -62,6 +62,13 @@ impl Pieces {
     }
 }
 
+impl Pieces {
+    /// All of it.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+}
+
 impl Source for Pieces {
     fn size(&self) -> u64 {
         self.size
@@ -226,14 +233,36 @@ impl Layout {
         match node {
             node if node < self.nodes => Err(bad("its tree is deeper than an address")),
             node if node == self.nodes => Ok(None),
-            node => {
-                let at = node - self.nodes;
-                let at = at.checked_sub(SEPARATOR).map(|at| self.data + at);
-                at.filter(|at| *at < self.data_end)
-                    .map(|at| Some((at, depth)))
-                    .ok_or_else(|| bad("a record is beyond its end"))
+            node => self.record_at(node).map(|at| Some((at, depth))),
+        }
+    }
+
+    /// Every place where a record begins that the tree leads to, in order.
+    ///
+    /// # Errors
+    /// Where the tree leads elsewhere.
+    pub fn records(&self, source: &mut impl Source) -> io::Result<Vec<u64>> {
+        let mut records = Vec::new();
+        for node in 0..self.nodes {
+            for bits in [0, u128::MAX] {
+                let (child, _) = self.walk(source, node, bits, 1)?;
+                if child > self.nodes {
+                    records.push(self.record_at(child)?);
+                }
             }
         }
+        records.sort_unstable();
+        records.dedup();
+        Ok(records)
+    }
+
+    /// Where the record begins that a number in the tree stands for.
+    fn record_at(&self, number: u64) -> io::Result<u64> {
+        let at = (number - self.nodes)
+            .checked_sub(SEPARATOR)
+            .map(|at| self.data + at);
+        at.filter(|at| *at < self.data_end)
+            .ok_or_else(|| bad("a record is beyond its end"))
     }
 
     pub fn decoder<'s, S: Source>(&self, source: &'s mut S) -> Decoder<'s, S> {

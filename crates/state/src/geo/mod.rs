@@ -2,8 +2,10 @@
 //!
 //! A process that decides once reads the few pieces of the file that it needs. One that stays reads the file whole,
 //! notices when it is replaced, and keeps the last good one. Nothing is mapped: a file that is cut short ends no
-//! daemon.
+//! daemon. Where the file is gone or damaged and nothing of it is in memory, a copy is asked that was made while it was
+//! good (`copy`).
 
+mod copy;
 mod mmdb;
 mod records;
 
@@ -11,7 +13,6 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
@@ -19,8 +20,12 @@ use std::time::{Duration, Instant};
 
 use self::mmdb::{Layout, Pieces, Source, Value};
 use self::records::Records;
+use crate::files::{self, Identity};
 use crate::network::Network;
-use crate::{Answer, Unknown, files};
+use crate::news::News;
+use crate::{Answer, Unknown, stamp};
+
+pub use copy::{Copied, DIRECTORY as COPIES};
 
 /// Where databases of countries usually are.
 pub const COUNTRY: [&str; 12] = [
@@ -195,22 +200,8 @@ pub struct Edition {
     pub path: PathBuf,
     /// When the database was made, in seconds since 1970.
     pub built: u64,
-}
-
-/// What tells a file from the one that was in its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity(u64, u64, u64, i64, i64);
-
-impl Identity {
-    fn of(metadata: &std::fs::Metadata) -> Self {
-        Identity(
-            metadata.dev(),
-            metadata.ino(),
-            metadata.len(),
-            metadata.mtime(),
-            metadata.mtime_nsec(),
-        )
-    }
+    /// Why it is asked in place of the one that should be.
+    pub instead: Option<String>,
 }
 
 /// A database in memory.
@@ -223,6 +214,17 @@ struct Loaded {
 }
 
 impl Loaded {
+    fn read(path: PathBuf, file: &File) -> io::Result<Self> {
+        let bytes = files::read(file, file.metadata()?.len())?;
+        let layout = Layout::read(&mut bytes.as_slice())?;
+        Ok(Loaded {
+            bytes,
+            layout,
+            path,
+            records: Records::new(),
+        })
+    }
+
     fn locate(&self, address: IpAddr, wanted: Wanted) -> io::Result<Option<Located>> {
         let mut bytes = self.bytes.as_slice();
         let Some((at, length)) = self.layout.find(&mut bytes, address)? else {
@@ -246,8 +248,44 @@ pub struct Database {
     /// Where it may be, in the order of preference.
     paths: Vec<PathBuf>,
     wanted: Wanted,
+    /// Where copies of good ones are.
+    copies: PathBuf,
     /// For those who stay.
     memory: Resident,
+    news: News,
+}
+
+/// A database that cannot be asked: which file it is, or might be, and why.
+type Missing = (Vec<PathBuf>, Unknown);
+
+/// The file of one, open.
+struct Opened {
+    path: PathBuf,
+    source: Pieces,
+    layout: Layout,
+}
+
+impl Opened {
+    fn new(path: PathBuf, file: File) -> Result<Self, Missing> {
+        let read = || {
+            let mut source = Pieces::new(file)?;
+            let layout = Layout::read(&mut source)?;
+            Ok((source, layout))
+        };
+        match read() {
+            Ok((source, layout)) => Ok(Opened { path, source, layout }),
+            Err(error) => Err(missing(&path, &error)),
+        }
+    }
+
+    fn locate(mut self, address: IpAddr, wanted: Wanted) -> Result<Option<Located>, Missing> {
+        let located = locate(&self.layout, &mut self.source, address, wanted);
+        located.map_err(|error| missing(&self.path, &error))
+    }
+}
+
+fn missing(path: &Path, error: &io::Error) -> Missing {
+    (vec![path.to_path_buf()], Unknown::file(path, error))
 }
 
 #[derive(Debug)]
@@ -287,7 +325,17 @@ impl Database {
         Database {
             paths,
             wanted,
+            copies: copy::DIRECTORY.into(),
             memory,
+            news: News::new(),
+        }
+    }
+
+    /// With its copies elsewhere.
+    pub fn with_copies(self, copies: impl Into<PathBuf>) -> Self {
+        Database {
+            copies: copies.into(),
+            ..self
         }
     }
 
@@ -297,13 +345,14 @@ impl Database {
             let located = loaded.locate(address, self.wanted);
             return located.map_err(|error| Unknown::file(&loaded.path, &error));
         }
-        let (path, file) = self.open()?;
-        let once = || {
-            let mut source = Pieces::new(file)?;
-            let layout = Layout::read(&mut source)?;
-            locate(&layout, &mut source, address, self.wanted)
-        };
-        once().map_err(|error| Unknown::file(&path, &error))
+        let asked = self
+            .opened()
+            .and_then(|opened| opened.locate(address, self.wanted));
+        asked.or_else(|(missing, why)| {
+            let copy = self.copy_of(&missing).ok_or_else(|| why.clone())?;
+            self.news.add(instead(&why, copy.layout.built));
+            copy.locate(address, self.wanted).map_err(|_| why)
+        })
     }
 
     /// Which database is asked.
@@ -314,16 +363,33 @@ impl Database {
             return Ok(Edition {
                 path: loaded.path.clone(),
                 built: loaded.layout.built,
+                instead: self.stale(),
             });
         }
-        let (path, file) = self.open()?;
-        let built = Pieces::new(file).and_then(|mut source| Layout::read(&mut source));
-        match built {
-            Ok(layout) => Ok(Edition {
-                path,
-                built: layout.built,
-            }),
-            Err(error) => Err(Unknown::file(&path, &error)),
+        let (opened, instead) = match self.opened() {
+            Ok(opened) => (opened, None),
+            Err((missing, why)) => match self.copy_of(&missing) {
+                Some(copy) => (copy, Some(why.to_string())),
+                None => return Err(why),
+            },
+        };
+        Ok(Edition {
+            path: opened.path,
+            built: opened.layout.built,
+            instead,
+        })
+    }
+
+    /// What should be logged, once: that something else is asked than the file that should be.
+    pub(crate) fn news(&self) -> Vec<String> {
+        self.news.take()
+    }
+
+    /// Lets go of what was read. It is read again when it is asked for.
+    pub(crate) fn forget(&self) {
+        if let (Ok(mut seen), Ok(mut loaded)) = (self.memory.seen.try_lock(), self.memory.loaded.try_write())
+        {
+            (*seen, *loaded) = (None, None);
         }
     }
 
@@ -332,15 +398,15 @@ impl Database {
         self.memory.stale.try_read().ok()?.clone()
     }
 
-    fn open(&self) -> Answer<(PathBuf, File)> {
+    fn open(&self) -> Result<(PathBuf, File), Missing> {
         for path in &self.paths {
             match files::open(path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(Unknown::file(path, &error)),
+                Err(error) => return Err(missing(path, &error)),
                 Ok(file) => return Ok((path.clone(), file)),
             }
         }
-        Err(match self.paths.as_slice() {
+        let why = match self.paths.as_slice() {
             [only] => Unknown::new(format!("{}: no such file", only.display())),
             _ => {
                 let what = if self.wanted == Wanted::Systems {
@@ -352,6 +418,20 @@ impl Database {
                     "no database of {what}; name one in [geo] of tcpwrap.toml"
                 ))
             }
+        };
+        Err((self.paths.clone(), why))
+    }
+
+    fn opened(&self) -> Result<Opened, Missing> {
+        self.open().and_then(|(path, file)| Opened::new(path, file))
+    }
+
+    /// The copy of one that is missing, if there is one.
+    fn copy_of(&self, missing: &[PathBuf]) -> Option<Opened> {
+        missing.iter().find_map(|path| {
+            let path = copy::path_of(&self.copies, path);
+            let file = files::open(&path).ok()?;
+            Opened::new(path, file).ok()
         })
     }
 
@@ -371,32 +451,56 @@ impl Database {
             return Ok(current());
         };
         let read = self.read_anew(&mut seen);
-        if let Ok(mut stale) = resident.stale.try_write() {
-            match &read {
-                Ok(Some(_)) => *stale = None,
-                Ok(None) => {}
-                Err(unknown) => *stale = Some(unknown.to_string()),
+        let kept = current();
+        let loaded = match read {
+            Ok(Some(new)) => Some(new),
+            Ok(None) => None,
+            Err((missing, why)) => {
+                let copy = if kept.is_none() {
+                    self.copy_of(&missing)
+                } else {
+                    None
+                };
+                let copy = copy.and_then(|copy| Loaded::read(copy.path, copy.source.file()).ok());
+                // The last good one stays in use.
+                let Some(asked) = copy.as_ref().or(kept.as_deref()) else {
+                    return Err(why);
+                };
+                self.is_stale(Some(why), asked.layout.built);
+                copy
             }
-        }
-        let loaded = match (current(), read) {
-            (_, Ok(Some(new))) => {
+        };
+        let loaded = match loaded {
+            None => kept,
+            Some(new) => {
                 let new = Arc::new(new);
+                if self.paths.contains(&new.path) {
+                    self.is_stale(None, 0);
+                }
                 if let Ok(mut place) = resident.loaded.try_write() {
                     *place = Some(Arc::clone(&new));
                 }
                 Some(new)
             }
-            // The last good one stays in use.
-            (Some(kept), _) => Some(kept),
-            (None, Err(unknown)) => return Err(unknown),
-            (None, Ok(None)) => return Ok(None),
         };
         resident.looked.store(now, Ordering::Release);
         Ok(loaded)
     }
 
+    /// Remembers, and has it logged once, why one made at that time is asked in place of the file.
+    fn is_stale(&self, why: Option<Unknown>, built: u64) {
+        let Ok(mut stale) = self.memory.stale.try_write() else {
+            return;
+        };
+        let text = why.as_ref().map(ToString::to_string);
+        if let Some(why) = why.filter(|_| *stale != text) {
+            self.news.add(instead(&why, built));
+        }
+        *stale = text;
+    }
+
     /// Reads the file if it is another than was seen last.
-    fn read_anew(&self, seen: &mut Option<(PathBuf, Identity)>) -> Answer<Option<Loaded>> {
+    fn read_anew(&self, seen: &mut Option<(PathBuf, Identity)>) -> Result<Option<Loaded>, Missing> {
         let (path, file) = match self.open() {
             Ok(opened) => opened,
             Err(unknown) => {
@@ -404,28 +508,22 @@ impl Database {
                 return Err(unknown);
             }
         };
-        let mut load = |file: File| -> io::Result<Option<Loaded>> {
-            let metadata = file.metadata()?;
-            let identity = Identity::of(&metadata);
-            if seen
-                .as_ref()
-                .is_some_and(|(old, was)| *old == path && *was == identity)
-                && self.memory.has_some()
-            {
+        let mut load = || -> io::Result<Option<Loaded>> {
+            let now = Some((path.clone(), Identity::of(&file.metadata()?)));
+            if *seen == now && self.memory.has_some() {
                 return Ok(None);
             }
-            *seen = Some((path.clone(), identity));
-            let bytes = files::read(&file, metadata.len())?;
-            let layout = Layout::read(&mut bytes.as_slice())?;
-            Ok(Some(Loaded {
-                bytes,
-                layout,
-                path: path.clone(),
-                records: Records::new(),
-            }))
+            *seen = now;
+            Loaded::read(path.clone(), &file).map(Some)
         };
-        load(file).map_err(|error| Unknown::file(&path, &error))
+        load().map_err(|error| missing(&path, &error))
     }
+}
+
+/// What is said of a database made at that time that is asked in place of the file.
+fn instead(why: &Unknown, built: u64) -> String {
+    let day = &stamp::show(built)[..10];
+    format!("{why}; the last good one, of {day}, stays in use")
 }
 
 impl Resident {

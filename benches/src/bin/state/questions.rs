@@ -1,7 +1,4 @@
-//! What decisions remember and are told: each question by a process that stays (warm) and by one that asks once and
-//! opens everything for it (once). Run it with `cargo xtask bench state [DATABASE]`; DATABASE is one of countries.
-
-#![forbid(unsafe_code)]
+//! Each question by itself: by a process that stays (warm), and by one that asks once and opens everything for it (once).
 
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -16,17 +13,16 @@ use state::counts::Counts;
 use state::geo::Database;
 use state::limits::{Memory, Rate};
 
-const NOW: u64 = 1_800_000_000;
+pub const NOW: u64 = 1_800_000_000;
 
-fn main() -> Result<(), String> {
-    let directory = tempfile::tempdir().map_err(|e| e.to_string())?;
-    println!("microseconds a question");
-    println!("{:<44}{:>10}{:>12}", "", "warm", "once");
-    bans(directory.path())?;
-    limits(directory.path())?;
-    counts(directory.path())?;
-    match std::env::args().nth(1) {
-        Some(database) => countries(Path::new(&database)),
+/// Prints the table; the list that it makes in the directory is left there, 1,000 bans of 1,001,000 after its index.
+pub fn run(directory: &Path, database: Option<&Path>) -> Result<(), String> {
+    println!("{:<44}{:>10}{:>12}", "microseconds a question", "warm", "once");
+    bans(directory)?;
+    limits(directory)?;
+    counts(directory)?;
+    match database {
+        Some(database) => countries(database),
         None => println!("{:<44}{:>10}", "{country}", "no DATABASE"),
     }
     Ok(())
@@ -38,7 +34,7 @@ fn row(what: &str, warm: f64, once: Option<f64>) {
 }
 
 /// Addresses in an order that no cache likes.
-fn client(n: &mut u32) -> IpAddr {
+pub fn client(n: &mut u32) -> IpAddr {
     *n = n.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
     Ipv4Addr::from_bits(*n).into()
 }

@@ -1,0 +1,96 @@
+//! Copies of the databases that rules ask: see `state::geo`.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use serde::Serialize;
+use state::geo::Database;
+use state::{Answer, State};
+
+use super::{Args, What};
+use crate::output;
+
+/// What was done for one database.
+#[derive(Debug, Serialize)]
+pub(super) struct Done {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<String>,
+    copy: String,
+    what: What,
+}
+
+/// Copies the databases that these tables ask, or removes all copies.
+pub(super) fn all(args: &Args, tables: &[&Path]) -> Result<Vec<Done>, String> {
+    let state = State::new(false);
+    let databases: [(Answer<&Database>, &[&[u8]]); 2] = [
+        (state.countries(), &[b"{country=", b"{continent="]),
+        (state.systems(), &[b"{asn="]),
+    ];
+    let mut done = Vec::new();
+    for (database, patterns) in databases {
+        let is_wanted = args.remove || tables.iter().any(|table| mentions(table, patterns, true));
+        if !is_wanted {
+            continue;
+        }
+        let database = database.map_err(|unknown| unknown.to_string())?;
+        if args.remove {
+            let removed = database.remove_copies().map_err(|unknown| unknown.to_string())?;
+            done.extend(removed.iter().map(|copy| Done {
+                database: None,
+                copy: shown(copy),
+                what: What::Removed,
+            }));
+        } else if !args.refresh || database.has_copy() {
+            let copied = database.copy().map_err(|unknown| unknown.to_string())?;
+            done.push(Done {
+                database: Some(shown(&copied.database)),
+                copy: shown(&copied.copy),
+                what: if copied.is_new {
+                    What::Written
+                } else {
+                    What::Current
+                },
+            });
+        }
+    }
+    // Countries and systems may be in one file.
+    done.dedup_by(|second, first| second.copy == first.copy);
+    Ok(done)
+}
+
+/// The line that says so.
+pub(super) fn line(done: &Done) -> String {
+    let copy = output::escape(done.copy.as_bytes());
+    let of = done.database.as_deref().unwrap_or_default();
+    let of = output::escape(of.as_bytes());
+    match done.what {
+        What::Removed => format!("{copy}: removed\n"),
+        What::Current => format!("{copy}: as {of} is\n"),
+        What::Written | What::NotNeeded | What::None => format!("{copy}: copied from {of}\n"),
+    }
+}
+
+fn shown(path: &Path) -> String {
+    output::utf8(path.as_os_str().as_encoded_bytes())
+}
+
+/// Does a table mention one of these patterns, or a file of clients that it names? It may do so in a comment.
+fn mentions(table: &Path, patterns: &[&[u8]], follow: bool) -> bool {
+    let Ok(text) = fs::read(table) else {
+        return false;
+    };
+    let is_in = |pattern: &&[u8]| {
+        text.windows(pattern.len())
+            .any(|part| part.eq_ignore_ascii_case(pattern))
+    };
+    let between = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b',' | b':');
+    let mut files = text.split(between).filter(|word| word.starts_with(b"/"));
+    patterns.iter().any(is_in)
+        || follow
+            && files.any(|word| {
+                let file = Path::new(OsStr::from_bytes(word));
+                file.is_file() && mentions(file, patterns, false)
+            })
+}
