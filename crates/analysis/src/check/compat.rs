@@ -54,7 +54,7 @@ codes! {
         good: allow("sshd: a.example.com\n"),
     }
 
-    pub(super) STARS_AT_END = "W606" "stars-at-end" Info {
+    pub(super) STARS_AT_END = "W607" "stars-at-end" Info {
         meaning: "Two stars or more at the end of a pattern stand for any text here, an empty one too, as one star \
             does. In the reference they match nothing where no text is left for them: `gw.example.com**` does not \
             match `gw.example.com` there.",
