@@ -326,9 +326,9 @@ fn option_list(text: &[u8], start: usize) -> Vec<OptionField<'_>> {
             Ok((keyword, value)) => {
                 let placed = options::check_order(last.replace(*keyword), *keyword);
                 let checked = placed.and_then(|()| options::effect(*keyword, *value));
-                (Some(*keyword), checked.err())
+                (Some(*keyword), checked.err().map(|error| error.message()))
             }
-            Err(problem) => (Keyword::parse(keyword_and_value(&field).0), Some(problem.clone())),
+            Err(error) => (Keyword::parse(keyword_and_value(&field).0), Some(error.message())),
         };
         let span = field_start + blanks..field_start + blanks + length;
         found.push(OptionField {

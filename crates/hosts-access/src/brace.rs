@@ -48,48 +48,53 @@ fn holds(brace: Brace<'_>, found: &Found, client: Option<IpAddr>) -> Option<bool
     let has_code = |values: Values<'_>, wanted: &Option<[u8; 2]>| {
         wanted.is_some() && values.iter().any(|value| code(value) == *wanted)
     };
-    match brace {
-        Brace::Country(values) => match found {
-            Found::Location { country, .. } => Some(has_code(values, country)),
-            _ => None,
-        },
-        Brace::Continent(values) => match found {
-            Found::Location { continent, .. } => Some(has_code(values, continent)),
-            _ => None,
-        },
-        Brace::System(values) => match found {
-            Found::System(number) => {
-                Some(number.is_some() && values.iter().any(|value| system(value) == *number))
-            }
-            _ => None,
-        },
-        Brace::Name(_) => match found {
-            Found::Addresses(addresses) => Some(
-                addresses
-                    .iter()
-                    .any(|address| Some(address.to_canonical()) == client),
-            ),
-            _ => None,
-        },
-        Brace::Listed { codes, .. } => match found {
-            Found::Listed(said) => Some(is_listed(codes, said)),
-            _ => None,
-        },
-        Brace::SameHost => match found {
-            Found::Nearness { same_host, .. } => Some(*same_host),
-            _ => None,
-        },
-        Brace::SameNet => match found {
-            Found::Nearness { same_net, .. } => Some(*same_net),
-            _ => None,
-        },
-        Brace::Time(value) => match found {
-            Found::Time(moment) => Some(read_times(value)?.contain(*moment)),
-            _ => None,
-        },
-        Brace::Banned => found.yes_or_no(),
-        Brace::Wrong(_) => None,
-    }
+    Some(match brace {
+        Brace::Country(values) => {
+            let Found::Location { country, .. } = found else {
+                return None;
+            };
+            has_code(values, country)
+        }
+        Brace::Continent(values) => {
+            let Found::Location { continent, .. } = found else {
+                return None;
+            };
+            has_code(values, continent)
+        }
+        Brace::System(values) => {
+            let Found::System(number) = found else { return None };
+            number.is_some() && values.iter().any(|value| system(value) == *number)
+        }
+        Brace::Name(_) => {
+            let Found::Addresses(addresses) = found else {
+                return None;
+            };
+            let mut addresses = addresses.iter().map(IpAddr::to_canonical);
+            addresses.any(|address| Some(address) == client)
+        }
+        Brace::Listed { codes, .. } => {
+            let Found::Listed(said) = found else { return None };
+            is_listed(codes, said)
+        }
+        Brace::SameHost => {
+            let Found::Nearness { same_host, .. } = found else {
+                return None;
+            };
+            *same_host
+        }
+        Brace::SameNet => {
+            let Found::Nearness { same_net, .. } = found else {
+                return None;
+            };
+            *same_net
+        }
+        Brace::Time(value) => {
+            let Found::Time(moment) = found else { return None };
+            read_times(value)?.contain(*moment)
+        }
+        Brace::Banned => found.yes_or_no()?,
+        Brace::Wrong(_) => return None,
+    })
 }
 
 /// Is what a list says one of the codes, or anything where none is named?

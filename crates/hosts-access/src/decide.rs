@@ -7,9 +7,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::decision::{Deciding, Decision, Reason, TableKind, Verdict};
+use crate::decision::{Deciding, Decision, Note, Reason, TableKind, Verdict};
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::effect::{Effect, Outcome};
+use crate::fact::Cause;
 use crate::host::{self, Host};
 use crate::options::{self, Doubt, End, Next, Options, Ran};
 use crate::policy::Compiled;
@@ -158,6 +159,7 @@ pub struct Evaluation<'c, T = NoTrace> {
     resume: Resume,
     /// What the options left behind of the rules that did not decide.
     ran: Ran,
+    notes: Vec<Note>,
     /// An `aclexec` command of the allow table failed.
     command_failed: bool,
     /// The files that patterns name, as far as they were needed.
@@ -203,6 +205,7 @@ impl<T: Trace> Evaluation<'_, T> {
             stage: Stage::Read(TableKind::Allow),
             resume: Resume::START,
             ran: Ran::default(),
+            notes: Vec::new(),
             command_failed: false,
             files: FilesSeen::default(),
             held: None,
@@ -338,9 +341,13 @@ impl<T: Trace> Evaluation<'_, T> {
     /// It cannot be told whether a rule matches. Nothing, where that is no matter by itself.
     fn doubtful(&mut self, found: Found, request: &mut Request) -> Option<Step> {
         let Found { rule, options } = found;
-        let cause = request
-            .take_cause()
-            .map_or_else(String::new, |cause| cause.to_string());
+        let causes = request.take_causes();
+        let cause = causes.first().map_or_else(String::new, Cause::to_string);
+        let note = Note::NotKnown {
+            rule: rule.clone(),
+            causes,
+        };
+        self.notes.push(note);
         request.attempt(false);
         let doubt = options::doubt(options.as_deref(), rule.table);
         let follows = match doubt {
@@ -367,6 +374,14 @@ impl<T: Trace> Evaluation<'_, T> {
             return None;
         };
         self.ran = options.ran;
+        if let Some(verdict) = options.tried {
+            let rule = rule.clone();
+            self.notes.push(Note::Trial { rule, verdict });
+        }
+        if let Some(cause) = options.cause {
+            let (rule, causes) = (rule.clone(), vec![cause]);
+            self.notes.push(Note::NotKnown { rule, causes });
+        }
         let (verdict, reason) = match end {
             End::Verdict(verdict, reason) => (verdict, reason),
             End::Through => (rule.table.verdict(), Reason::Rule),
@@ -405,6 +420,7 @@ impl<T: Trace> Evaluation<'_, T> {
             rule,
             effects: ran.effects,
             severity: ran.severity,
+            notes: std::mem::take(&mut self.notes),
         })
     }
 }
@@ -480,6 +496,26 @@ mod tests {
         )
         .unwrap();
         assert_eq!(decide(&tables).verdict, Verdict::Granted);
+    }
+
+    #[test]
+    fn trials_and_what_is_not_known_are_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let [allow, deny] = ["hosts.allow", "hosts.deny"].map(|name| directory.path().join(name));
+        let rules = "sshd: ALL: trial: deny\nsshd: {country=DE} {asn=1} EXCEPT {banned}\n";
+        std::fs::write(allow, format!("{rules}sshd: ALL: max 3\n")).unwrap();
+        std::fs::write(deny, "").unwrap();
+        let decision = decide(&Tables::in_directory(directory.path()));
+        assert_eq!(
+            (decision.verdict, decision.reason),
+            (Verdict::Denied, Reason::NotKnown)
+        );
+        let shown = decision.notes.iter().map(|note| match note {
+            Note::Trial { rule, verdict } => (rule.place.line, *verdict, 0),
+            Note::NotKnown { rule, causes } => (rule.place.line, None, causes.len()),
+        });
+        let wanted = [(1, Some(Verdict::Denied), 0), (2, None, 1), (3, None, 1)];
+        assert_eq!(shown.collect::<Vec<_>>(), wanted);
     }
 
     /// Fails the first command and no other.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::diagnostic::Place;
 use crate::effect::Effect;
 use crate::expand::client_info;
+use crate::fact::Cause;
 use crate::request::{Pending, Request, Side};
 
 /// May the client talk to the service?
@@ -102,6 +103,26 @@ impl Deciding {
     }
 }
 
+/// What led to a decision besides the rule that decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Note {
+    /// A rule that is on trial matched.
+    Trial {
+        /// The rule.
+        rule: Deciding,
+        /// What it would have decided; nothing, where its options are wrong.
+        verdict: Option<Verdict>,
+    },
+    /// It could not be determined whether a rule matches, or what its bounds say.
+    NotKnown {
+        /// The rule.
+        rule: Deciding,
+        /// All that was not known, in the order in which it was asked.
+        causes: Vec<Cause>,
+    },
+}
+
 /// Why a decision ended as it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
@@ -169,6 +190,8 @@ pub struct Decision {
     pub effects: Vec<Effect>,
     /// Set by a `severity` option: the log level for this request, whatever the verdict.
     pub severity: Option<Severity>,
+    /// Trials, and what was not known, in order.
+    pub notes: Vec<Note>,
 }
 
 impl Decision {

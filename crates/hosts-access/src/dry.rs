@@ -147,7 +147,20 @@ impl Host for DryHost {
             (Effect::Aclexec(_), Some(true)) => Outcome::Done,
             (Effect::Aclexec(_), Some(false)) => Outcome::Failed,
             (Effect::Aclexec(_) | Effect::Twist(_), _) => Outcome::Delegated,
-            _ => Outcome::Done,
+            (
+                Effect::Spawn(_)
+                | Effect::Banner { .. }
+                | Effect::Keepalive
+                | Effect::Linger(_)
+                | Effect::Nice(_)
+                | Effect::Umask(_)
+                | Effect::Setenv { .. }
+                | Effect::User { .. }
+                | Effect::Group(_)
+                | Effect::IdentTimeout(_)
+                | Effect::Ban(_),
+                _,
+            ) => Outcome::Done,
         }
     }
 

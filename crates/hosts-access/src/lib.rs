@@ -86,6 +86,7 @@ pub mod host;
 mod index;
 mod matching;
 pub mod meaning;
+mod option_error;
 pub mod options;
 pub mod policy;
 mod read;
@@ -101,7 +102,7 @@ mod trace;
 mod work;
 
 pub use decide::{ALLOW_TABLE, DENY_TABLE, Evaluation, Step, Tables};
-pub use decision::{Decision, LogLine, Reason, Severity, TableKind, Then, Verdict};
+pub use decision::{Decision, LogLine, Note, Reason, Severity, TableKind, Then, Verdict};
 pub use diagnostic::{Diagnostic, Kind, Place};
 pub use effect::{Effect, Outcome};
 pub use fact::{Cause, Fact, Found, Known};

@@ -10,6 +10,7 @@ use crate::diagnostic::Kind;
 use crate::effect::{Effect, Outcome};
 use crate::expand::{Banner, Expansion, client_info};
 use crate::fact::{Cause, Fact, Known};
+pub use crate::option_error::OptionError;
 use crate::request::{Pending, Request};
 use crate::syntax::list::tokens;
 use crate::syntax::option::{
@@ -67,6 +68,10 @@ pub struct Options {
     ban: Option<u64>,
     /// How they end when that is done.
     after: Option<End>,
+    /// What the rule would have decided that is on trial, once it has been tried.
+    pub(crate) tried: Option<Option<Verdict>>,
+    /// Why it is not known what its bounds say.
+    pub(crate) cause: Option<Cause>,
     /// What they leave behind.
     pub ran: Ran,
 }
@@ -131,6 +136,8 @@ impl Options {
             last: None,
             ban: None,
             after: None,
+            tried: None,
+            cause: None,
             ran: Ran::default(),
         }
     }
@@ -266,10 +273,9 @@ impl Options {
         let checked = check(&field, fields.is_at_end());
         let checked = checked.and_then(|found| check_order(self.last, found.0).map(|()| found));
         match checked {
-            Ok((keyword, _)) if keyword.is_addition() && self.rule.is_none() => wrong(
-                quoting("option ", keyword.as_str().as_bytes(), " belongs in a table"),
-                request,
-            ),
+            Ok((keyword, _)) if keyword.is_addition() && self.rule.is_none() => {
+                wrong(&OptionError::NoTable(keyword), request)
+            }
             Ok((keyword, _)) if keyword.order() != Order::Bound && !self.matches() => {
                 self.last = Some(keyword);
                 State::Look
@@ -286,7 +292,7 @@ impl Options {
                     false => self.start(begun, request),
                 }
             }
-            Err(message) => wrong(message, request),
+            Err(error) => wrong(&error, request),
         }
     }
 
@@ -298,7 +304,7 @@ impl Options {
             request.log(Kind::Debug, [b"option:   ", &word[..], b" ", value].concat());
         }
         match (keyword, effect(keyword, value.as_deref())) {
-            (_, Err(message)) => wrong(message, request),
+            (_, Err(error)) => wrong(&error, request),
             (Keyword::Allow, _) => self.end(End::Verdict(Verdict::Granted, Reason::Rule)),
             (Keyword::Deny, _) => self.end(End::Verdict(Verdict::Denied, Reason::Rule)),
             (Keyword::Severity, _) => {
@@ -306,9 +312,7 @@ impl Options {
                 State::Look
             }
             (Keyword::Rfc931, Ok(None)) => State::User,
-            (Keyword::Twist, _) if request.is_resident() => {
-                wrong(b"twist option in resident process".to_vec(), request)
-            }
+            (Keyword::Twist, _) if request.is_resident() => wrong(&OptionError::Resident, request),
             (Keyword::Banners, _) => State::Banner {
                 directory: value.unwrap_or_default(),
             },
@@ -316,7 +320,7 @@ impl Options {
             (Keyword::If, _) => State::Look,
             (Keyword::Trial, _) => State::Trial,
             (Keyword::Limit | Keyword::Max, _) if self.denies() => {
-                wrong(quoting("option ", &word, " in a rule that denies"), request)
+                wrong(&OptionError::InDenial(word), request)
             }
             (Keyword::Limit, _) => match syntax::limit(value.as_deref().unwrap_or_default()) {
                 Some(limit) => {
@@ -367,7 +371,13 @@ impl Options {
     fn bound(&mut self, known: Known, reason: Reason, request: &mut Request) -> State {
         let what = match reason {
             Reason::TooMany => "too many connections",
-            _ => "over limit",
+            Reason::OverLimit
+            | Reason::Rule
+            | Reason::NoMatch
+            | Reason::TableError
+            | Reason::OptionError
+            | Reason::AclexecFailed
+            | Reason::NotKnown => "over limit",
         };
         let answer = match known {
             Ok(found) => found
@@ -389,6 +399,7 @@ impl Options {
                     Kind::Warning,
                     format!("denied, since it is not known whether it is {what}: {cause}"),
                 );
+                self.cause = Some(cause);
                 State::Ended(End::Verdict(Verdict::Denied, Reason::NotKnown))
             }
         }
@@ -409,9 +420,11 @@ impl Options {
     }
 
     /// Logs what the rule would do.
-    fn trial(&self, client: &[u8], request: &mut Request) -> State {
+    fn trial(&mut self, client: &[u8], request: &mut Request) -> State {
         let table = self.rule.as_ref().map_or(TableKind::Deny, |rule| rule.table);
-        let verdict = match verdict(&self.text, table) {
+        let verdict = verdict(&self.text, table);
+        self.tried = Some(verdict);
+        let verdict = match verdict {
             Some(Verdict::Granted) => "granted",
             Some(Verdict::Denied) => "denied",
             Some(Verdict::Delegated) => "left to a command",
@@ -481,7 +494,7 @@ impl Options {
                 self.failed = true;
                 State::Look
             }
-            (Outcome::Refused(message), _) => wrong(message, request),
+            (Outcome::Refused(message), _) => wrong_for(message, request),
         };
         self.ran.effects.push(effect);
         next
@@ -557,14 +570,17 @@ pub fn limit_key(daemon: &[u8], rule: &[u8], value: &[u8]) -> Vec<u8> {
     [daemon, b"\0", rule, b"\0", value].concat()
 }
 
-/// Must an option not stand behind this one? The error is the text of its message.
-pub fn check_order(last: Option<Keyword>, keyword: Keyword) -> Result<(), Vec<u8>> {
+/// Must an option not stand behind this one?
+///
+/// # Errors
+/// It must not.
+pub fn check_order(last: Option<Keyword>, keyword: Keyword) -> Result<(), OptionError> {
     match last {
-        Some(last) if keyword.order() < last.order() => {
-            let after = format!(" must stand before \"{}\"", last.as_str());
-            Err(quoting("option ", keyword.as_str().as_bytes(), &after))
-        }
-        _ => Ok(()),
+        Some(last) if keyword.order() < last.order() => Err(OptionError::OutOfPlace {
+            option: keyword,
+            behind: last,
+        }),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -591,40 +607,47 @@ fn log_about_rule(what: &str, more: &str, request: &mut Request) {
 }
 
 /// An error ends the decision.
-fn wrong(message: Vec<u8>, request: &mut Request) -> State {
+fn wrong(error: &OptionError, request: &mut Request) -> State {
+    wrong_for(error.message(), request)
+}
+
+/// The same with these words.
+fn wrong_for(message: Vec<u8>, request: &mut Request) -> State {
     request.log(Kind::Error, message);
     State::Ended(End::Verdict(Verdict::Denied, Reason::OptionError))
 }
 
-/// An error message that quotes what was written.
-fn quoting(before: &str, text: &[u8], after: &str) -> Vec<u8> {
-    [before.as_bytes(), b"\"", text, b"\"", after.as_bytes()].concat()
-}
-
 /// Looks at one field: the keyword known, the value there or not as it must be, the place right.
-/// The error is the text of its message.
-pub fn check(field: &[u8], is_last: bool) -> Result<(Keyword, Option<&[u8]>), Vec<u8>> {
+///
+/// # Errors
+/// It is not so.
+pub fn check(field: &[u8], is_last: bool) -> Result<(Keyword, Option<&[u8]>), OptionError> {
     let (word, value) = keyword_and_value(field);
     if word.is_empty() {
-        return Err(b"missing option name".to_vec());
+        return Err(OptionError::NoName);
     }
-    let keyword = Keyword::parse(word).ok_or_else(|| quoting("bad option name: ", word, ""))?;
+    let keyword = Keyword::parse(word).ok_or_else(|| OptionError::NoOption(word.to_vec()))?;
     match (keyword.takes(), value) {
-        (Takes::Value, None) => return Err(quoting("option ", word, " requires value")),
-        (Takes::Nothing, Some(_)) => return Err(quoting("option ", word, " requires no value")),
-        _ => {}
+        (Takes::Value, None) => return Err(OptionError::NeedsValue(word.to_vec())),
+        (Takes::Nothing, Some(_)) => return Err(OptionError::TakesNoValue(word.to_vec())),
+        (Takes::Value | Takes::Optional, Some(_)) | (Takes::Nothing | Takes::Optional, None) => {}
     }
     if keyword.must_be_last() && !is_last {
-        return Err(quoting("option ", word, " must be at end"));
+        return Err(OptionError::NotLast(word.to_vec()));
     }
     Ok((keyword, value))
 }
 
-/// The effect of an option that has a value of its own to read, or the text of its error message.
-/// Nothing for options that are no plain effects.
-pub fn effect(keyword: Keyword, value: Option<&[u8]>) -> Result<Option<Effect>, Vec<u8>> {
+/// The effect of an option that has a value of its own to read. Nothing for options that are no plain effects.
+///
+/// # Errors
+/// The value cannot be read.
+pub fn effect(keyword: Keyword, value: Option<&[u8]>) -> Result<Option<Effect>, OptionError> {
     let text = value.unwrap_or_default();
-    let bad = |what: &str| quoting(&format!("bad {what}: "), text, "");
+    let bad = |what| OptionError::BadValue {
+        what,
+        text: text.to_vec(),
+    };
     Ok(Some(match keyword {
         Keyword::Keepalive => Effect::Keepalive,
         Keyword::Linger => Effect::Linger(syntax::linger(text).ok_or_else(|| bad("linger value"))?),
@@ -637,8 +660,7 @@ pub fn effect(keyword: Keyword, value: Option<&[u8]>) -> Result<Option<Effect>, 
         Keyword::Setenv => {
             let (name, value) = syntax::variable(text);
             if name.is_empty() || name.contains(&b'=') {
-                // The words the log has always had for whatever setenv(3) refuses.
-                return Err(b"memory allocation failure".to_vec());
+                return Err(OptionError::BadVariable);
             }
             Effect::Setenv {
                 name: name.to_vec(),
@@ -659,7 +681,10 @@ pub fn effect(keyword: Keyword, value: Option<&[u8]>) -> Result<Option<Effect>, 
         Keyword::Severity => {
             return match syntax::severity(text) {
                 Ok(_) => Ok(None),
-                Err(word) => Err(quoting("bad syslog facility or severity: ", word, "")),
+                Err(word) => Err(OptionError::BadValue {
+                    what: "syslog facility or severity",
+                    text: word.to_vec(),
+                }),
             };
         }
         Keyword::Limit => {

@@ -467,7 +467,7 @@ impl<'m, T: Trace> Matcher<'m, T> {
         if line.ending != Ending::Newline {
             let text = match line.ending {
                 Ending::Nul => "NUL byte in line",
-                _ => "missing newline or line too long",
+                Ending::Unterminated | Ending::Newline => "missing newline or line too long",
             };
             request.log(Kind::Warning, text);
             request.log(Kind::Warning, "all the subsequent rules will be ignored");

@@ -28,7 +28,8 @@ pub struct Record {
     pub name: Option<Vec<u8>>,
     /// The user at the client's end, if that was looked up.
     pub user: Option<Vec<u8>>,
-    /// Verdict and reason, table, line and text of the rule, and what was done.
+    /// Verdict and reason, table, line and text of the rule, what was done, which rules on trial matched, and what was
+    /// not known.
     pub decision: Decision,
     /// What was logged of it.
     pub line: LogLine,

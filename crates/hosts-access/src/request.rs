@@ -5,6 +5,7 @@
 //! at most once a request, in the order in which the language needs it (hosts_access(5), ACCESS CONTROL RULES).
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::sync::Arc;
@@ -76,6 +77,14 @@ pub enum Need {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct Pending(());
+
+impl fmt::Display for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("something must be found out first: see Request::need")
+    }
+}
+
+impl std::error::Error for Pending {}
 
 /// A short string, kept in place where it is no longer than most names and addresses are.
 type Text = SmallVec<[u8; 23]>;
@@ -161,7 +170,7 @@ struct Rare {
     /// What was asked and answered besides.
     facts: Vec<(Fact, Known)>,
     /// Why the rule that is tried comes to *unknown*, if it does.
-    cause: Option<Cause>,
+    causes: Vec<Cause>,
     /// The banner file that was asked for.
     banner: Option<Option<Vec<u8>>>,
     /// Lines for the log that were not taken yet.
@@ -465,13 +474,17 @@ impl Request {
 
     /// The pattern that is tried cannot be told to match or not, and why.
     pub(crate) fn not_known(&mut self, cause: Cause) -> Match {
-        self.rare().cause.get_or_insert(cause);
+        let causes = &mut self.rare().causes;
+        if !causes.contains(&cause) {
+            causes.push(cause);
+        }
         Match::Unknown
     }
 
     /// Why something was not known.
-    pub(crate) fn take_cause(&mut self) -> Option<Cause> {
-        self.rare.as_mut()?.cause.take()
+    pub(crate) fn take_causes(&mut self) -> Vec<Cause> {
+        let rare = self.rare.as_mut();
+        rare.map_or_else(Vec::new, |rare| std::mem::take(&mut rare.causes))
     }
 
     /// The banner file that is wanted, if there is one to send. It is not kept: a later option may name one that has
@@ -491,7 +504,7 @@ impl Request {
         self.repeated = if again { self.said } else { 0 };
         self.said = 0;
         if let Some(rare) = &mut self.rare {
-            rare.cause = None;
+            rare.causes.clear();
         }
     }
 

@@ -45,6 +45,7 @@ pub unsafe extern "C" fn wrap_process_options(text: *const c_char, request: *mut
             rule: None,
             effects: ran.effects,
             severity: ran.severity,
+            notes: Vec::new(),
         };
         // SAFETY: as the caller promises.
         unsafe { conclude(request, &decision, &mut asked, &mut host) };

@@ -318,6 +318,7 @@ fn denied() -> Decision {
         rule: None,
         effects: Vec::new(),
         severity: None,
+        notes: Vec::new(),
     }
 }
 
