@@ -168,3 +168,49 @@ impl Host for DryHost {
         self.log.push(diagnostic.clone());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Verdict;
+    use crate::decide::Tables;
+    use crate::request::Request;
+
+    #[test]
+    fn it_answers_what_it_was_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let decide = |allow: &str, host: &DryHost| {
+            std::fs::write(directory.path().join("hosts.allow"), format!("{allow}\n")).unwrap();
+            std::fs::write(directory.path().join("hosts.deny"), "ALL: ALL\n").unwrap();
+            let tables = Tables::in_directory(directory.path());
+            tables
+                .decide(&mut Request::new("sshd"), &mut host.clone())
+                .verdict
+        };
+        let host = DryHost::new("192.0.2.1")
+            .named("gate.example.org")
+            .with_user("joe")
+            .with_server("192.0.2.99", "server.example.org", Some(22))
+            .in_netgroup("trusted", "Gate.Example.Org");
+        for rule in [
+            "sshd: 192.0.2.1",
+            "sshd: gate.example.org",
+            "sshd: joe@192.0.2.1",
+            "sshd: @trusted",
+            "22: ALL",
+            "sshd@192.0.2.99: ALL",
+            "sshd@server.example.org: ALL",
+        ] {
+            assert_eq!(decide(rule, &host), Verdict::Granted, "{rule}");
+        }
+        for rule in ["23: ALL", "0: ALL", "sshd: jim@ALL", "sshd: @others"] {
+            assert_eq!(decide(rule, &host), Verdict::Denied, "{rule}");
+        }
+        for (succeeds, verdict) in [(true, Verdict::Granted), (false, Verdict::Denied)] {
+            let host = host.clone().commands_succeed(succeeds);
+            assert_eq!(decide("sshd: ALL: aclexec x", &host), verdict);
+            assert_eq!(decide("sshd: ALL: twist x", &host), Verdict::Delegated);
+        }
+        assert_eq!(decide("sshd: ALL: aclexec x", &host), Verdict::Delegated);
+    }
+}

@@ -208,3 +208,143 @@ fn beginning(line: &Window) -> u128 {
     bytes.copy_from_slice(&line[..WIDTH]);
     u128::from_le_bytes(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{Pending, Side};
+
+    struct NoFiles;
+
+    impl Matching for NoFiles {
+        fn file_matches(&mut self, _: &mut Request, _: Side, _: &[u8], _: usize) -> Result<Match, Pending> {
+            Ok(Match::No)
+        }
+    }
+
+    /// The numbers of the lines at which it stops, for a client whose name is known.
+    fn stops(lines: &[String]) -> Vec<usize> {
+        let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>() + &"#".repeat(80);
+        let mut request = Request::new("sshd")
+            .known_address(Side::Client, "10.1.2.3")
+            .known_name(Side::Client, "gate.example.org");
+        // As it does when the first pattern is tried.
+        assert!(request.address(Side::Client).is_ok() && request.name(Side::Client).is_ok());
+        let mut skipper = Skipper::new();
+        let (mut at, mut line) = (0, 0);
+        let mut stops = Vec::new();
+        loop {
+            let (end, passed) = skipper.pass(text.as_bytes(), at, &mut request, &mut NoFiles);
+            let passed_text = &text[at..end];
+            assert_eq!(
+                passed_text.matches('\n').count(),
+                passed as usize,
+                "{passed_text}"
+            );
+            assert!(passed == 0 || passed_text.ends_with('\n'));
+            line += passed as usize;
+            if line >= lines.len() {
+                return stops;
+            }
+            stops.push(line);
+            at = end + lines[line].len() + 1;
+            line += 1;
+        }
+    }
+
+    /// Lines that exclude the client, by the number of each.
+    const OTHERS: [fn(usize) -> String; 14] = [
+        |n| format!("sshd: 192.0.2.{n}"),
+        |n| format!("sshd:{n}.1.2.3", n = 20 + n),
+        |n| format!("ALL: 192.0.{n}.0/24"),
+        |n| format!("sshd: 19{}.0.0.0/8", n % 10),
+        |n| format!("sshd: 172.{n}.0.0/16"),
+        |n| format!("sshd: 192.0.2.{n}/32"),
+        |n| format!("sshd: 198.51.{n}."),
+        |n| format!("sshd: host-{n}.example.net"),
+        |n| format!("sshd: h{:07}", n),
+        |n| format!("sshd: .sub{n}.example.net"),
+        |n| format!("sshd: a-name-of-just-so-many-l{:03}.net", n),
+        |n| format!("vsftpd: 10.1.2.3 {n} [::1] *"),
+        |n| format!("in.ftpd, vsftpd: ALL, {n}"),
+        |n| match n % 3 {
+            0 => format!("ALL: host-{n}.example.net"),
+            1 => format!("sshd: 192.0.{n}.0/24"),
+            _ => format!("vsftpd: ALL {n}"),
+        },
+    ];
+
+    #[test]
+    fn lines_that_exclude_the_client_are_passed_over() {
+        for (shape, other) in OTHERS.iter().enumerate() {
+            let lines: Vec<_> = (0..200).map(other).collect();
+            // What is near the end, and each daemon list once, is not.
+            let stops = stops(&lines);
+            let most = 4 + 80 / lines[0].len();
+            assert!(stops.len() <= most, "{shape}: {stops:?}");
+        }
+    }
+
+    #[test]
+    fn lines_that_could_matter_stop_it() {
+        for client in [
+            "10.1.2.3",
+            "10.",
+            "10.1.2.",
+            "10.1.2.0/24",
+            "10.0.0.0/8",
+            "10.1.2.3/32",
+            "012.1.2.0/24",
+            "8.0.0.0/5",
+            "12.0.0.0/255.0.0.0",
+            "192.0.2.1/1x",
+            "gate.example.org",
+            "GATE.Example.Org",
+            "gate.exa.",
+            ".example.org",
+            ".Org",
+            "ALL",
+            "KNOWN",
+            "LOCAL",
+            "UNKNOWN",
+            "*.example.net",
+            "10.1.2.*",
+            "host_1.example.net",
+            "a-name-of-more-than-32-letters.example.net",
+            "/etc/a-list-of-hosts",
+            "@a-group-of-hosts",
+            "u1@host.example.net",
+            "{country=DE|AT}",
+            "192.0.2.1 10.1.2.3",
+            "192.0.2.1, x",
+            "192.0.2.1: deny",
+            "host.example.net\\",
+            "[2001:db8::1]",
+        ] {
+            for (shape, other) in OTHERS.iter().enumerate() {
+                let mut lines: Vec<_> = (0..100).map(other).collect();
+                lines[60] = format!("sshd: {client}");
+                assert!(stops(&lines).contains(&60), "{client} among {shape}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_plain_line_stops_it() {
+        for line in [
+            "",
+            "# a comment",
+            "sshd 10.1.2.3",
+            "vsftpd, sshd: 10.1.2.3",
+            "s*: 10.1.2.3",
+            "sshd@10.0.0.1: 10.1.2.3",
+            "vsftpd: 10.1.2.3 \\",
+            "vsftpd: 10.1.2.3\0",
+            "a-list-of-daemons-that-is-long: 10.1.2.3",
+        ] {
+            let mut lines: Vec<_> = (0..100).map(|n| format!("vsftpd: 192.0.2.{n}")).collect();
+            lines[60] = line.to_owned();
+            assert!(stops(&lines).contains(&60), "{line}");
+        }
+    }
+}

@@ -432,6 +432,31 @@ fn a_condition_is_part_of_the_match() {
 }
 
 #[test]
+fn a_time_is_compared_with_the_moment() {
+    // 1970-01-01 was a Thursday.
+    let told = |minute| {
+        let moment = hosts_access::syntax::time::Moment { day: 0, minute };
+        [(Fact::Time(None), Ok(Found::Time(moment)))]
+    };
+    for (rule, minute, denied) in [
+        ("sshd: {time=Thu/0800-1800}", 8 * 60, true),
+        ("sshd: {time=Thu/0800-1800}", 8 * 60 - 1, false),
+        ("sshd: {time=Fri}", 8 * 60, false),
+        ("sshd: {time=1970-01-01}", 0, true),
+    ] {
+        let (decision, _) = one(TableKind::Deny, rule, &told(minute));
+        assert_eq!(!decision.verdict.is_granted(), denied, "{rule}");
+    }
+    // Another answer is none.
+    let (decision, _) = one(
+        TableKind::Deny,
+        "sshd: {time=Thu}",
+        &[(Fact::Time(None), Ok(Found::Yes))],
+    );
+    assert_eq!(decision.reason, Reason::NotKnown);
+}
+
+#[test]
 fn additions_come_first_and_in_their_order() {
     for rule in [
         "sshd: ALL: spawn a: if ALL",

@@ -338,6 +338,14 @@ mod tests {
     }
 
     #[test]
+    fn names_are_read_as_they_are_shown() {
+        for name in BraceName::ALL {
+            assert_eq!(BraceName::parse(name.as_str().as_bytes()), Some(name));
+            assert!(name.help().len() > 10, "{}", name.help());
+        }
+    }
+
+    #[test]
     fn what_stands_in_braces() {
         for good in [
             "{country=DE}",

@@ -659,6 +659,19 @@ mod tests {
     }
 
     #[test]
+    fn units_of_time() {
+        for (text, seconds) in [
+            ("90s", 90),
+            ("2m", 120),
+            ("3h", 3 * 3_600),
+            ("2d", 2 * 86_400),
+            ("2w", 14 * 86_400),
+        ] {
+            assert_eq!(duration(text.as_bytes()), Some(seconds), "{text}");
+        }
+    }
+
+    #[test]
     fn limits_and_durations() {
         assert_eq!(
             limit(b"5/minute"),

@@ -119,20 +119,6 @@ impl<'t> HostPattern<'t> {
             tries_name,
         }
     }
-
-    /// Can matching this pattern start a name lookup?
-    pub fn tries_name(&self) -> bool {
-        match self {
-            HostPattern::Netgroup(_) | HostPattern::Known | HostPattern::Local => true,
-            HostPattern::Net { .. } | HostPattern::Brace(_) => false,
-            HostPattern::Text {
-                pattern: StringPattern::All,
-                ..
-            } => false,
-            HostPattern::Text { tries_name, .. } => *tries_name,
-            HostPattern::File(_) => true,
-        }
-    }
 }
 
 /// A token of a client list: `[user@]host`.

@@ -250,6 +250,24 @@ mod tests {
         assert_eq!(date(b"2026-02-29"), None);
         assert_eq!(date(b"2026-13-01"), None);
         assert_eq!(date(b"1969-12-31"), None);
+        // By `date -d`.
+        assert_eq!(date(b"1999-12-31"), Some(10_956));
+        assert_eq!(date(b"2000-03-01"), Some(11_017));
+        assert_eq!(date(b"2004-02-29"), Some(12_477));
+        assert_eq!(date(b"2027-01-31"), Some(20_849));
+        assert_eq!(date(b"2100-03-01"), Some(47_541));
+        assert_eq!(date(b"2100-02-29"), None);
+        assert_eq!(date(b"2400-02-29"), Some(157_113));
+        for wrong in [
+            "2026-04-31",
+            "2026-01-32",
+            "2026-00-10",
+            "2026-01-00",
+            "2026-1-010",
+            "2026/01/01",
+        ] {
+            assert_eq!(date(wrong.as_bytes()), None, "{wrong}");
+        }
     }
 
     #[test]
@@ -264,6 +282,11 @@ mod tests {
         assert!(!at("Fri-Mon", "2026-11-26", "1200"));
         assert!(at("0000-2400", "2026-11-26", "2359"));
         assert!(at("thu", "2026-11-26", "2359"));
+        assert!(!at("thu", "2026-11-27", "0000"));
+        assert!(at("Mon-Mon", "2026-11-30", "1200"));
+        assert!(!at("Mon-Mon", "2026-11-29", "1200"));
+        assert!(at("Sun-Tue", "2026-12-01", "1200"));
+        assert!(!at("Sun-Tue", "2026-12-02", "1200"));
     }
 
     #[test]
@@ -309,6 +332,12 @@ mod tests {
             "0800-0800",
             "2400-0100",
             "0860-0900",
+            "0860-1000",
+            "0800-2401",
+            "0800-2500",
+            "2400-0800",
+            "0800-1800x",
+            "08:00-18:00",
             "8-18",
             "UTC",
             "Mon-Foo",
