@@ -257,6 +257,11 @@ pub fn content(line: &[u8]) -> Content<'_> {
     }
 }
 
+/// A client list that stands alone, such as that of an `if` option.
+pub(crate) fn client_list(text: &[u8]) -> List<'_, ClientPattern<'_>> {
+    List::parse(text, 0, ClientPattern::parse)
+}
+
 impl<'t> Rule<'t> {
     /// Takes a rule apart. Nothing, where the line has no `:` outside brackets.
     fn parse(line: &'t [u8]) -> Option<Self> {

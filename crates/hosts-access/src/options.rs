@@ -503,7 +503,7 @@ impl Options {
 
 /// What becomes of a request for which it is not known whether a rule matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Doubt {
+pub enum Doubt {
     /// It is denied.
     Denies,
     /// The rule is passed over.
@@ -514,7 +514,7 @@ pub(crate) enum Doubt {
 
 /// What the options of a rule make of that. *A request is granted only if it would be whatever the unknown answers
 /// were*, and with no more privilege; so only rules are passed over that at most grant.
-pub(crate) fn doubt(options: Option<&[u8]>, table: TableKind) -> Doubt {
+pub fn doubt(options: Option<&[u8]>, table: TableKind) -> Doubt {
     let Some(text) = options else {
         return match table {
             TableKind::Allow => Doubt::Passes,
@@ -549,7 +549,7 @@ pub(crate) fn doubt(options: Option<&[u8]>, table: TableKind) -> Doubt {
 
 /// What a rule in this table decides by its options, if all go well; nothing, where one is wrong. A bound that is
 /// reached is not thought of.
-fn verdict(options: &[u8], table: TableKind) -> Option<Verdict> {
+pub fn verdict(options: &[u8], table: TableKind) -> Option<Verdict> {
     let mut found = table.verdict();
     let mut fields = option_fields(options);
     while let Some(field) = fields.next() {

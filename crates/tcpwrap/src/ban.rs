@@ -1,6 +1,7 @@
 //! `tcpwrap ban`: puts networks on the ban list, which rules ask with `{banned}`.
 
 pub mod import;
+pub mod preview;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -42,9 +43,12 @@ pub struct Args {
     /// Ban addresses somebody is logged in from, too
     #[arg(long)]
     force: bool,
-    /// Say what would happen, and change nothing
+    /// Say what would happen and whom the tables would refuse then, and change nothing
     #[arg(long)]
     dry_run: bool,
+    /// Print that as JSON
+    #[arg(long, requires = "dry_run")]
+    json: bool,
     /// Take the addresses of a hosts.deny, as DenyHosts and its like write it, or of a list, one a line; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "networks")]
     import: Option<PathBuf>,
@@ -145,13 +149,20 @@ fn ban(args: &Args) -> Result<ExitCode, String> {
     if args.import.is_none() && !refused.is_empty() {
         return Ok(ExitCode::FAILURE);
     }
-    if !args.dry_run {
-        let writer = Writer::new(&configured.file);
-        writer
-            .add(&wanted)
-            .map_err(|error| trouble(&configured.file, &error))?;
-        tidy(&writer, now);
+    if args.dry_run {
+        let networks: Vec<Network> = wanted.iter().map(|ban| ban.network).collect();
+        let preview = preview::of(&configured.file, &networks, None, now)?;
+        let printed = match args.json {
+            true => output::json("ban", &preview.json()),
+            false => output::print(&(report(&wanted, args) + &preview.text())),
+        };
+        return Ok(printed.err().unwrap_or(ExitCode::SUCCESS));
     }
+    let writer = Writer::new(&configured.file);
+    writer
+        .add(&wanted)
+        .map_err(|error| trouble(&configured.file, &error))?;
+    tidy(&writer, now);
     if let Err(failed) = output::print(&report(&wanted, args)) {
         return Ok(failed);
     }

@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 
-use analysis::compare::{Difference, Outcome, compare};
+use analysis::compare::{Difference, compare};
 use analysis::document::{Document, Documents};
 use hosts_access::Verdict;
 
@@ -96,17 +96,13 @@ fn way(allow: &Change<'_>, deny: &Change<'_>) -> Way {
 }
 
 fn opens(difference: &Difference) -> bool {
-    may_end(&difference.old, |verdict| verdict != Verdict::Granted)
-        && may_end(&difference.new, |verdict| verdict != Verdict::Denied)
+    difference.old.may_end(|verdict| verdict != Verdict::Granted)
+        && difference.new.may_end(|verdict| verdict != Verdict::Denied)
 }
 
 fn closes(difference: &Difference) -> bool {
-    may_end(&difference.old, |verdict| verdict != Verdict::Denied)
-        && may_end(&difference.new, |verdict| verdict != Verdict::Granted)
-}
-
-fn may_end(outcome: &Outcome, how: impl Fn(Verdict) -> bool) -> bool {
-    outcome.steps.iter().any(|step| how(step.verdict))
+    difference.old.may_end(|verdict| verdict != Verdict::Denied)
+        && difference.new.may_end(|verdict| verdict != Verdict::Granted)
 }
 
 /// Replaces both tables, on the best [`way`], which it gives.

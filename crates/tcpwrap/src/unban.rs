@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use clap_complete::ArgValueCompleter;
-use state::bans::{self, Writer};
+use state::bans::{self, Ban, Writer};
 use state::network::Network;
 use state::stamp;
 
-use crate::ban::{ORIGIN, configured, network, origin, tidy, trouble};
+use crate::ban::{ORIGIN, configured, network, origin, preview, tidy, trouble};
 use crate::complete;
 use crate::output::{self, BAD, DIM};
 
@@ -32,6 +32,12 @@ pub struct Args {
     /// All bans of the origin
     #[arg(long, conflicts_with = "networks")]
     all: bool,
+    /// Say whom the tables would let in then, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print that as JSON
+    #[arg(long, requires = "dry_run")]
+    json: bool,
 }
 
 /// Runs the subcommand.
@@ -47,6 +53,9 @@ fn unban(args: &Args) -> Result<ExitCode, String> {
     let writer = Writer::new(&path);
     let origin = (!args.any_origin).then_some(args.origin.as_str());
     let now = stamp::now();
+    if args.dry_run {
+        return dry(args, &path, origin, now);
+    }
     let wanted: Vec<Option<Network>> = match args.all {
         true => vec![None],
         false => args.networks.iter().copied().map(Some).collect(),
@@ -83,6 +92,51 @@ fn unban(args: &Args) -> Result<ExitCode, String> {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     })
+}
+
+/// Says what would happen.
+fn dry(args: &Args, path: &std::path::Path, origin: Option<&str>, now: u64) -> Result<ExitCode, String> {
+    let contents = bans::contents(path).map_err(|error| trouble(path, &error))?;
+    let is_meant = |ban: &Ban| {
+        !ban.expiry.is_over(now)
+            && origin.is_none_or(|origin| origin == ban.origin)
+            && (args.all || args.networks.contains(&ban.network))
+    };
+    let lifted: Vec<Ban> = contents.bans.into_iter().filter(is_meant).collect();
+    let mut networks: Vec<Network> = lifted.iter().map(|ban| ban.network).collect();
+    networks.sort_unstable();
+    networks.dedup();
+    let preview = preview::of(path, &networks, Some(&lifted), now)?;
+    let printed = match args.json {
+        true => output::json("unban", &preview.json()),
+        false => {
+            let would = |ban: &Ban| {
+                format!(
+                    "{} would not be banned any more{DIM} (origin {}){DIM:#}\n",
+                    ban.network, ban.origin
+                )
+            };
+            let lines: String = lifted.iter().map(would).collect();
+            let lines = if lifted.is_empty() {
+                "nothing to take back\n".to_owned()
+            } else {
+                lines + &preview.text()
+            };
+            output::print(&lines)
+        }
+    };
+    let missed = args.networks.iter().filter(|network| !networks.contains(network));
+    for network in missed.clone() {
+        let why = why(path, *network, args, now)?;
+        anstream::eprint!("{BAD}nothing to take back:{BAD:#} {network}: {why}\n");
+    }
+    let is_missed = missed.count() > 0 || args.all && lifted.is_empty();
+    let status = if is_missed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    };
+    Ok(printed.err().unwrap_or(status))
 }
 
 /// Why there is nothing to take back.

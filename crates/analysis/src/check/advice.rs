@@ -5,10 +5,10 @@ use std::cell::RefCell;
 
 use super::Finding;
 use super::finding::{Fix, apply};
-use crate::compare::{Outcome, Ways, compare_alone};
+use crate::compare::{Ways, compare_alone};
 use crate::document::{Document, Documents};
+use hosts_access::TableKind;
 use hosts_access::syntax::list::tokens;
-use hosts_access::{TableKind, Verdict};
 
 thread_local! {
     /// Tables have few patterns that take long to tell apart, and many lines that hold them.
@@ -96,7 +96,11 @@ fn may_let_in(table: TableKind, old: &[u8], new: &[u8]) -> bool {
         });
         match compared {
             Ok(found) => {
-                !found.left_out.is_empty() || found.differences.iter().any(|d| lets_in(&d.old, &d.new))
+                !found.left_out.is_empty()
+                    || found
+                        .differences
+                        .iter()
+                        .any(|d| d.new.may_let_in_more_than(&d.old))
             }
             Err(_) => true,
         }
@@ -126,19 +130,4 @@ fn lines(document: &Document, fix: &Fix) -> Option<(Vec<u8>, Vec<u8>)> {
         }
         last += 1;
     }
-}
-
-/// Does the new outcome let in where the old one did not?
-pub(super) fn lets_in(old: &Outcome, new: &Outcome) -> bool {
-    let rank = |verdict: Verdict| match verdict {
-        Verdict::Denied => 0,
-        Verdict::Delegated => 1,
-        Verdict::Granted => 2,
-    };
-    let steps = old.steps.len().max(new.steps.len());
-    let at = |outcome: &Outcome, step: usize| {
-        let step = outcome.steps.get(step).or(outcome.steps.last());
-        step.map_or(0, |step| rank(step.verdict))
-    };
-    (0..steps).any(|step| at(new, step) > at(old, step))
 }

@@ -4,14 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Incomparable;
-use super::outcome::{Outcome, Step};
+use super::facts::Answers;
+use super::outcome::{Outcome, Run, Step};
 use crate::document::Documents;
 use crate::document::{Content, content};
-use hosts_access::decision::{Decision, TableKind, Verdict};
+use hosts_access::decision::{Decision, Reason, TableKind, Verdict};
 use hosts_access::dry::DryHost;
 use hosts_access::policy::Compiled;
 use hosts_access::request::Request;
-use hosts_access::syntax::option::Keyword;
+use hosts_access::syntax::fields;
+use hosts_access::syntax::option::{Keyword, Limit, Max, Source};
+use hosts_access::{Effect, Fact, Found, Known};
 
 /// A request that ends differently under the two policies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +37,8 @@ pub struct Witness {
     pub user: Vec<u8>,
     /// The netgroups the client is in.
     pub groups: Vec<Vec<u8>>,
+    /// What else is known of it, as far as it matters.
+    pub answers: Vec<Answers>,
     /// What decided it, under the old policy and the new; commands that would decide are not run.
     pub decided: Vec<Decided>,
 }
@@ -55,7 +60,14 @@ pub(super) struct Confirming<'t> {
     ready: Option<[Compiled; 2]>,
 }
 
-fn decide(compiled: &Compiled, witness: &Witness, commands: Option<bool>) -> Decision {
+/// What is asked besides, and answered, under one of the policies.
+pub(super) type Told = Vec<(Fact, Known)>;
+
+/// How all that is not known comes out: whether `aclexec` commands succeed, if they are run, and whether the client is
+/// within all bounds, if that can be told.
+type Supposed = (Option<bool>, Option<bool>);
+
+fn decide(compiled: &Compiled, witness: &Witness, told: &Told, (commands, within): Supposed) -> Decision {
     let mut host = DryHost::new(&witness.address[..])
         .named(&witness.name[..])
         .with_user(&witness.user[..])
@@ -69,6 +81,29 @@ fn decide(compiled: &Compiled, witness: &Witness, commands: Option<bool>) -> Dec
     }
     for group in &witness.server_groups {
         host = host.in_netgroup(&group[..], &witness.server_name[..]);
+    }
+    // A time for all zones would stand for the one that is asked.
+    let (zoneless, other): (Vec<_>, Vec<_>) = told
+        .iter()
+        .cloned()
+        .partition(|(fact, _)| *fact == Fact::Time(None));
+    for (fact, known) in other.into_iter().chain(zoneless) {
+        host = host.told(fact, known);
+    }
+    if let Some(within) = within {
+        // One stands for all others.
+        let rule = Vec::new();
+        let per = Source::default();
+        let limit = Limit {
+            count: 1,
+            seconds: 1,
+            burst: 1,
+            per,
+        };
+        let max = Max { count: 1, per: None };
+        host = host
+            .told(Fact::Rate { rule, limit }, Ok(Found::from(within)))
+            .told(Fact::Connections(max), Ok(Found::from(within)));
     }
     if let Some(succeed) = commands {
         host = host.commands_succeed(succeed);
@@ -88,20 +123,31 @@ impl<'t> Confirming<'t> {
     pub(super) fn confirm(
         &mut self,
         mut witness: Witness,
+        told: &[Told; 2],
         computed: [&Outcome; 2],
     ) -> Result<Witness, Incomparable> {
         let ready = self
             .ready
             .get_or_insert_with(|| self.sides.map(Documents::compiled));
-        for (side, outcome) in ready.iter().zip(computed) {
-            for commands in [None, Some(true), Some(false)] {
-                let decision = decide(side, &witness, commands);
-                if !agrees(&decision, outcome, commands) {
-                    let what =
-                        format!("{witness:?}: computed {outcome:?}, decided {decision:?} ({commands:?})");
+        for ((side, told), outcome) in ready.iter().zip(told).zip(computed) {
+            let is_bounded = outcome.steps.iter().any(|step| !step.bounds.is_empty());
+            let within = if is_bounded {
+                &[Some(true), Some(false), None][..]
+            } else {
+                &[None]
+            };
+            for supposed in within
+                .iter()
+                .flat_map(|within| COMMANDS.map(|commands| (commands, *within)))
+            {
+                let decision = decide(side, &witness, told, supposed);
+                if !agrees(&decision, outcome, supposed) {
+                    let what = format!(
+                        "{witness:?} {told:?}: computed {outcome:?}, decided {decision:?} ({supposed:?})"
+                    );
                     return Err(Incomparable::Unconfirmed(what));
                 }
-                if commands.is_none() {
+                if supposed == (None, within[0]) {
                     witness.decided.push(Decided {
                         rule: decision
                             .rule
@@ -117,24 +163,51 @@ impl<'t> Confirming<'t> {
     }
 }
 
-/// Is the decision the computed one, where commands are not run, all succeed, or all fail?
-fn agrees(decision: &Decision, outcome: &Outcome, commands: Option<bool>) -> bool {
-    let step = match commands {
-        Some(false) => outcome.steps.last(),
-        _ => outcome.steps.first(),
-    };
-    let Some(step) = step else { return false };
-    let is_open = commands.is_none() && step.runs.iter().any(|run| run.keyword == Keyword::Aclexec);
-    let verdict = if is_open { Verdict::Delegated } else { step.verdict };
-    let decided = match &decision.rule {
-        None => Step::plain(decision.verdict),
-        Some(rule) => {
-            let line = [rule.text(), b"\n"].concat();
-            match content(&line) {
-                Content::Rule(of_line) => Step::of(&of_line, rule.table),
-                _ => return false,
-            }
+/// Commands are not run, all succeed, or all fail.
+const COMMANDS: [Option<bool>; 3] = [None, Some(true), Some(false)];
+
+/// Is the decision the computed one?
+fn agrees(decision: &Decision, outcome: &Outcome, (commands, within): Supposed) -> bool {
+    let mut computed = None;
+    for step in &outcome.steps {
+        if !step.bounds.is_empty() && within != Some(true) {
+            let denied = match within {
+                Some(_) => Step::denied(step.beyond.clone()),
+                None => Step::plain(Verdict::Denied),
+            };
+            computed = Some((Verdict::Denied, denied));
+            break;
         }
-    };
-    decision.verdict == verdict && decided == *step
+        let fails = step.may_fail && commands == Some(false);
+        if !step.is_asked_only && !fails {
+            let is_open = commands.is_none() && step.runs.iter().any(|run| run.keyword == Keyword::Aclexec);
+            let verdict = if is_open { Verdict::Delegated } else { step.verdict };
+            computed = Some((verdict, step.clone()));
+            break;
+        }
+    }
+    let decided = decided_step(decision).map(|step| (decision.verdict, step));
+    decided.is_some() && computed == decided
+}
+
+/// What the rule that decided does.
+pub(super) fn decided_step(decision: &Decision) -> Option<Step> {
+    match (&decision.reason, &decision.rule) {
+        (Reason::NotKnown, _) | (_, None) => Some(Step::plain(decision.verdict)),
+        (Reason::OverLimit | Reason::TooMany, Some(_)) => {
+            let bans = decision.effects.iter().filter_map(|effect| match effect {
+                Effect::Ban(seconds) => Some(Run::ban(*seconds)),
+                _ => None,
+            });
+            Some(Step::denied(bans.collect()))
+        }
+        (_, Some(rule)) => {
+            let line = [rule.text(), b"\n"].concat();
+            let Content::Rule(of_line) = content(&line) else {
+                return None;
+            };
+            let options = fields(&line).and_then(|fields| fields.options);
+            Step::of(&of_line, options, rule.table)
+        }
+    }
 }

@@ -10,6 +10,7 @@ use super::ranges::{Map, Ranges};
 use super::rules::{Box_, Lists, joined, list_holds};
 use super::spelling::{Together, Ways};
 use super::strings::{self, Atom, Class, Classes, Kind};
+use hosts_access::Side;
 use hosts_access::syntax::pattern::{DaemonPattern, Service, StringPattern};
 
 /// Which ports.
@@ -70,7 +71,7 @@ pub(super) fn asked<'t>(
     lists: &Lists<'t>,
     files: &'t FileTexts,
 ) -> Result<(Axes<'t>, Vec<Asked>), Incomparable> {
-    let mut shared = Shared::default();
+    let mut shared = Shared::new(Side::Server, lists.places);
     let mut atoms: Vec<(Atom<'t>, u32)> = Vec::new();
     let mut atom_numbers: HashMap<Vec<u8>, u32> = HashMap::new();
     let mut ports: Vec<Port> = Vec::new();

@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 
 use super::Incomparable;
+use super::facts::Asks;
 use super::family::{Family, MAPPED};
+use super::places::Places;
 use super::ranges::{Ranges, normal};
 use super::spelling::Spelling;
 use super::strings::Atom;
@@ -14,7 +16,7 @@ use hosts_access::request::UNKNOWN;
 use hosts_access::source;
 use hosts_access::syntax::brace::Brace;
 use hosts_access::syntax::pattern::{HostPattern, StringPattern};
-use hosts_access::{MAX_FILE_DEPTH, Network, string_matches};
+use hosts_access::{MAX_FILE_DEPTH, Network, Side, string_matches};
 
 /// A union of host patterns.
 #[derive(Debug, Clone, Default)]
@@ -27,14 +29,19 @@ pub(super) struct Hosts {
     pub(super) name: Option<u32>,
     /// The tag of `KNOWN`, where it is among the patterns.
     pub(super) known: Option<u32>,
-    /// Spellings and netgroups, by number.
+    /// Spellings, netgroups and what is asked besides, by number.
     pub(super) spellings: Vec<u32>,
     pub(super) groups: Vec<u32>,
+    pub(super) asks: Vec<u32>,
 }
 
-/// What all patterns of a comparison share.
-#[derive(Default)]
+/// What all patterns of a comparison share, for one end of connections.
 pub(super) struct Shared<'t> {
+    side: Side,
+    places: &'t Places,
+    /// What is asked of clients, and is not in the tables.
+    pub(super) asks: Vec<Asks<'t>>,
+    ask_numbers: HashMap<Vec<u8>, u32>,
     /// What is asked of names, and the tags.
     pub(super) names: Vec<(Atom<'t>, u32)>,
     tags: u32,
@@ -59,9 +66,6 @@ pub(super) fn read_files(path: &[u8], texts: &mut FileTexts) -> Result<(), Incom
             return Err(Incomparable::Endless(path, what));
         }
         let text = files::text(&path);
-        if words(&text).any(|(_, word)| Brace::parse(word).is_some()) {
-            return Err(Incomparable::Asks);
-        }
         let named = words(&text).map(|(_, word)| word);
         wanted.extend(named.filter(|w| w.first() == Some(&b'/')).map(<[u8]>::to_vec));
         texts.insert(path, text);
@@ -70,6 +74,36 @@ pub(super) fn read_files(path: &[u8], texts: &mut FileTexts) -> Result<(), Incom
 }
 
 impl<'t> Shared<'t> {
+    pub(super) fn new(side: Side, places: &'t Places) -> Self {
+        Shared {
+            side,
+            places,
+            asks: Vec::new(),
+            ask_numbers: HashMap::new(),
+            names: Vec::new(),
+            tags: 0,
+            spellings: Vec::new(),
+            spelling_numbers: HashMap::new(),
+            groups: Vec::new(),
+            has_scope: false,
+        }
+    }
+
+    /// The number of something that is asked.
+    fn ask(&mut self, asks: Asks<'t>) -> u32 {
+        let key = match asks {
+            Asks::File(path) => path.to_vec(),
+            // What is wrong is never known, whatever it is.
+            Asks::Brace(Brace::Wrong(_)) => b"{".to_vec(),
+            Asks::Brace(brace) => format!("{brace:?}").to_ascii_lowercase().into_bytes(),
+        };
+        let next = self.asks.len() as u32;
+        *self.ask_numbers.entry(key).or_insert_with(|| {
+            self.asks.push(asks);
+            next
+        })
+    }
+
     /// A new tag.
     pub(super) fn tag(&mut self) -> u32 {
         self.tags += 1;
@@ -131,8 +165,11 @@ impl Hosts {
     ) {
         match pattern {
             HostPattern::Netgroup(group) => self.groups.push(shared.group(group)),
-            // What it holds is known as little as who is in a netgroup. No name of a netgroup begins with a slash.
-            HostPattern::File(path) if !files.contains_key(path) => self.groups.push(shared.group(path)),
+            HostPattern::File(path) if !files.contains_key(path) => match shared.side {
+                Side::Client => self.asks.push(shared.ask(Asks::File(path))),
+                // What it holds is known as little as who is in a netgroup. No name of a netgroup begins with a slash.
+                Side::Server => self.groups.push(shared.group(path)),
+            },
             HostPattern::File(path) => {
                 let depth = within.open.len();
                 let least = within.least.get(path).copied().unwrap_or(MAX_FILE_DEPTH);
@@ -141,7 +178,11 @@ impl Hosts {
                     within.least.insert(path, depth);
                     within.open.push(path);
                     for (_, word) in words(text) {
-                        self.add(HostPattern::parse(word), shared, files, within);
+                        let pattern = match shared.side {
+                            Side::Client => HostPattern::parse(word),
+                            Side::Server => HostPattern::parse_server(word),
+                        };
+                        self.add(pattern, shared, files, within);
                     }
                     within.open.pop();
                 }
@@ -154,8 +195,14 @@ impl Hosts {
                 let tag = *self.name.get_or_insert_with(|| shared.tag());
                 shared.names.push((Atom::Local, tag));
             }
-            // Services with such rules are not compared.
-            HostPattern::Brace(_) => {}
+            HostPattern::Brace(brace) => match shared.places.of(brace) {
+                Some(sets) => {
+                    for (ranges, more) in self.ranges.iter_mut().zip(sets) {
+                        ranges.extend(more);
+                    }
+                }
+                None => self.asks.push(shared.ask(Asks::Brace(brace))),
+            },
             HostPattern::Net { net, mask } => self.add_net(net, mask, shared),
             HostPattern::Text { pattern, tries_name } => {
                 self.add_text(pattern, shared);
@@ -268,7 +315,7 @@ impl Hosts {
         for ranges in &mut self.ranges {
             *ranges = normal(std::mem::take(ranges));
         }
-        for numbers in [&mut self.spellings, &mut self.groups] {
+        for numbers in [&mut self.spellings, &mut self.groups, &mut self.asks] {
             numbers.sort_unstable();
             numbers.dedup();
         }

@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::daemons;
 use super::hosts::FileTexts;
 use super::outcome::Outcomes;
+use super::places::Places;
 use super::rules::{Lists, Rule, lines};
 use super::sweep::{Deciding, deciding};
-use super::{Incomparable, Ways};
-use crate::document::{Content, Documents, content};
+use super::{Incomparable, Ways, of_service};
+use crate::document::Documents;
 use hosts_access::TableKind;
-use hosts_access::source::Ending;
-use hosts_access::syntax::pattern::{Service, StringPattern};
 
 /// A rule's table, and the number of its entry there.
 pub(crate) type At = (TableKind, usize);
@@ -38,36 +37,22 @@ pub(crate) fn idle(
     }
     let lines = lines(tables);
     let mut outcomes = Outcomes::default();
-    let mut lists = Lists::new();
+    let places = Places::default();
+    let mut lists = Lists::new(&places);
     let mut side = lists.read(&lines, &mut outcomes);
-    lists.ask_nothing()?;
-    // A program that gives no name is called `unknown`, which the comparison takes for no daemon's name. Only this
-    // pattern tells it from the others.
-    let mut daemons = lists.daemons.iter().flat_map(|list| list.tokens());
-    if daemons.any(|token| token.pattern.service == Service::Name(StringPattern::Known)) {
-        return Ok(Vec::new());
-    }
     if lists.daemons.len() > MOST_LISTS {
         return Err(Incomparable::TooManyDaemons);
-    }
-    let mut places = Vec::with_capacity(side.rules.len());
-    for (table, document, lines) in &lines {
-        let read = document
-            .entries
-            .iter()
-            .take_while(|e| e.ending == Ending::Newline)
-            .count();
-        let rules = lines[..read].iter().enumerate();
-        let rules = rules.filter(|(_, line)| matches!(content(line), Content::Rule(_)));
-        places.extend(rules.map(|(at, _)| (*table, at)));
     }
     let mut rule_of: BTreeMap<u32, At> = BTreeMap::new();
     // Which of these there are depends on the machine's interfaces.
     let mut has_scope = BTreeSet::new();
-    for (rule, place) in side.rules.iter_mut().zip(places) {
+    for (rule, place) in side.rules.iter_mut().zip(std::mem::take(&mut side.places)) {
         rule.step = outcomes.own(rule.step);
-        rule_of.insert(rule.step, place);
-        let mut clients = lists.clients[rule.clients as usize].tokens();
+        rule.doubt = rule.doubt.map(|step| outcomes.own(step));
+        for step in std::iter::once(rule.step).chain(rule.doubt) {
+            rule_of.insert(step, place);
+        }
+        let mut clients = lists.clients_of(*rule).flat_map(|list| list.tokens());
         let mut daemons = lists.daemons[rule.daemons as usize].tokens();
         if clients.any(|t| t.text.contains(&b'%')) || daemons.any(|t| t.text.contains(&b'%')) {
             has_scope.insert(rule.step);
@@ -81,10 +66,7 @@ pub(crate) fn idle(
     // Once to find those that decide, and once, where some do not, for what decides instead of these.
     for round in 0..2 {
         for asked in &asked {
-            let mut holds = vec![false; lists.daemons.len()];
-            asked.lists.iter().for_each(|list| holds[*list as usize] = true);
-            let rules = side.rules.iter().filter(|rule| holds[rule.daemons as usize]);
-            let rules: Vec<Rule> = rules.copied().collect();
+            let rules = of_service(&lists, &side.rules, asked);
             let has_wanted = rules.iter().any(|rule| found.instead_of.contains_key(&rule.step));
             if round == 0 || has_wanted {
                 deciding(
@@ -98,14 +80,22 @@ pub(crate) fn idle(
             }
         }
         if round == 0 {
-            let is_idle = |step: &&u32| !found.steps.contains(step) && !has_scope.contains(step);
-            let idle = rule_of.keys().filter(is_idle);
-            found.instead_of = idle.map(|step| (*step, Default::default())).collect();
+            let is_idle = |rule: &&Rule| {
+                let mut steps = std::iter::once(rule.step).chain(rule.doubt);
+                !steps.any(|step| found.steps.contains(&step)) && !has_scope.contains(&rule.step)
+            };
+            let idle = side.rules.iter().filter(is_idle);
+            found.instead_of = idle.map(|rule| (rule.step, Default::default())).collect();
         }
     }
     let told = found.instead_of.iter().map(|(step, instead)| {
-        let rules = instead.iter().filter_map(|step| rule_of.get(step).copied());
-        (rule_of[step], rules.collect())
+        let mut rules: Vec<At> = instead
+            .iter()
+            .filter_map(|step| rule_of.get(step).copied())
+            .collect();
+        // A rule's two steps stand together.
+        rules.dedup();
+        (rule_of[step], rules)
     });
     Ok(told.collect())
 }

@@ -9,12 +9,15 @@
 //! them or are `unknown`, names of hosts are no addresses. Log lines, and what is looked up on the way,
 //! are no part of what is compared; values of options are compared as written, before % expansion.
 
+mod bans;
 mod confirm;
 mod daemons;
+mod facts;
 mod family;
 mod hosts;
 mod idle;
 mod outcome;
+mod places;
 pub(crate) mod ranges;
 mod rules;
 mod spelling;
@@ -28,13 +31,16 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+pub use self::bans::{Banning, LetIn, banning};
 pub use self::confirm::{Decided, Witness};
+pub use self::facts::Answers;
 pub(crate) use self::hosts::FileTexts;
 pub(crate) use self::idle::idle;
 pub use self::outcome::{Outcome, Run, Step};
+pub use self::places::Places;
 pub use self::words::{Like, Strings};
 
-use self::confirm::Confirming;
+use self::confirm::{Confirming, Told};
 use self::daemons::{Asked, Axes, MOST_GROUPS, MOST_WAYS, Port};
 use self::family::Family;
 use self::outcome::Outcomes;
@@ -45,6 +51,7 @@ use self::spelling::{Spelling, Together};
 use self::sweep::{Part, Swept, sweep};
 use crate::document::Documents;
 use hosts_access::syntax::option::Keyword;
+use hosts_access::{Fact, Found};
 
 /// Why two policies cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,8 +64,8 @@ pub enum Incomparable {
     TooManyDaemons,
     /// Patterns on the text of addresses combine in too many ways.
     TooManySpellings,
-    /// A rule asks what the tables do not say: where a client is, what time it is, what is remembered of it.
-    Asks,
+    /// What rules ask besides (patterns in braces) is answered in too many ways.
+    TooManyAnswers,
     /// A pattern names something whose reading may never end.
     Endless(Vec<u8>, &'static str),
     /// Deciding the request did not show the difference: the comparison is wrong, and so not given.
@@ -82,10 +89,7 @@ impl fmt::Display for Incomparable {
                      told apart"
                 );
             }
-            Incomparable::Asks => {
-                "a rule asks where a client is, what time it is or what is remembered of it (patterns in braces, if, \
-                 limit, max), which the tables do not say"
-            }
+            Incomparable::TooManyAnswers => "the patterns in braces combine in too many ways to tell apart",
             Incomparable::Endless(path, what) => {
                 let path = path.escape_ascii();
                 return write!(
@@ -196,6 +200,8 @@ pub struct Clients {
     pub users: Option<Vec<Strings>>,
     /// Netgroups they are or are not in.
     pub netgroups: Vec<(Vec<u8>, bool)>,
+    /// What else is known of them: the answer to each question that matters.
+    pub answers: Vec<Answers>,
 }
 
 /// A set of addresses: the fewest blocks that make it up.
@@ -315,13 +321,20 @@ impl Addresses {
 /// # Ok::<(), analysis::compare::Incomparable>(())
 /// ```
 pub fn compare(old: Documents<'_>, new: Documents<'_>) -> Result<Comparison, Incomparable> {
-    compare_by(
-        old,
-        new,
-        None,
-        Some(Confirming::new([old, new])),
-        &mut Ways::new(),
-    )
+    compare_in(old, new, &Places::default())
+}
+
+/// The same where it is given which addresses are where.
+///
+/// # Errors
+/// The same.
+pub fn compare_in(
+    old: Documents<'_>,
+    new: Documents<'_>,
+    places: &Places,
+) -> Result<Comparison, Incomparable> {
+    let confirming = Some(Confirming::new([old, new]));
+    compare_by(old, new, None, places, confirming, &mut Ways::new())
 }
 
 /// The same of the tables alone: what the files hold that patterns name is not known, and nothing is confirmed by
@@ -331,19 +344,21 @@ pub(crate) fn compare_alone(
     new: Documents<'_>,
     kept: &mut Ways,
 ) -> Result<Comparison, Incomparable> {
-    compare_by(old, new, Some(FileTexts::new()), None, kept)
+    let places = Places::default();
+    compare_by(old, new, Some(FileTexts::new()), &places, None, kept)
 }
 
 fn compare_by(
     old: Documents<'_>,
     new: Documents<'_>,
     files: Option<FileTexts>,
+    places: &Places,
     confirming: Option<Confirming<'_>>,
     kept: &mut Ways,
 ) -> Result<Comparison, Incomparable> {
     let lines = [lines(old), lines(new)];
     let mut outcomes = Outcomes::default();
-    let mut lists = Lists::new();
+    let mut lists = Lists::new(places);
     let sides = [
         lists.read(&lines[0], &mut outcomes),
         lists.read(&lines[1], &mut outcomes),
@@ -356,21 +371,12 @@ fn compare_by(
     if sides[0].rules == sides[1].rules && sides[0].is_broken == sides[1].is_broken {
         return Ok(none);
     }
-    lists.ask_nothing()?;
     let files = match files {
         Some(files) => files,
         None => lists.files()?,
     };
     let (axes, asked) = daemons::asked(&lists, &files)?;
-    let mut telling = Telling {
-        axes: &axes,
-        asked: &asked,
-        confirming,
-        found: Vec::new(),
-        numbers: HashMap::new(),
-        unknowns: BTreeSet::new(),
-        left_out: Vec::new(),
-    };
+    let mut telling = Telling::new(&axes, &asked, places, confirming);
     for (number, asked) in asked.iter().enumerate() {
         match swept(&lists, &files, &sides, asked, &mut outcomes, kept) {
             Ok(Some(swept)) => telling.add(number, &swept, &outcomes)?,
@@ -390,17 +396,17 @@ fn swept<'t>(
     outcomes: &mut Outcomes,
     kept: &mut Ways,
 ) -> Result<Option<Swept<'t>>, Incomparable> {
-    let mut holds = vec![false; lists.daemons.len()];
-    asked.lists.iter().for_each(|list| holds[*list as usize] = true);
-    let rules = [0, 1].map(|side: usize| {
-        let rules = sides[side].rules.iter();
-        rules
-            .filter(|rule| holds[rule.daemons as usize])
-            .map(|rule| Rule { daemons: 0, ..*rule })
-    });
-    let [old, new]: [Vec<Rule>; 2] = rules.map(Iterator::collect);
+    let [old, new] = [0, 1].map(|side: usize| of_service(lists, &sides[side].rules, asked));
     let is_broken = [sides[0].is_broken, sides[1].is_broken];
     sweep(lists, files, [&old, &new], is_broken, outcomes, kept)
+}
+
+/// The rules for who asks in this way, the daemon lists being all alike.
+fn of_service(lists: &Lists<'_>, rules: &[Rule], asked: &Asked) -> Vec<Rule> {
+    let mut holds = vec![false; lists.daemons.len()];
+    asked.lists.iter().for_each(|list| holds[*list as usize] = true);
+    let rules = rules.iter().filter(|rule| holds[rule.daemons as usize]);
+    rules.map(|rule| Rule { daemons: 0, ..*rule }).collect()
 }
 
 /// Differences by what they are for: where they were found, the ways of being asked apart.
@@ -410,14 +416,36 @@ type Key = (Clients, u32, u32);
 struct Telling<'a, 't> {
     axes: &'a Axes<'t>,
     asked: &'a [Asked],
+    places: &'a Places,
     confirming: Option<Confirming<'t>>,
     found: Vec<(Difference, Vec<Box_>)>,
     numbers: HashMap<Key, usize>,
     unknowns: BTreeSet<Unknown>,
     left_out: Vec<(Incomparable, Vec<Box_>)>,
+    /// Where the tables are the same: whether those whom it is about are banned afterwards.
+    are_banned: Option<bool>,
 }
 
-impl Telling<'_, '_> {
+impl<'a, 't> Telling<'a, 't> {
+    fn new(
+        axes: &'a Axes<'t>,
+        asked: &'a [Asked],
+        places: &'a Places,
+        confirming: Option<Confirming<'t>>,
+    ) -> Self {
+        Telling {
+            axes,
+            asked,
+            places,
+            confirming,
+            found: Vec::new(),
+            numbers: HashMap::new(),
+            unknowns: BTreeSet::new(),
+            left_out: Vec::new(),
+            are_banned: None,
+        }
+    }
+
     fn add(&mut self, asked: usize, swept: &Swept<'_>, outcomes: &Outcomes) -> Result<(), Incomparable> {
         for changed in &swept.changed {
             for client in &changed.boxes {
@@ -427,6 +455,7 @@ impl Telling<'_, '_> {
                     names: swept.names.told(&client[0]),
                     users: swept.users.told(&client[1]),
                     netgroups,
+                    answers: answers_told(swept, client),
                 };
                 let boxes = &self.asked[asked].boxes;
                 let key = (clients, changed.old, changed.new);
@@ -435,9 +464,9 @@ impl Telling<'_, '_> {
                     continue;
                 }
                 let (old, new) = (outcomes.get(changed.old), outcomes.get(changed.new));
-                let witness = self.witness(&boxes[0], swept, &changed.parts, client);
+                let (witness, told) = self.witness(&boxes[0], swept, &changed.parts, client);
                 let witness = match &mut self.confirming {
-                    Some(confirming) => confirming.confirm(witness, [&old, &new])?,
+                    Some(confirming) => confirming.confirm(witness, &told, [&old, &new])?,
                     None => witness,
                 };
                 let steps = old.steps.iter().chain(&new.steps);
@@ -475,7 +504,14 @@ impl Telling<'_, '_> {
         }
     }
 
-    fn witness(&self, service: &Box_, swept: &Swept<'_>, parts: &[Part], client: &Box_) -> Witness {
+    /// A request for which it shows, and what is told of it to the engine.
+    fn witness(
+        &self,
+        service: &Box_,
+        swept: &Swept<'_>,
+        parts: &[Part],
+        client: &Box_,
+    ) -> (Witness, [Told; 2]) {
         let axes = self.axes;
         let cell = &axes.cells[service[2][0] as usize];
         let server_name = &axes.names[service[3][0] as usize].witness;
@@ -489,7 +525,20 @@ impl Telling<'_, '_> {
             Some(part.family.text(address))
         });
         let groups = swept.groups.iter().zip(&client[2..]);
-        Witness {
+        let address = address.unwrap_or_default();
+        let ip = std::str::from_utf8(&address)
+            .ok()
+            .and_then(|text| text.parse().ok());
+        let mut told: Told = ip.map(|ip| self.places.told(ip)).unwrap_or_default();
+        let mut answers = Vec::new();
+        for (question, classes) in swept.questions(client) {
+            // An answer that is one of the usual, where it does not matter.
+            if let Some((fact, known, answer)) = question.given(classes[0], ip) {
+                told.push((fact, known));
+                answers.extend((classes.len() < question.classes.len()).then_some(answer));
+            }
+        }
+        let witness = Witness {
             daemon: axes.daemons[service[0][0] as usize].witness.clone(),
             port: match axes.ports[service[1][0] as usize] {
                 Port::Exactly(port) => Some(port),
@@ -498,15 +547,24 @@ impl Telling<'_, '_> {
             server_address: cell.family.text(cell.witness),
             server_name: server_name.clone(),
             server_groups,
-            address: address.unwrap_or_default(),
+            address,
             name: swept.names[client[0][0] as usize].witness.clone(),
             user: swept.users[client[1][0] as usize].witness.clone(),
             groups: groups
                 .filter(|(_, holds)| holds[0] == 1)
                 .map(|(group, _)| group.to_vec())
                 .collect(),
+            answers,
             decided: Vec::new(),
+        };
+        let mut told = [told.clone(), told];
+        if let Some(are_banned) = self.are_banned {
+            for (told, are_banned) in told.iter_mut().zip([!are_banned, are_banned]) {
+                told.retain(|(fact, _)| *fact != Fact::Banned);
+                told.push((Fact::Banned, Ok(Found::from(are_banned))));
+            }
         }
+        (witness, told)
     }
 
     fn finish(self) -> Comparison {
@@ -542,7 +600,9 @@ fn representative(part: &Part, together: &Together<'_>) -> Option<u128> {
     let fine = fine
         .iter()
         .filter(|address| ranges.iter().any(|r| (r.0..=r.1).contains(address)));
+    // Nobody has the broadcast address.
     let first = ranges.iter().filter(|r| r.1 > r.0).map(|r| r.0 + 1);
+    let first = first.filter(|address| part.family != Family::V4 || *address != u128::from(u32::MAX));
     let mut candidates = fine.copied().chain(first.take(4));
     candidates
         .find_map(|address| together.find(part.family, (address, address), &part.way))
@@ -551,6 +611,14 @@ fn representative(part: &Part, together: &Together<'_>) -> Option<u128> {
                 .iter()
                 .find_map(|range| together.find(part.family, *range, &part.way))
         })
+}
+
+/// The answers that matter.
+fn answers_told(swept: &Swept<'_>, client: &Box_) -> Vec<Answers> {
+    let questions = swept.questions(client);
+    questions
+        .filter_map(|(question, classes)| question.told(classes))
+        .collect()
 }
 
 fn holding_all(groups: &[&[u8]], holds: &[bool]) -> Vec<Vec<u8>> {

@@ -6,12 +6,13 @@ use std::collections::HashMap;
 use super::Incomparable;
 use super::hosts::{FileTexts, read_files};
 use super::outcome::{Outcomes, Step};
+use super::places::Places;
 use crate::document::Documents;
-use crate::document::{Content, Document, List, Token, content};
-use hosts_access::TableKind;
+use crate::document::{Content, Document, List, Token, client_list, content};
 use hosts_access::source::Ending;
-use hosts_access::syntax::option::Keyword;
+use hosts_access::syntax::fields;
 use hosts_access::syntax::pattern::{ClientPattern, DaemonPattern, HostPattern};
+use hosts_access::{TableKind, options};
 
 /// A rule, its lists and what it does by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,7 +20,11 @@ pub(super) struct Rule {
     pub(super) table: TableKind,
     pub(super) daemons: u32,
     pub(super) clients: u32,
+    /// The lists of its `if` options.
+    pub(super) conditions: u32,
     pub(super) step: u32,
+    /// What it does where it is not known whether it matches; nothing where it is passed over.
+    pub(super) doubt: Option<u32>,
 }
 
 /// The rules of one side that can be reached, in the order in which they are tried.
@@ -28,6 +33,8 @@ pub(super) struct OneSide {
     pub(super) rules: Vec<Rule>,
     /// The deny table cannot be read to its end: what no rule decides is denied.
     pub(super) is_broken: bool,
+    /// Of each rule, its table and the number of its entry there.
+    pub(super) places: Vec<(TableKind, usize)>,
 }
 
 /// Lists by number.
@@ -36,76 +43,124 @@ pub(super) struct Lists<'t> {
     daemon_numbers: HashMap<&'t [u8], u32>,
     pub(super) clients: Vec<List<'t, ClientPattern<'t>>>,
     client_numbers: HashMap<&'t [u8], u32>,
-    /// Some option asks what the tables do not say.
-    asks: bool,
+    /// Client lists that must all match, by number; the first is of none.
+    pub(super) conditions: Vec<Vec<u32>>,
+    condition_numbers: HashMap<Vec<u32>, u32>,
+    /// Where addresses are, as far as that is given.
+    pub(super) places: &'t Places,
+}
+
+/// A logical line, and the client lists of its `if` options.
+pub(super) struct Line<'d> {
+    text: Cow<'d, [u8]>,
+    conditions: Vec<Vec<u8>>,
 }
 
 /// The logical lines of the tables of one side.
-pub(super) type Lines<'d> = Vec<(TableKind, &'d Document, Vec<Cow<'d, [u8]>>)>;
+pub(super) type Lines<'d> = Vec<(TableKind, &'d Document, Vec<Line<'d>>)>;
 
 pub(super) fn lines(tables: Documents<'_>) -> Lines<'_> {
     let lines = tables.iter().map(|(table, document)| {
-        let entries = document.entries.iter();
-        (
-            table,
-            document,
-            entries.map(|entry| document.line(entry)).collect(),
-        )
+        let lines = document.entries.iter().map(|entry| {
+            let text = document.line(entry);
+            let options = fields(&text)
+                .and_then(|fields| fields.options)
+                .unwrap_or_default();
+            let conditions = options::conditions(options).map(Cow::into_owned).collect();
+            Line { text, conditions }
+        });
+        (table, document, lines.collect())
     });
     lines.collect()
 }
 
 impl<'t> Lists<'t> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(places: &'t Places) -> Self {
         Lists {
             daemons: Vec::new(),
             daemon_numbers: HashMap::new(),
             clients: Vec::new(),
             client_numbers: HashMap::new(),
-            asks: false,
+            conditions: vec![Vec::new()],
+            condition_numbers: HashMap::from([(Vec::new(), 0)]),
+            places,
         }
     }
 
-    /// Reads the rules of one side.
+    /// Reads the rules of one side. Those on trial decide nothing, and are none.
     pub(super) fn read(&mut self, lines: &'t Lines<'_>, outcomes: &mut Outcomes) -> OneSide {
         let mut side = OneSide::default();
         for (table, document, lines) in lines {
-            for (entry, line) in document.entries.iter().zip(lines) {
+            for (at, (entry, line)) in document.entries.iter().zip(lines).enumerate() {
                 if entry.ending != Ending::Newline {
                     side.is_broken |= *table == TableKind::Deny;
                     break;
                 }
-                let Content::Rule(rule) = content(line) else {
+                let text = &line.text;
+                let Content::Rule(rule) = content(text) else {
                     continue;
                 };
-                let mut keywords = rule.options.iter().filter_map(|option| option.keyword);
-                self.asks |= keywords.any(Keyword::is_addition);
-                let step = outcomes.step(Step::of(&rule, *table));
+                let options = fields(text).and_then(|fields| fields.options);
+                let Some(step) = Step::of(&rule, options, *table) else {
+                    continue;
+                };
                 let next = self.daemons.len() as u32;
                 let daemons = *self
                     .daemon_numbers
-                    .entry(line[rule.daemons.span.clone()].trim_ascii())
+                    .entry(text[rule.daemons.span.clone()].trim_ascii())
                     .or_insert_with(|| {
                         self.daemons.push(rule.daemons);
                         next
                     });
-                let next = self.clients.len() as u32;
-                let clients = *self
-                    .client_numbers
-                    .entry(line[rule.clients.span.clone()].trim_ascii())
-                    .or_insert_with(|| {
-                        self.clients.push(rule.clients);
-                        next
-                    });
+                let may_be_in_doubt = !line.conditions.is_empty() || may_be_in_doubt(&rule.clients);
+                let clients = self.client_list(text[rule.clients.span.clone()].trim_ascii(), || rule.clients);
+                let conditions = self.condition(&line.conditions);
+                let doubt = may_be_in_doubt.then(|| step.in_doubt(options, *table)).flatten();
+                side.places.push((*table, at));
                 side.rules.push(Rule {
                     table: *table,
                     daemons,
                     clients,
-                    step,
+                    conditions,
+                    doubt: doubt.map(|doubt| outcomes.step(doubt)),
+                    step: outcomes.step(step),
                 });
             }
         }
         side
+    }
+
+    fn client_list(&mut self, text: &'t [u8], list: impl FnOnce() -> ClientList<'t>) -> u32 {
+        let next = self.clients.len() as u32;
+        *self.client_numbers.entry(text).or_insert_with(|| {
+            self.clients.push(list());
+            next
+        })
+    }
+
+    /// The number of lists that must all match.
+    fn condition(&mut self, texts: &'t [Vec<u8>]) -> u32 {
+        if texts.is_empty() {
+            return 0;
+        }
+        let mut lists: Vec<u32> = texts
+            .iter()
+            .map(|text| self.client_list(text.trim_ascii(), || client_list(text)))
+            .collect();
+        lists.sort_unstable();
+        lists.dedup();
+        let next = self.conditions.len() as u32;
+        *self.condition_numbers.entry(lists).or_insert_with_key(|lists| {
+            self.conditions.push(lists.clone());
+            next
+        })
+    }
+
+    /// The client lists of a rule, all of which must match.
+    pub(super) fn clients_of(&self, rule: Rule) -> impl Iterator<Item = &ClientList<'t>> {
+        let conditions = &self.conditions[rule.conditions as usize];
+        let lists = std::iter::once(rule.clients).chain(conditions.iter().copied());
+        lists.map(|list| &self.clients[list as usize])
     }
 
     /// Every host that the lists name, of clients and servers.
@@ -114,15 +169,6 @@ impl<'t> Lists<'t> {
         let clients = clients.flat_map(|list| list.tokens().map(|t| t.pattern.host));
         let servers = self.daemons.iter();
         clients.chain(servers.flat_map(|list| list.tokens().filter_map(|t| t.pattern.host)))
-    }
-
-    /// Refuses lists and options that ask what the tables do not say: no set of requests can be told for these.
-    pub(super) fn ask_nothing(&self) -> Result<(), Incomparable> {
-        let in_braces = |host: HostPattern<'_>| matches!(host, HostPattern::Brace(_));
-        if self.asks || self.hosts().any(in_braces) {
-            return Err(Incomparable::Asks);
-        }
-        Ok(())
     }
 
     /// The files that patterns name, with those that these name.
@@ -135,6 +181,14 @@ impl<'t> Lists<'t> {
         }
         Ok(files)
     }
+}
+
+type ClientList<'t> = List<'t, ClientPattern<'t>>;
+
+/// May it not be known whether the list matches? A file may hold anything.
+pub(super) fn may_be_in_doubt(list: &ClientList<'_>) -> bool {
+    let mut hosts = list.tokens().map(|token| token.pattern.host);
+    hosts.any(|host| matches!(host, HostPattern::Brace(_) | HostPattern::File(_)))
 }
 
 /// Does a list match, given which of its tokens do? As [`list_matches`](hosts_access::syntax::list::list_matches).

@@ -226,10 +226,15 @@ pub(super) fn classes(atoms: &[(Atom<'_>, u32)], kind: Kind) -> Result<Classes, 
             exact.insert(lower(inner));
         }
     }
-    // Neither is ever a daemon's name, and only a host's name is ever `paranoid`.
-    if kind != Kind::Daemons {
+    // A program that gives no name is called `unknown`, which only this pattern tells from other daemons.
+    let has_known = atoms
+        .others
+        .iter()
+        .any(|(pattern, _)| *pattern == StringPattern::Known);
+    if kind != Kind::Daemons || has_known {
         exact.insert(UNKNOWN.to_vec());
     }
+    // Only a host's name is ever `paranoid`.
     if kind == Kind::Hosts {
         exact.insert(PARANOID.to_vec());
     }
@@ -669,7 +674,7 @@ mod tests {
         strings.remove(0);
         strings.retain(|s| kind != Kind::Hosts || s[0] != b'.');
         strings.extend([&b"xknown"[..], b"q", b"q.q"].map(<[u8]>::to_vec));
-        strings.extend((kind != Kind::Daemons).then(|| b"unknown".to_vec()));
+        strings.push(b"unknown".to_vec());
         strings.push(b"paranoid".to_vec());
         strings
     }
@@ -715,7 +720,11 @@ mod tests {
     #[test]
     fn classes_are_those_found_by_force() {
         for set in SETS {
-            for kind in [Kind::Hosts, Kind::Users] {
+            for kind in [Kind::Hosts, Kind::Users, Kind::Daemons] {
+                // Only a host can be local.
+                if kind == Kind::Daemons && set.contains(&"LOCAL") {
+                    continue;
+                }
                 assert_eq!(tags(set, kind), by_force(set, kind), "{set:?}");
             }
         }

@@ -10,16 +10,20 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::Incomparable;
 use super::daemons::{MOST_GROUPS, MOST_WAYS, all_ways};
+#[cfg(test)]
+use super::facts::Asks;
+use super::facts::{Facts, Question};
 use super::family::{Family, MAPPED};
 use super::hosts::{FileTexts, Hosts, Shared, Within};
 use super::outcome::Outcomes;
 use super::ranges::{HOLE, Map, Ranges, difference, intersection, normal};
-use super::rules::{Box_, Lists, Rule, joined};
+use super::rules::{Box_, Lists, Rule, joined, may_be_in_doubt};
 use super::spelling::{Spelling, Together, Ways};
 use super::strings::{self, Atom, Classes, Kind};
 use crate::document::Token;
 use hosts_access::decision::{TableKind, Verdict};
 use hosts_access::syntax::pattern::{ClientPattern, StringPattern};
+use hosts_access::{Found, Match, Side};
 
 /// The tokens of one part of a client list, or of many lists that are taken as one.
 #[derive(Default)]
@@ -32,9 +36,12 @@ struct Union {
 /// One rule, or several that stand together and do the same.
 struct Block {
     table: TableKind,
-    /// Between the `EXCEPT`s.
-    parts: Vec<Union>,
+    /// Lists of clients, all of which must match; each by its parts between the `EXCEPT`s.
+    lists: Vec<Vec<Union>>,
     step: u32,
+    /// What follows where it is not known whether they match, if that can be and matters.
+    doubt: Option<u32>,
+    may_be_in_doubt: bool,
 }
 
 /// The addresses a set of tokens matches under a given context.
@@ -44,22 +51,38 @@ enum Set<'a> {
     Ranges(Cow<'a, [(u128, u128)]>),
 }
 
+impl Set<'_> {
+    fn is_empty(&self) -> bool {
+        matches!(self, Set::Ranges(ranges) if ranges.is_empty())
+    }
+}
+
 /// What is known of a client beside its address.
+#[derive(Clone, Copy)]
 struct Context<'a> {
     family: Family,
     names: &'a [bool],
     users: &'a [bool],
     groups: &'a [bool],
+    /// What comes of what is asked besides.
+    asked: &'a [Match],
     way: &'a [bool],
 }
 
 impl Context<'_> {
-    fn hosts<'h>(&self, hosts: &'h Hosts) -> Set<'h> {
+    /// The addresses that match, or those that may, where `unknown` is counted as a match.
+    fn hosts<'h>(&self, hosts: &'h Hosts, unknown: bool) -> Set<'h> {
+        let holds = |at: &u32| match self.asked[*at as usize] {
+            Match::Yes => true,
+            Match::Unknown => unknown,
+            Match::No => false,
+        };
         let is_named = hosts.name.is_some_and(|tag| self.names[tag as usize]);
         let is_known = hosts.known.is_some_and(|tag| self.names[tag as usize]);
         if is_named
             || (is_known && self.family != Family::Unknown)
             || hosts.groups.iter().any(|at| self.groups[*at as usize])
+            || hosts.asks.iter().any(holds)
             || (self.family != Family::Unknown && hosts.spellings.iter().any(|at| self.way[*at as usize]))
             || (self.family == Family::Unknown && hosts.unknown)
         {
@@ -72,11 +95,11 @@ impl Context<'_> {
         }))
     }
 
-    fn union<'u>(&self, union: &'u Union) -> Set<'u> {
-        let mut set = self.hosts(&union.hosts);
+    fn union<'u>(&self, union: &'u Union, unknown: bool) -> Set<'u> {
+        let mut set = self.hosts(&union.hosts, unknown);
         for (user, hosts) in &union.with_user {
             if self.users[*user as usize] {
-                set = match (set, self.hosts(hosts)) {
+                set = match (set, self.hosts(hosts, unknown)) {
                     (Set::Ranges(a), Set::Ranges(b)) => {
                         Set::Ranges(Cow::Owned(normal([&a[..], &b[..]].concat())))
                     }
@@ -87,30 +110,57 @@ impl Context<'_> {
         set
     }
 
-    /// The addresses the block matches within the universe.
-    fn block<'b>(&self, block: &'b Block, universe: &Set<'_>) -> Set<'b> {
-        let mut parts = block.parts.iter().rev();
+    /// The addresses that a list matches, or may match. What may be excepted is not matched for certain, and so on.
+    fn list<'u>(&self, parts: &'u [Union], may: bool) -> Set<'u> {
+        let unknown = |at: usize| may == at.is_multiple_of(2);
+        let mut parts = parts.iter().enumerate().rev();
         let mut set = parts
             .next()
-            .map_or(Set::Ranges(Cow::Borrowed(&[])), |part| self.union(part));
-        for part in parts {
+            .map_or(Set::Ranges(Cow::Borrowed(&[])), |(at, part)| {
+                self.union(part, unknown(at))
+            });
+        for (at, part) in parts {
             let all = self.family.all();
             let not = match &set {
                 Set::All => &all[..],
                 Set::Ranges(ranges) => ranges,
             };
-            let of_part = self.union(part);
+            let of_part = self.union(part, unknown(at));
             set = Set::Ranges(match &of_part {
                 Set::All => Cow::Owned(difference(&all, not)),
                 Set::Ranges(ranges) => Cow::Owned(difference(ranges, not)),
             });
         }
+        set
+    }
+
+    /// The addresses the block matches within the universe, or those that it may match.
+    fn block<'b>(&self, block: &'b Block, universe: &Set<'_>, may: bool) -> Set<'b> {
+        let mut lists = block.lists.iter().map(|list| self.list(list, may));
+        let first = lists.next().unwrap_or(Set::Ranges(Cow::Borrowed(&[])));
+        let set = lists.fold(first, |set, list| match (set, list) {
+            (Set::Ranges(a), Set::Ranges(b)) => Set::Ranges(Cow::Owned(intersection(&a, &b))),
+            (Set::All, other) | (other, Set::All) => other,
+        });
         match (set, universe) {
             (Set::Ranges(ranges), Set::Ranges(universe)) => {
                 Set::Ranges(Cow::Owned(intersection(&ranges, universe)))
             }
             (Set::Ranges(ranges), Set::All) if ranges[..] == self.family.all()[..] => Set::All,
             (set, _) => set,
+        }
+    }
+
+    /// The addresses of which it is not known whether the block matches them, `known` being those that it matches.
+    fn in_doubt<'b>(&self, block: &'b Block, universe: &Set<'_>, known: &Set<'_>) -> Set<'b> {
+        let known = match known {
+            Set::All => return Set::Ranges(Cow::Borrowed(&[])),
+            Set::Ranges(known) => known,
+        };
+        match self.block(block, universe, true) {
+            Set::All if known.is_empty() => Set::All,
+            Set::All => Set::Ranges(Cow::Owned(difference(&self.family.all(), known))),
+            Set::Ranges(may) => Set::Ranges(Cow::Owned(difference(&may, known))),
         }
     }
 }
@@ -126,14 +176,19 @@ impl Sequence {
     fn outcomes(&self, cx: &Context<'_>, universe: &Set<'_>, outcomes: &mut Outcomes) -> Map {
         let (mut allow, mut deny) = (Vec::new(), Vec::new());
         for block in &self.blocks {
-            let set = cx.block(block, universe);
-            if matches!(&set, Set::Ranges(ranges) if ranges.is_empty()) {
-                continue;
-            }
-            let is_last = matches!(set, Set::All) && !outcomes.may_fail(block.step);
-            match block.table {
-                TableKind::Allow => allow.push((block.step, set)),
-                TableKind::Deny => deny.push((block.step, set)),
+            let set = cx.block(block, universe, false);
+            let in_doubt = block.doubt.map(|step| (step, cx.in_doubt(block, universe, &set)));
+            let steps = std::iter::once((block.step, set)).chain(in_doubt);
+            let mut is_last = false;
+            for (step, set) in steps {
+                if set.is_empty() {
+                    continue;
+                }
+                is_last |= matches!(set, Set::All) && !outcomes.goes_on(step);
+                match block.table {
+                    TableKind::Allow => allow.push((step, set)),
+                    TableKind::Deny => deny.push((step, set)),
+                }
             }
             // What stands below it in the same table is not read. The deny table still is, where a
             // command further up fails.
@@ -175,8 +230,11 @@ fn overlaid(
     };
     let mut rest = rules;
     while let Some((step, set)) = rest.last() {
-        if outcomes.may_fail(*step) {
-            let otherwise = after_failure.unwrap_or(&map);
+        if outcomes.goes_on(*step) {
+            let otherwise = match after_failure {
+                Some(after) if outcomes.may_fail(*step) => after,
+                _ => &map,
+            };
             let chained = as_map(set, 0).with(otherwise, |holds, otherwise| {
                 if holds == HOLE {
                     HOLE
@@ -190,7 +248,7 @@ fn overlaid(
         }
         let from = rest
             .iter()
-            .rposition(|(step, _)| outcomes.may_fail(*step))
+            .rposition(|(step, _)| outcomes.goes_on(*step))
             .map_or(0, |at| at + 1);
         let maps = rest[from..]
             .iter()
@@ -216,7 +274,7 @@ impl<'a, 't> Compiler<'a, 't> {
         Compiler {
             lists,
             files,
-            shared: Shared::default(),
+            shared: Shared::new(Side::Client, lists.places),
             users: Vec::new(),
             user_numbers: HashMap::new(),
         }
@@ -245,13 +303,20 @@ impl<'a, 't> Compiler<'a, 't> {
         let mut blocks: Vec<Block> = Vec::new();
         for rule in rules {
             let lists = self.lists;
+            let is_alone = rule.conditions == 0;
             let list = &lists.clients[rule.clients as usize];
+            let may_be_in_doubt = lists.clients_of(rule).any(may_be_in_doubt);
             if let [tokens] = &list.parts[..]
+                && is_alone
                 && let Some(last) = blocks.last_mut()
-                && let [union] = &mut last.parts[..]
+                && let [parts] = &mut last.lists[..]
+                && let [union] = &mut parts[..]
                 // Without outcomes, it does not matter what a rule does.
                 && outcomes.is_none_or(|outcomes| {
-                    (last.table, last.step) == (rule.table, rule.step) && !outcomes.may_fail(rule.step)
+                    (last.table, last.step) == (rule.table, rule.step)
+                        && !outcomes.may_fail(rule.step)
+                        && !last.may_be_in_doubt
+                        && !may_be_in_doubt
                 })
             {
                 for token in tokens {
@@ -259,21 +324,26 @@ impl<'a, 't> Compiler<'a, 't> {
                 }
                 continue;
             }
-            let mut parts = Vec::with_capacity(list.parts.len());
-            for tokens in &list.parts {
-                let mut union = Union::default();
-                for token in tokens {
-                    self.token(&mut union, token);
-                }
-                parts.push(union);
-            }
+            let lists = lists.clients_of(rule).map(|list| {
+                let parts = list.parts.iter().map(|tokens| {
+                    let mut union = Union::default();
+                    for token in tokens {
+                        self.token(&mut union, token);
+                    }
+                    union
+                });
+                parts.collect()
+            });
             blocks.push(Block {
                 table: rule.table,
-                parts,
+                lists: lists.collect(),
                 step: rule.step,
+                doubt: rule.doubt,
+                may_be_in_doubt,
             });
         }
-        for union in blocks.iter_mut().flat_map(|block| &mut block.parts) {
+        let parts = blocks.iter_mut().flat_map(|block| &mut block.lists);
+        for union in parts.flatten() {
             union.hosts.finish();
             union.with_user.values_mut().for_each(Hosts::finish);
         }
@@ -287,8 +357,13 @@ struct ClientClasses<'t> {
     users: Classes,
     shared: Shared<'t>,
     user_count: usize,
+    groups: Vec<Vec<bool>>,
+    facts: Facts,
+    /// In which ways it is answered what is asked besides, with what comes of that.
+    answers: Vec<(Vec<u32>, [Vec<Match>; 2])>,
     /// The ways in which the spellings can hold.
     ways: Vec<(Family, Vec<Vec<bool>>)>,
+    #[cfg(test)]
     user_atoms: Vec<(Atom<'t>, u32)>,
 }
 
@@ -315,14 +390,105 @@ impl<'t> Compiler<'_, 't> {
             ways.push((family, of_family));
         }
         drop(together);
+        let facts = Facts::new(&shared.asks)?;
+        let answers = facts.ways().into_iter().map(|way| {
+            let holds = facts.holds(&way);
+            (way, holds)
+        });
         Ok(ClientClasses {
+            groups: all_ways(shared.groups.len()),
+            answers: answers.collect(),
+            facts,
             names: strings::classes(&shared.names, Kind::Hosts)?,
             users: strings::classes(&user_atoms, Kind::Users)?,
             user_count: user_numbers.len(),
             shared,
             ways,
+            #[cfg(test)]
             user_atoms,
         })
+    }
+}
+
+/// One way to be a client, the address aside.
+struct Combination<'a> {
+    name: u32,
+    user: u32,
+    names: &'a [bool],
+    users: &'a [bool],
+    groups: &'a [bool],
+    answers: &'a [u32],
+    /// What comes of what is asked, with an address and without.
+    asked: &'a [Vec<Match>; 2],
+}
+
+impl Combination<'_> {
+    /// Itself as a box, with all the answers that count.
+    fn boxed(&self, answers: Vec<Vec<u32>>) -> Box_ {
+        let mut one = vec![vec![self.name], vec![self.user]];
+        one.extend(self.groups.iter().map(|holds| vec![u32::from(*holds)]));
+        one.extend(answers);
+        one
+    }
+}
+
+impl ClientClasses<'_> {
+    /// Visits every combination of classes, until an error.
+    fn each<E>(&self, mut visit: impl FnMut(&Combination<'_>) -> Result<(), E>) -> Result<(), E> {
+        for (name, class) in (0..).zip(self.names.iter()) {
+            let names = bits(&class.tags, self.shared.tag_count());
+            for (user, class) in (0..).zip(self.users.iter()) {
+                let users = bits(&class.tags, self.user_count);
+                for groups in &self.groups {
+                    for (answers, asked) in &self.answers {
+                        visit(&Combination {
+                            name,
+                            user,
+                            names: &names,
+                            users: &users,
+                            groups,
+                            answers,
+                            asked,
+                        })?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What a client can be, in each family, given one of the combinations. Without an address, combinations that are
+    /// alike are met once.
+    fn contexts<'c>(&'c self, one: &'c Combination<'_>) -> impl Iterator<Item = Context<'c>> {
+        let is_first = self.facts.is_first(one.answers);
+        let families = self.ways.iter();
+        let families = families.filter(move |(family, _)| *family != Family::Unknown || is_first);
+        families.flat_map(move |(family, ways)| {
+            ways.iter().map(move |way| Context {
+                family: *family,
+                names: one.names,
+                users: one.users,
+                groups: one.groups,
+                asked: &one.asked[usize::from(*family == Family::Unknown)],
+                way,
+            })
+        })
+    }
+
+    /// Refuses what would take too long, so many blocks of rules having to be looked at for each context.
+    fn is_feasible(&self, blocks: usize) -> Result<(), Incomparable> {
+        match self.answers.len() > 1 && self.count().saturating_mul(blocks) > MOST_WORK {
+            true => Err(Incomparable::TooManyAnswers),
+            false => Ok(()),
+        }
+    }
+
+    /// How many contexts there are.
+    fn count(&self) -> usize {
+        let ways: usize = self.ways.iter().map(|(_, ways)| ways.len()).sum();
+        [self.users.len(), self.groups.len(), self.answers.len(), ways]
+            .into_iter()
+            .fold(self.names.len(), usize::saturating_mul)
     }
 }
 
@@ -337,7 +503,7 @@ pub(super) struct Part {
 /// Clients for whom the outcome is another, and along which axes they lie.
 pub(super) struct Changed {
     pub(super) parts: Vec<Part>,
-    /// Names, users, then each netgroup as 0 and 1.
+    /// Names, users, then each netgroup as 0 and 1, then the answers to each question.
     pub(super) boxes: Vec<Box_>,
     pub(super) old: u32,
     pub(super) new: u32,
@@ -348,6 +514,7 @@ pub(super) struct Swept<'t> {
     pub(super) names: Classes,
     pub(super) users: Classes,
     pub(super) groups: Vec<&'t [u8]>,
+    pub(super) facts: Facts,
     pub(super) spellings: Vec<Spelling>,
     /// The ways in which the spellings can hold.
     pub(super) ways: Vec<(Family, Vec<Vec<bool>>)>,
@@ -357,6 +524,18 @@ pub(super) struct Swept<'t> {
     pub(super) name_atoms: Vec<(Atom<'t>, u32)>,
     #[cfg(test)]
     pub(super) user_atoms: Vec<(Atom<'t>, u32)>,
+    #[cfg(test)]
+    pub(super) asks: Vec<Asks<'t>>,
+}
+
+impl Swept<'_> {
+    /// The questions, each with the classes of answers that a box spans.
+    pub(super) fn questions<'s>(
+        &'s self,
+        one: &'s Box_,
+    ) -> impl Iterator<Item = (&'s Question, &'s Vec<u32>)> {
+        self.facts.questions.iter().zip(&one[2 + self.groups.len()..])
+    }
 }
 
 /// Which of the two sequences' rules have no partner in the other, in an order that holds for both.
@@ -434,89 +613,240 @@ pub(super) fn sweep<'t>(
     let sequences = [sequence(0), sequence(1)];
     // A request can only end differently where a rule without partner matches it.
     let alone = compiler.blocks(old_alone.into_iter().chain(new_alone), None);
-    let ClientClasses {
-        names,
-        users,
-        shared,
-        user_count,
-        ways,
-        user_atoms: _user_atoms,
-    } = compiler.classes(kept)?;
-    let together = Together::new(shared.spellings.iter().collect());
-    let mut found: HashMap<(Vec<Part>, u32, u32), Vec<Box_>> = HashMap::new();
-    let tags = shared.tag_count();
-    for (name_at, name) in names.iter().enumerate() {
-        let name_tags = bits(&name.tags, tags);
-        for (user_at, user) in users.iter().enumerate() {
-            let user_tags = bits(&user.tags, user_count);
-            for groups in all_ways(shared.groups.len()) {
-                let mut parts: BTreeMap<(u32, u32), Vec<Part>> = BTreeMap::new();
-                for (family, ways) in &ways {
-                    for way in ways {
-                        let cx = Context {
-                            family: *family,
-                            names: &name_tags,
-                            users: &user_tags,
-                            groups: &groups,
-                            way,
-                        };
-                        let universe = universe(&cx, &alone, is_end_changed);
-                        if matches!(&universe, Set::Ranges(ranges) if ranges.is_empty()) {
-                            continue;
-                        }
-                        let old = sequences[0].outcomes(&cx, &universe, outcomes);
-                        let new = sequences[1].outcomes(&cx, &universe, outcomes);
-                        for (pair, ranges) in changed(&old, &new, &universe, *family) {
-                            let is_any =
-                                ranges
-                                    .iter()
-                                    .flat_map(|range| family.without_mapped(*range))
-                                    .any(|range| {
-                                        *family == Family::Unknown
-                                            || together.find(*family, range, way).is_some()
-                                    });
-                            if is_any {
-                                parts.entry(pair).or_default().push(Part {
-                                    family: *family,
-                                    way: way.clone(),
-                                    ranges,
-                                });
-                            }
-                        }
-                    }
+    let classes = compiler.classes(kept)?;
+    classes.is_feasible(sequences.iter().map(|sequence| sequence.blocks.len()).sum())?;
+    let together = Together::new(classes.shared.spellings.iter().collect());
+    let is_told_apart = classes.facts.are_about_address();
+    let mut found = Changes::default();
+    classes.each(|one| {
+        let mut parts: BTreeMap<(bool, u32, u32), Vec<Part>> = BTreeMap::new();
+        for cx in classes.contexts(one) {
+            let universe = universe(&cx, &alone, is_end_changed);
+            if universe.is_empty() {
+                continue;
+            }
+            let old = sequences[0].outcomes(&cx, &universe, outcomes);
+            let new = sequences[1].outcomes(&cx, &universe, outcomes);
+            let is_without = is_told_apart && cx.family == Family::Unknown;
+            for ((old, new), mut ranges) in changed(&old, &new, &universe, cx.family) {
+                if is_told_apart && cx.family == Family::V4 {
+                    over(&mut ranges, BROADCAST);
                 }
-                for ((old, new), parts) in parts {
-                    let mut one = vec![vec![name_at as u32], vec![user_at as u32]];
-                    one.extend(groups.iter().map(|holds| vec![u32::from(*holds)]));
-                    found.entry((parts, old, new)).or_default().push(one);
+                if is_any(&together, &cx, &ranges) {
+                    parts.entry((is_without, old, new)).or_default().push(Part {
+                        family: cx.family,
+                        way: cx.way.to_vec(),
+                        ranges,
+                    });
                 }
             }
         }
-    }
+        for ((is_without, old, new), parts) in parts {
+            let answers = match is_without {
+                true => classes.facts.without_address(one.answers),
+                false => one.answers.iter().map(|answer| vec![*answer]).collect(),
+            };
+            found
+                .entry((parts, old, new))
+                .or_default()
+                .push(one.boxed(answers));
+        }
+        Ok::<(), Incomparable>(())
+    })?;
     drop(together);
-    let mut changed: Vec<Changed> = found
-        .into_iter()
-        .map(|((parts, old, new), boxes)| Changed {
-            parts,
-            boxes: joined(boxes),
-            old,
-            new,
-        })
-        .collect();
-    changed.sort_by(|a, b| a.boxes.cmp(&b.boxes).then((a.old, a.new).cmp(&(b.old, b.new))));
-    Ok(Some(Swept {
-        names,
-        users,
-        groups: shared.groups,
-        spellings: shared.spellings,
-        ways,
-        has_scope: shared.has_scope,
-        changed,
-        #[cfg(test)]
-        name_atoms: shared.names,
-        #[cfg(test)]
-        user_atoms: _user_atoms,
-    }))
+    Ok(Some(classes.swept(found)))
+}
+
+/// What comes to be banned, or is not any more.
+#[derive(Clone, Copy)]
+pub(super) struct Banned<'a> {
+    /// Addresses of IPv4 and of IPv6.
+    pub(super) within: &'a [Ranges; 2],
+    /// They are banned afterwards.
+    pub(super) are_banned: bool,
+}
+
+impl Banned<'_> {
+    /// The addresses it is about, of this family.
+    fn universe(&self, family: Family) -> Set<'_> {
+        Set::Ranges(Cow::Borrowed(match family {
+            Family::V4 => &self.within[0],
+            Family::V6 => &self.within[1],
+            Family::Unknown => &[],
+        }))
+    }
+}
+
+/// Finds the clients for whom a sequence of rules ends differently, being banned and not. Nothing, where no rule asks.
+pub(super) fn sweep_bans<'t>(
+    lists: &Lists<'t>,
+    files: &'t FileTexts,
+    (rules, is_broken): (&[Rule], bool),
+    banned: Banned<'_>,
+    outcomes: &mut Outcomes,
+    kept: &mut Ways,
+) -> Result<Option<Swept<'t>>, Incomparable> {
+    let mut compiler = Compiler::new(lists, files);
+    let sequence = Sequence {
+        blocks: compiler.blocks(rules.iter().copied(), Some(outcomes)),
+        is_broken,
+    };
+    let classes = compiler.classes(kept)?;
+    let Some(bans) = classes.facts.bans() else {
+        return Ok(None);
+    };
+    classes.is_feasible(sequence.blocks.len())?;
+    let class = |are: bool| classes.facts.questions[bans].class_of(&Found::from(are));
+    let together = Together::new(classes.shared.spellings.iter().collect());
+    let mut found = Changes::default();
+    classes.each(|one| {
+        if Some(one.answers[bans]) != class(banned.are_banned) {
+            return Ok(());
+        }
+        let mut before = one.answers.to_vec();
+        before[bans] = class(!banned.are_banned).unwrap_or_default();
+        let [before, _] = classes.facts.holds(&before);
+        let mut parts: BTreeMap<(u32, u32), Vec<Part>> = BTreeMap::new();
+        for cx in classes.contexts(one) {
+            let universe = banned.universe(cx.family);
+            if universe.is_empty() {
+                continue;
+            }
+            let new = sequence.outcomes(&cx, &universe, outcomes);
+            let old = Context { asked: &before, ..cx };
+            let old = sequence.outcomes(&old, &universe, outcomes);
+            for (pair, ranges) in changed(&old, &new, &universe, cx.family) {
+                if is_any(&together, &cx, &ranges) {
+                    parts.entry(pair).or_default().push(Part {
+                        family: cx.family,
+                        way: cx.way.to_vec(),
+                        ranges,
+                    });
+                }
+            }
+        }
+        for ((old, new), parts) in parts {
+            let mut answers: Vec<Vec<u32>> = one.answers.iter().map(|answer| vec![*answer]).collect();
+            // That they are banned is what is asked.
+            answers[bans] = (0..classes.facts.questions[bans].classes.len() as u32).collect();
+            found
+                .entry((parts, old, new))
+                .or_default()
+                .push(one.boxed(answers));
+        }
+        Ok::<(), Incomparable>(())
+    })?;
+    drop(together);
+    Ok(Some(classes.swept(found)))
+}
+
+/// Finds the steps by which some of these are let in, being banned or not any more.
+pub(super) fn let_in<'t>(
+    lists: &Lists<'t>,
+    files: &'t FileTexts,
+    (rules, is_broken): (&[Rule], bool),
+    banned: Banned<'_>,
+    outcomes: &mut Outcomes,
+    kept: &mut Ways,
+) -> Result<HashSet<u32>, Incomparable> {
+    let mut compiler = Compiler::new(lists, files);
+    let sequence = Sequence {
+        blocks: compiler.blocks(rules.iter().copied(), Some(outcomes)),
+        is_broken,
+    };
+    let classes = compiler.classes(kept)?;
+    classes.is_feasible(sequence.blocks.len())?;
+    let bans = classes.facts.bans().map(|bans| {
+        let question = &classes.facts.questions[bans];
+        (bans, question.class_of(&Found::from(banned.are_banned)))
+    });
+    let together = Together::new(classes.shared.spellings.iter().collect());
+    let mut steps = HashSet::new();
+    classes.each(|one| {
+        if bans.is_some_and(|(bans, class)| Some(one.answers[bans]) != class) {
+            return Ok(());
+        }
+        for cx in classes.contexts(one) {
+            let universe = banned.universe(cx.family);
+            if universe.is_empty() {
+                continue;
+            }
+            let map = sequence.outcomes(&cx, &universe, outcomes);
+            for (low, high, outcome) in map.runs(cx.family.highest()) {
+                let within = match &universe {
+                    Set::All => vec![(low, high)],
+                    Set::Ranges(ranges) => intersection(ranges, &[(low, high)]),
+                };
+                let granting = outcomes.granting(outcome);
+                if granting.is_some_and(|step| !steps.contains(&step)) && is_any(&together, &cx, &within) {
+                    steps.extend(granting);
+                }
+            }
+        }
+        Ok::<(), Incomparable>(())
+    })?;
+    Ok(steps)
+}
+
+/// So much work may it be at most where answers are told apart: blocks of rules, each as often as clients are.
+const MOST_WORK: usize = 20_000_000;
+
+/// Where outcomes differ, by the addresses and the two outcomes.
+type Changes = HashMap<(Vec<Part>, u32, u32), Vec<Box_>>;
+
+/// Is there an address in these ranges that can be?
+fn is_any(together: &Together<'_>, cx: &Context<'_>, ranges: &[(u128, u128)]) -> bool {
+    let mut real = ranges.iter().flat_map(|range| cx.family.without_mapped(*range));
+    real.any(|range| cx.family == Family::Unknown || together.find(cx.family, range, cx.way).is_some())
+}
+
+impl<'t> ClientClasses<'t> {
+    /// What was found, with what it is told in.
+    fn swept(self, found: Changes) -> Swept<'t> {
+        let mut changed: Vec<Changed> = found
+            .into_iter()
+            .map(|((parts, old, new), boxes)| Changed {
+                parts,
+                boxes: joined(boxes),
+                old,
+                new,
+            })
+            .collect();
+        changed.sort_by(|a, b| {
+            let families = |of: &Changed| of.parts.iter().map(|part| part.family).collect::<Vec<_>>();
+            a.boxes
+                .cmp(&b.boxes)
+                .then((a.old, a.new).cmp(&(b.old, b.new)))
+                .then_with(|| families(a).cmp(&families(b)))
+        });
+        // Who has no address was looked at apart, and is told together with the others where it is the same.
+        changed.dedup_by(|next, one| {
+            let is_same = (&next.boxes, next.old, next.new) == (&one.boxes, one.old, one.new)
+                && self.facts.are_about_address()
+                && next.parts.iter().all(|part| part.family == Family::Unknown)
+                && one.parts.iter().all(|part| part.family != Family::Unknown);
+            if is_same {
+                one.parts.append(&mut next.parts);
+            }
+            is_same
+        });
+        Swept {
+            names: self.names,
+            users: self.users,
+            groups: self.shared.groups,
+            facts: self.facts,
+            spellings: self.shared.spellings,
+            ways: self.ways,
+            has_scope: self.shared.has_scope,
+            changed,
+            #[cfg(test)]
+            name_atoms: self.shared.names,
+            #[cfg(test)]
+            user_atoms: self.user_atoms,
+            #[cfg(test)]
+            asks: self.shared.asks,
+        }
+    }
 }
 
 /// Which of the steps decide some request, and which decide what some of the others match.
@@ -554,61 +884,38 @@ pub(super) fn deciding<'t>(
         .collect();
     let classes = compiler.classes(kept)?;
     let together = Together::new(classes.shared.spellings.iter().collect());
-    let groups = all_ways(classes.shared.groups.len());
-    let ways: usize = classes.ways.iter().map(|(_, ways)| ways.len()).sum();
-    let contexts = classes.names.len() * classes.users.len() * groups.len() * ways;
-    found.work = contexts
+    found.work = classes
+        .count()
         .checked_mul(rules.len() + 1)
         .and_then(|work| found.work.checked_sub(work))
         .ok_or(Incomparable::TooManyWildcards)?;
-    for name in classes.names.iter() {
-        let names = bits(&name.tags, classes.shared.tag_count());
-        for user in classes.users.iter() {
-            let users = bits(&user.tags, classes.user_count);
-            for groups in &groups {
-                for (family, ways) in &classes.ways {
-                    for way in ways {
-                        let cx = Context {
-                            family: *family,
-                            names: &names,
-                            users: &users,
-                            groups,
-                            way,
-                        };
-                        // Does a range hold an address that can be?
-                        let is_any = |range: (u128, u128)| {
-                            let mut real = family.without_mapped(range).into_iter();
-                            real.any(|range| {
-                                *family == Family::Unknown || together.find(*family, range, way).is_some()
-                            })
-                        };
-                        let map = sequence.outcomes(&cx, &Set::All, outcomes);
-                        let wanted: Vec<_> =
-                            wanted.iter().map(|b| (b.step, cx.block(b, &Set::All))).collect();
-                        for (low, high, outcome) in map.runs(family.highest()) {
-                            let steps = outcomes.steps_of(outcome);
-                            if !steps.iter().all(|step| found.steps.contains(step)) && is_any((low, high)) {
-                                found.steps.extend(steps);
-                            }
-                            for (step, set) in &wanted {
-                                let within = match set {
-                                    Set::All => vec![(low, high)],
-                                    Set::Ranges(ranges) => intersection(ranges, &[(low, high)]),
-                                };
-                                let instead = found.instead_of.entry(*step).or_default();
-                                if !steps.iter().all(|step| instead.contains(step))
-                                    && within.into_iter().any(is_any)
-                                {
-                                    instead.extend(steps);
-                                }
-                            }
-                        }
+    classes.each(|one| {
+        for cx in classes.contexts(one) {
+            let map = sequence.outcomes(&cx, &Set::All, outcomes);
+            let wanted: Vec<_> = wanted
+                .iter()
+                .map(|b| (b.step, cx.block(b, &Set::All, true)))
+                .collect();
+            for (low, high, outcome) in map.runs(cx.family.highest()) {
+                let steps = outcomes.steps_of(outcome);
+                let is_new = !steps.iter().all(|step| found.steps.contains(step));
+                if is_new && is_any(&together, &cx, &[(low, high)]) {
+                    found.steps.extend(steps);
+                }
+                for (step, set) in &wanted {
+                    let within = match set {
+                        Set::All => vec![(low, high)],
+                        Set::Ranges(ranges) => intersection(ranges, &[(low, high)]),
+                    };
+                    let instead = found.instead_of.entry(*step).or_default();
+                    if !steps.iter().all(|step| instead.contains(step)) && is_any(&together, &cx, &within) {
+                        instead.extend(steps);
                     }
                 }
             }
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn bits(tags: &[u32], count: usize) -> Vec<bool> {
@@ -624,7 +931,7 @@ fn universe<'a>(cx: &Context<'_>, alone: &'a [Block], is_end_changed: bool) -> S
         return Set::All;
     }
     for block in alone {
-        match cx.block(block, &Set::All) {
+        match cx.block(block, &Set::All, true) {
             Set::All => return Set::All,
             Set::Ranges(of_block) if alone.len() == 1 => return Set::Ranges(of_block),
             Set::Ranges(of_block) => ranges.extend_from_slice(&of_block),
@@ -665,21 +972,24 @@ fn changed(old: &Map, new: &Map, universe: &Set<'_>, family: Family) -> BTreeMap
         }
     }
     if family == Family::V6 {
-        found.values_mut().for_each(over_mapped);
+        // Nobody has one of the IPv6 addresses that stand for IPv4 ones.
+        found.values_mut().for_each(|ranges| over(ranges, MAPPED));
         found.retain(|_, ranges| !ranges.is_empty());
     }
     found
 }
 
-/// No client has one of the IPv6 addresses that stand for IPv4 ones, so these count as part of what is
-/// on both sides of them, and else as no part.
-fn over_mapped(ranges: &mut Ranges) {
-    let without = difference(ranges, &[MAPPED]);
-    let is_below = without.iter().any(|r| r.1 == MAPPED.0 - 1);
-    let is_above = without.iter().any(|r| r.0 == MAPPED.1 + 1);
+/// The broadcast address. Where something is asked about addresses it reads as none, and nobody has it.
+const BROADCAST: (u128, u128) = (u32::MAX as u128, u32::MAX as u128);
+
+/// No client has one of these addresses, so they count as part of what is on both sides of them, and else as no part.
+fn over(ranges: &mut Ranges, gap: (u128, u128)) {
+    let without = difference(ranges, &[gap]);
+    let is_below = without.iter().any(|r| r.1 == gap.0 - 1);
+    let is_above = without.iter().any(|r| r.0 == gap.1 + 1) || gap == BROADCAST;
     *ranges = without;
     if is_below && is_above {
-        ranges.push(MAPPED);
+        ranges.push(gap);
         *ranges = normal(std::mem::take(ranges));
     }
 }

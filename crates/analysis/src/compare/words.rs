@@ -414,13 +414,21 @@ impl Wildcards {
 }
 
 /// Which patterns match, do not, or may do either.
-struct Term {
-    wanted: Vec<Option<bool>>,
+pub(super) struct Term {
+    pub(super) wanted: Vec<Option<bool>>,
     dot: Option<bool>,
 }
 
 impl Term {
-    fn holds(&self, way: &[bool], dot: bool) -> bool {
+    /// What holds for this way alone, dots aside.
+    pub(super) fn new(way: &[bool]) -> Self {
+        Term {
+            wanted: way.iter().copied().map(Some).collect(),
+            dot: None,
+        }
+    }
+
+    pub(super) fn holds(&self, way: &[bool], dot: bool) -> bool {
         self.dot.is_none_or(|wanted| wanted == dot)
             && self
                 .wanted
@@ -430,7 +438,7 @@ impl Term {
     }
 
     /// Leaves out what is not needed to hold for nothing outside. Where most is inside, it is said by what is not.
-    fn shorten(&mut self, outside: &[(&Vec<bool>, bool)], is_most: bool) {
+    pub(super) fn shorten(&mut self, outside: &[(&Vec<bool>, bool)], is_most: bool) {
         let is_free = |term: &Term| !outside.iter().any(|(way, dot)| term.holds(way, *dot));
         let dot = self.dot.take();
         if !is_free(self) {

@@ -316,7 +316,7 @@ pub fn system(value: &[u8]) -> Option<u32> {
 }
 
 /// What a list in the DNS may answer.
-pub(crate) fn list_code(value: &[u8]) -> Option<Ipv4Addr> {
+pub fn list_code(value: &[u8]) -> Option<Ipv4Addr> {
     let address: Ipv4Addr = std::str::from_utf8(value).ok()?.parse().ok()?;
     address.is_loopback().then_some(address)
 }

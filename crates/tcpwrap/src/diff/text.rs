@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use analysis::compare::{
-    Addresses, Block, Comparison, Difference, LeftOut, Like, Outcome, Ports, Service, Step, Strings, Unknown,
-    Witness,
+    Addresses, Answers, Block, Comparison, Difference, LeftOut, Like, Outcome, Ports, Run, Service, Step,
+    Strings, Unknown, Witness,
 };
 use hosts_access::{TableKind, Verdict};
 use serde_json::{Value, json};
@@ -94,6 +94,9 @@ fn one(difference: &Difference, most: usize) -> String {
         let is = if *holds { "in" } else { "not in" };
         field("group:", format!("{is} @{}", utf8(group)));
     }
+    for answers in &clients.answers {
+        field("where:", answers_text(answers));
+    }
     let witness = &difference.witness;
     let _ = writeln!(
         out,
@@ -131,20 +134,39 @@ fn word(verdict: Verdict) -> &'static str {
 
 /// The verdict in a word or two.
 fn verdict(outcome: &Outcome) -> &'static str {
-    match &outcome.steps[..] {
-        [one] => word(one.verdict),
-        _ => "a command decides",
+    let mut steps = outcome.steps.iter();
+    match (&outcome.steps[..], steps.any(|step| step.may_fail)) {
+        (_, true) => "a command decides",
+        ([.., last], false) => word(last.verdict),
+        ([], false) => "",
+    }
+}
+
+/// What one option does.
+fn run_text(run: &Run) -> String {
+    let word = run.keyword.as_str();
+    match run.value.is_empty() {
+        true => word.to_owned(),
+        false => format!("{word} `{}`", utf8(&run.value)),
     }
 }
 
 fn step(step: &Step) -> String {
+    let bounds: Vec<String> = step.bounds.iter().map(run_text).collect();
+    if step.is_asked_only {
+        return format!("denied beyond {}; within", bounds.join(" or "));
+    }
     let mut text = word(step.verdict).to_owned();
-    for (at, run) in step.runs.iter().enumerate() {
-        text.push_str(if at == 0 { ", with " } else { ", " });
-        text.push_str(run.keyword.as_str());
-        if !run.value.is_empty() {
-            let _ = write!(text, " `{}`", utf8(&run.value));
-        }
+    if !step.bounds.is_empty() {
+        let _ = write!(text, " within {}", bounds.join(" and "));
+    }
+    let runs: Vec<String> = step.runs.iter().map(run_text).collect();
+    if !runs.is_empty() {
+        let _ = write!(text, ", with {}", runs.join(", "));
+    }
+    if !step.beyond.is_empty() {
+        let beyond: Vec<String> = step.beyond.iter().map(run_text).collect();
+        let _ = write!(text, ", beyond that denied with {}", beyond.join(", "));
     }
     if let Some(severity) = step.severity {
         let _ = write!(text, ", logged at severity {}", severity.0);
@@ -153,8 +175,40 @@ fn step(step: &Step) -> String {
 }
 
 fn outcome(outcome: &Outcome) -> String {
-    let steps: Vec<String> = outcome.steps.iter().map(step).collect();
-    steps.join("; if its command fails: ")
+    let mut text = String::new();
+    for (at, one) in outcome.steps.iter().enumerate() {
+        let last = outcome.steps[..at].last();
+        text.push_str(match last {
+            None => "",
+            Some(last) if last.is_asked_only => ": ",
+            Some(_) => "; if its command fails: ",
+        });
+        text.push_str(&step(one));
+    }
+    text
+}
+
+/// The answers to a question, in patterns.
+pub fn answers_text(answers: &Answers) -> String {
+    let asks: Vec<String> = answers.asks.iter().map(|pattern| utf8(pattern)).collect();
+    let asks = asks.join(" or ");
+    let one = |(pattern, matches): &(Vec<u8>, bool)| match matches {
+        true => utf8(pattern),
+        false => format!("not {}", utf8(pattern)),
+    };
+    let all = |patterns: &Vec<(Vec<u8>, bool)>| {
+        let patterns: Vec<String> = patterns.iter().map(one).collect();
+        patterns.join(" and ")
+    };
+    match (&answers.any_of[..], answers.unknown) {
+        ([], _) => format!("it is not known whether {asks}"),
+        ([any], _) if any.is_empty() => format!("it is known whether {asks}"),
+        (any_of, unknown) => {
+            let any_of: Vec<String> = any_of.iter().map(all).collect();
+            let or = if unknown { ", or that is not known" } else { "" };
+            format!("{}{or}", any_of.join("; or "))
+        }
+    }
 }
 
 fn listed(mut items: Vec<String>, of: &str, most: usize) -> String {
@@ -267,7 +321,8 @@ fn nearly_all(addresses: &Addresses) -> Option<Vec<String>> {
     (is_plain && is_shorter && is_each).then(|| rest.iter().map(ToString::to_string).collect())
 }
 
-fn service_text(service: &Service, most: usize) -> String {
+/// A service in words.
+pub fn service_text(service: &Service, most: usize) -> String {
     let mut text = match &service.daemons {
         None => "any".to_owned(),
         Some(daemons) => strings(daemons, "daemon", most),
@@ -315,6 +370,9 @@ fn request(witness: &Witness) -> String {
     }
     for group in &witness.groups {
         let _ = write!(out, ", in @{}", text(group));
+    }
+    for answers in &witness.answers {
+        let _ = write!(out, ", {}", answers_text(answers));
     }
     out
 }
@@ -380,12 +438,38 @@ fn groups_json(groups: &[(Vec<u8>, bool)]) -> Value {
         .collect()
 }
 
+fn answers_json(answers: &[Answers]) -> Value {
+    let texts = |texts: &[Vec<u8>]| texts.iter().map(|text| utf8(text)).collect::<Vec<_>>();
+    let all = |patterns: &Vec<(Vec<u8>, bool)>| {
+        let patterns = patterns.iter();
+        patterns
+            .map(|(pattern, matches)| json!({"pattern": utf8(pattern), "matches": matches}))
+            .collect::<Vec<_>>()
+    };
+    let one = |answers: &Answers| {
+        json!({
+            "asks": texts(&answers.asks),
+            "any_of": answers.any_of.iter().map(all).collect::<Vec<_>>(),
+            "unknown": answers.unknown,
+        })
+    };
+    answers.iter().map(one).collect()
+}
+
+fn runs_json(runs: &[Run]) -> Value {
+    let runs = runs.iter();
+    runs.map(|run| json!({"option": run.keyword.as_str(), "value": utf8(&run.value)}))
+        .collect()
+}
+
 fn outcome_json(outcome: &Outcome) -> Value {
     let step = |step: &Step| {
-        let runs = step.runs.iter();
         json!({
             "verdict": word(step.verdict),
-            "runs": runs.map(|r| json!({"option": r.keyword.as_str(), "value": utf8(&r.value)})).collect::<Vec<_>>(),
+            "bounds": runs_json(&step.bounds),
+            "asked_only": step.is_asked_only,
+            "beyond": runs_json(&step.beyond),
+            "runs": runs_json(&step.runs),
             "severity": step.severity.map(|s| s.0),
             "may_fail": step.may_fail,
         })
@@ -393,7 +477,8 @@ fn outcome_json(outcome: &Outcome) -> Value {
     outcome.steps.iter().map(step).collect()
 }
 
-fn service_json(service: &Service) -> Value {
+/// The same as data.
+pub fn service_json(service: &Service) -> Value {
     let ports = service.ports.as_ref().map(|ports| match ports {
         Ports::These(ports) => json!({ "these": ports }),
         Ports::AllBut(ports) => json!({ "all_but": ports }),
@@ -430,6 +515,7 @@ fn difference_json(difference: &Difference) -> Value {
         "names": strings_json(&difference.clients.names),
         "users": strings_json(&difference.clients.users),
         "netgroups": groups_json(&difference.clients.netgroups),
+        "answers": answers_json(&difference.clients.answers),
         "old": outcome_json(&difference.old),
         "new": outcome_json(&difference.new),
         "witness": {
@@ -442,6 +528,7 @@ fn difference_json(difference: &Difference) -> Value {
             "name": utf8(&witness.name),
             "user": utf8(&witness.user),
             "netgroups": witness.groups.iter().map(|g| utf8(g)).collect::<Vec<_>>(),
+            "answers": answers_json(&witness.answers),
             "old": witness.decided.first().map(decided),
             "new": witness.decided.get(1).map(decided),
         },

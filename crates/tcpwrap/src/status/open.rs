@@ -7,6 +7,7 @@ use analysis::compare::{Addresses, Clients, Comparison, Like, Outcome, Ports, Se
 use analysis::document::{Document, Documents};
 use hosts_access::Verdict;
 
+use crate::diff::text::answers_text;
 use crate::output::utf8;
 
 /// So many things are named.
@@ -433,6 +434,14 @@ fn set_words(clients: &Clients, addresses: &Ranges, told: &[&Strings]) -> Option
             let names: Vec<String> = names.into_iter().map(name_words).collect();
             text = format!("{text} ({})", names.join(", "));
         }
+    }
+    if !clients.answers.is_empty() {
+        let answers: Vec<String> = clients.answers.iter().map(answers_text).collect();
+        let answers = answers.join(" and ");
+        text = match *addresses == Ranges::all() {
+            true => answers,
+            false => format!("{text} where {answers}"),
+        };
     }
     Some(text)
 }
