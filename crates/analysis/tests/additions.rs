@@ -125,11 +125,11 @@ fn rules_that_may_be_passed_over_hide_nobody() {
     for above in [
         "sshd: ALL : trial",
         "sshd: ALL : if {time=Mon}",
-        "sshd: ALL : if 10.",
+        "sshd: ALL : if 11.",
         "sshd: {country=DE}",
         "sshd: ALL EXCEPT {banned}",
     ] {
-        let allow = format!("{above}\nsshd: 10.1.\nsshd: {{country=DE}} : severity auth.info\n");
+        let allow = format!("{above}\nsshd: 10.1.\nsshd: {{country=AT}} : severity auth.info\n");
         assert_eq!(codes(&allow, "ALL: ALL\n"), [""; 0], "{above}");
         // What is said of everyone is not said of these.
         assert_eq!(
@@ -143,6 +143,8 @@ fn rules_that_may_be_passed_over_hide_nobody() {
         codes("sshd: ALL : limit 5/minute\nsshd: 10.1.\n", "ALL: ALL\n"),
         ["W401"]
     );
+    // So does one with a condition that always holds.
+    assert_eq!(codes("sshd: ALL : if 10.\nsshd: 10.1.\n", "ALL: ALL\n"), ["W404"]);
     // The same once more decides nothing more.
     assert_eq!(
         codes("sshd: {country=DE}\nsshd: {country=DE}\n", "ALL: ALL\n"),

@@ -9,7 +9,9 @@ use std::process::{Command, Stdio};
 use analysis::check::{self, Finding};
 use analysis::document::{Content, Document, Documents, content};
 use hosts_access::dry::DryHost;
-use hosts_access::{Request, TableKind, Verdict};
+use hosts_access::syntax::option::{limit, max};
+use hosts_access::syntax::time::Moment;
+use hosts_access::{Fact, Found, Request, TableKind, Verdict};
 
 /// A small generator of numbers, the same in every run.
 struct Random(u64);
@@ -177,9 +179,9 @@ fn list(random: &mut Random, from: &[&str]) -> String {
     text
 }
 
-fn rule(random: &mut Random, options: &[&str]) -> String {
+fn rule(random: &mut Random, clients: &[&str], options: &[&str]) -> String {
     let daemons = list(random, DAEMONS);
-    let clients = list(random, CLIENTS);
+    let clients = list(random, clients);
     let option = if random.chance(40) {
         random.pick(options)
     } else {
@@ -188,10 +190,10 @@ fn rule(random: &mut Random, options: &[&str]) -> String {
     format!("{} :{}{}\n", daemons.trim_start(), clients, option)
 }
 
-fn table(random: &mut Random, options: &[&str]) -> Document {
+fn table(random: &mut Random, clients: &[&str], options: &[&str]) -> Document {
     let mut text = String::new();
     for _ in 0..random.below(12) {
-        text.push_str(&rule(random, options));
+        text.push_str(&rule(random, clients, options));
     }
     Document::new("table", text)
 }
@@ -261,8 +263,11 @@ fn a_rule_called_shadowed_never_decides() {
     let mut random = Random(0x2545_f491_4f6c_dd1d);
     let directory = tempfile::tempdir().unwrap();
     let (mut requests, mut shadowed, mut tested) = (0, 0, 0);
-    while requests < 12_000 {
-        let (allow, deny) = (table(&mut random, &options), table(&mut random, &options));
+    while requests < 6_000 {
+        let (allow, deny) = (
+            table(&mut random, CLIENTS, &options),
+            table(&mut random, CLIENTS, &options),
+        );
         let claims = claims(&allow, &deny);
         tested += 1;
         if claims.is_empty() {
@@ -290,9 +295,132 @@ fn a_rule_called_shadowed_never_decides() {
     }
     // The test is worth something only where claims are made, and not all the time.
     assert!(
-        shadowed > 100 && tested > 100,
+        shadowed > 50 && tested > 50,
         "{shadowed} claims in {tested} tables"
     );
+}
+
+/// Hosts that meet often, and what is asked besides.
+const ASKING: &[&str] = &[
+    "ALL",
+    "10.0.0.0/30",
+    "10.0.0.0/31",
+    "10.0.0.1",
+    "10.",
+    ".example.com",
+    "[2001:db8::]/32",
+    "{country=DE}",
+    "{country=DE|AT}",
+    "{continent=EU}",
+    "{asn=1}",
+    "{samehost}",
+    "{samenet}",
+    "{time=Mon-Fri}",
+    "{time=Mon/2200-0600}",
+    "{banned}",
+    "{rbl=zone.example.net}",
+    "{wrong=1}",
+    "user@{banned}",
+];
+
+/// The same where rules ask what is not in the tables, whatever the answers are, and where there are none.
+#[test]
+fn nor_where_rules_ask_what_the_tables_do_not_say() {
+    let options = [
+        " : allow",
+        " : deny",
+        " : if {country=DE}",
+        " : if 10.0.0.0/31 : deny",
+        " : trial",
+        " : limit 5/minute",
+        " : max 3 : ban 1h",
+        " : if {banned} : max 3 total : aclexec /x",
+        " : ban 1h : if 10.",
+    ];
+    let mut random = Random(0x51ed_2701_8f4d_77a1);
+    let (mut requests, mut claimed, mut tested) = (0, 0, 0);
+    while requests < 6_000 {
+        let (allow, deny) = (
+            table(&mut random, ASKING, &options),
+            table(&mut random, ASKING, &options),
+        );
+        let claims = claims(&allow, &deny);
+        tested += 1;
+        if claims.is_empty() {
+            continue;
+        }
+        claimed += claims.len();
+        let tables = Documents {
+            allow: Some(&allow),
+            deny: Some(&deny),
+        };
+        let compiled = tables.compiled();
+        for _ in 0..100 {
+            requests += 1;
+            let asked = Asked::random(&mut random);
+            let mut host = asked.host().commands_succeed(random.chance(50));
+            let pair = |at: usize| [Some(*b"DE"), Some(*b"AT"), Some(*b"EU"), None][at];
+            let near = random.below(3);
+            for (fact, found) in [
+                (
+                    Fact::Location,
+                    Found::Location {
+                        country: pair(random.below(4)),
+                        continent: pair(2 + random.below(2)),
+                    },
+                ),
+                (Fact::System, Found::System([Some(1), None][random.below(2)])),
+                (
+                    Fact::Nearness,
+                    Found::Nearness {
+                        same_host: near == 0,
+                        same_net: near <= 1,
+                    },
+                ),
+                (
+                    Fact::Time(None),
+                    Found::Time(Moment {
+                        day: 20_800 + random.below(7) as i64,
+                        minute: [0, 300, 720, 1400][random.below(4)],
+                    }),
+                ),
+                (Fact::Banned, Found::from(random.chance(50))),
+                (
+                    Fact::Listed(b"zone.example.net".to_vec()),
+                    Found::Listed(vec![[127, 0, 0, 2].into(); random.below(2)]),
+                ),
+                (
+                    Fact::Connections(max(b"3").unwrap()),
+                    Found::from(random.chance(70)),
+                ),
+                (
+                    Fact::Rate {
+                        rule: Vec::new(),
+                        limit: limit(b"5/minute").unwrap(),
+                    },
+                    Found::from(random.chance(70)),
+                ),
+            ] {
+                // What is not told is not known.
+                if random.chance(80) {
+                    host = host.told(fact, Ok(found));
+                }
+            }
+            let decision = compiled.decide(&mut Request::new(asked.daemon), &mut host);
+            let Some(rule) = decision.rule else { continue };
+            let claim = claims
+                .iter()
+                .find(|f| f.table == rule.table && f.span.line == rule.place.line);
+            assert!(
+                claim.is_none(),
+                "{asked:?} is decided by a rule without effect: {:?}\n{}--\n{}",
+                claim.map(|c| &c.message),
+                String::from_utf8_lossy(&allow.text),
+                String::from_utf8_lossy(&deny.text),
+            );
+        }
+    }
+    assert!(claimed > 50 && tested > 50, "{claimed} claims in {tested} tables");
 }
 
 /// The client patterns that some lint says match nothing.
@@ -448,7 +576,10 @@ fn the_reference_agrees() {
     let options = [" : allow", " : deny", " : severity auth.info", " : bogus"];
     let (mut asked, mut changed) = (0, 0);
     while asked < 10_000 {
-        let (allow, deny) = (table(&mut random, &options), table(&mut random, &options));
+        let (allow, deny) = (
+            table(&mut random, CLIENTS, &options),
+            table(&mut random, CLIENTS, &options),
+        );
         let claims = claims(&allow, &deny);
         if claims.is_empty() {
             continue;

@@ -5,7 +5,7 @@ mod build;
 use std::net::IpAddr;
 
 use maxminddb::{Reader, path};
-use state::geo::{Database, locate_in};
+use state::geo::{Database, locate_in, read_all};
 
 use build::{Record, Shape, database};
 
@@ -304,4 +304,36 @@ fn seeds_of_the_fuzzer() {
         let bytes = database(Shape { record_size, is_v6 }, &RECORDS);
         std::fs::write(directory.join(record_size.to_string()), bytes).unwrap();
     }
+}
+
+/// Read whole, a database says of every address what it says when it is asked.
+#[test]
+fn what_is_read_whole_is_what_is_asked() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("places.mmdb");
+    for is_v6 in [false, true] {
+        let bytes = database(
+            Shape {
+                record_size: 28,
+                is_v6,
+            },
+            &RECORDS,
+        );
+        std::fs::write(&path, &bytes).unwrap();
+        let (edition, all) = read_all(&path).unwrap();
+        assert_eq!(edition.path, path);
+        let mut numbers = Numbers(28);
+        let mut found = 0;
+        for _ in 0..4000 {
+            let address = numbers.address();
+            let read = all.iter().filter(|located| located.network.contains(address));
+            let read: Vec<_> = read.copied().collect();
+            let asked: Vec<_> = locate_in(&bytes, address).unwrap().into_iter().collect();
+            assert_eq!(read, asked, "{address}");
+            found += asked.len();
+        }
+        assert!(found > 300, "{found}");
+    }
+    std::fs::write(&path, b"no database").unwrap();
+    assert!(read_all(&path).is_err());
 }

@@ -1,17 +1,19 @@
 //! `tcpwrap diff`: which requests get another verdict, or have other things run, under other tables.
 
+mod geo;
 pub mod text;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use analysis::compare::{self, Comparison};
+use analysis::compare::{Comparison, compare_in};
 use analysis::document::{Document, Documents};
 use hosts_access::Tables;
 use hosts_access::source::{self, Contents};
 
 use crate::output;
 use crate::rules::ends;
+use geo::Databases;
 
 /// Compare what two pairs of tables mean
 ///
@@ -39,6 +41,10 @@ pub struct Args {
     /// The new deny table
     #[arg(long, value_name = "FILE")]
     new_deny: Option<PathBuf>,
+    /// Take where addresses are from this database (MMDB), so that countries, continents and autonomous systems are sets
+    /// of addresses
+    #[arg(long, value_name = "FILE")]
+    geo: Vec<PathBuf>,
     /// Show everything, however long
     #[arg(long)]
     all: bool,
@@ -49,13 +55,15 @@ pub struct Args {
 
 /// Runs the subcommand.
 pub fn run(args: &Args) -> ExitCode {
-    match compared(args) {
-        Ok(comparison) => {
+    match geo::read(&args.geo).and_then(|databases| Ok((compared(args, &databases)?, databases))) {
+        Ok((comparison, databases)) => {
             let printed = if args.json {
-                output::json("diff", &text::json(&comparison))
+                let mut result = text::json(&comparison);
+                result["databases"] = databases.json();
+                output::json("diff", &result)
             } else {
                 let most = if args.all { usize::MAX } else { text::FEW };
-                output::print(&text::render_most(&comparison, most))
+                output::print(&(text::render_most(&comparison, most) + &databases.text()))
             };
             match printed {
                 Err(failed) => failed,
@@ -68,7 +76,7 @@ pub fn run(args: &Args) -> ExitCode {
     }
 }
 
-fn compared(args: &Args) -> Result<Comparison, String> {
+fn compared(args: &Args, databases: &Databases) -> Result<Comparison, String> {
     let _busy = output::busy("comparing");
     for path in &args.paths {
         if let Ok(false) = path.try_exists() {
@@ -79,7 +87,7 @@ fn compared(args: &Args) -> Result<Comparison, String> {
         && !old.is_dir()
         && !new.is_dir()
     {
-        return versions(args, old, new);
+        return versions(args, databases, old, new);
     }
     let mut files = [&args.old_allow, &args.old_deny, &args.new_allow, &args.new_deny].map(Clone::clone);
     let [_, _, new_allow, new_deny] = &mut files;
@@ -114,11 +122,11 @@ fn compared(args: &Args) -> Result<Comparison, String> {
         read(&new, hosts_access::TableKind::Allow)?,
         read(&new, hosts_access::TableKind::Deny)?,
     ];
-    compare::compare(pair(&old), pair(&new)).map_err(|problem| problem.to_string())
+    compare_in(pair(&old), pair(&new), &databases.places).map_err(|problem| problem.to_string())
 }
 
 /// Compares two versions of one table.
-fn versions(args: &Args, old: &Path, new: &Path) -> Result<Comparison, String> {
+fn versions(args: &Args, databases: &Databases, old: &Path, new: &Path) -> Result<Comparison, String> {
     let is_deny_table = is_deny(old) || is_deny(new);
     let named = if is_deny_table {
         [&args.old_allow, &args.new_allow]
@@ -161,7 +169,7 @@ fn versions(args: &Args, old: &Path, new: &Path) -> Result<Comparison, String> {
         })
     });
     let [old, new] = documents;
-    compare::compare(pair(&old?), pair(&new?)).map_err(|problem| problem.to_string())
+    compare_in(pair(&old?), pair(&new?), &databases.places).map_err(|problem| problem.to_string())
 }
 
 /// Is a file a deny table, by its name?

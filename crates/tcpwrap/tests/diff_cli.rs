@@ -1,5 +1,8 @@
 //! `tcpwrap diff` as it is called: output, JSON and exit status.
 
+#[path = "../../state/tests/build/mod.rs"]
+mod build;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -278,4 +281,90 @@ fn what_is_too_much_for_one_service_does_not_silence_the_others() {
     assert_eq!(output.status.code(), Some(2));
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.ends_with("No other request ends differently.\n"), "{text}");
+}
+
+#[test]
+fn what_rules_ask_besides_is_told_in_patterns() {
+    let old = tables(
+        "sshd: {country=DE|AT} EXCEPT {banned}\nsshd: 10.: limit 60/hour\n",
+        "ALL: ALL\n",
+    );
+    let new = tables(
+        "sshd: {country=DE}\nsshd: 10.\nvsftpd: ALL: if {time=Mon-Fri/0800-1800}\n",
+        "ALL: ALL\n",
+    );
+    let output = diff(&[old.path(), new.path()], false);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    for wanted in [
+        "  where:   {country=AT}\n  where:   not {banned}\n",
+        "  where:   {country=DE}\n  where:   {banned}, or that is not known\n",
+        "  was:     granted within limit `60/hour`\n  becomes: granted\n",
+        "  where:   {time=Mon-Fri/0800-1800}\n",
+        "user unknown, {country=AT}, not {banned}\n",
+    ] {
+        assert!(text.contains(wanted), "{wanted}{text}");
+    }
+    let output = diff(&[old.path(), new.path()], true);
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let differences = value["result"]["differences"].as_array().unwrap();
+    let of_time = differences
+        .iter()
+        .find(|d| d["services"][0]["daemons"][0]["exactly"] == "vsftpd");
+    let answers = &of_time.unwrap()["answers"][0];
+    assert_eq!(answers["any_of"][0][0]["pattern"], "{time=Mon-Fri/0800-1800}");
+    assert_eq!(
+        (&answers["any_of"][0][0]["matches"], &answers["unknown"]),
+        (&true.into(), &false.into())
+    );
+
+    // In other words, it is the same.
+    let new = tables(
+        "sshd: {country=at} EXCEPT {BANNED}\nsshd: {country=DE} EXCEPT {banned}\nsshd: 10.: limit 60/60minutes burst 60\nALL: ALL: trial\n",
+        "ALL: ALL\n",
+    );
+    let output = diff(&[old.path(), new.path()], false);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+#[test]
+fn a_database_makes_countries_sets_of_addresses() {
+    use build::{Record, Shape, database};
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("places.mmdb");
+    let shape = Shape {
+        record_size: 24,
+        is_v6: true,
+    };
+    let places = [
+        ("192.0.2.0/24", Record::Nested("DE", "EU")),
+        ("198.51.100.0/25", Record::Registered("AT")),
+        ("2001:db8::/32", Record::Nested("DE", "EU")),
+    ];
+    std::fs::write(&path, database(shape, &places)).unwrap();
+    let old = tables("sshd: {country=AT}\n", "ALL: ALL\n");
+    let new = tables("sshd: {country=DE}, 198.51.100.0/26\n", "ALL: ALL\n");
+    let geo = |paths: &[&Path], json: bool| {
+        let mut arguments = vec![old.path(), new.path()];
+        for path in paths {
+            arguments.extend([Path::new("--geo"), path]);
+        }
+        diff(&arguments, json)
+    };
+    let text = String::from_utf8(geo(&[&path], false).stdout).unwrap();
+    // An address of IPv6 that ends in one of IPv4 is found where that is.
+    assert!(text.contains("  clients: 198.51.100.64/26; "), "{text}");
+    assert!(text.contains("  clients: 192.0.2.0/24; "), "{text}");
+    assert!(
+        !text.contains("where:") && text.contains("countries as in ") && text.contains(", made 20"),
+        "{text}"
+    );
+    let value: serde_json::Value = serde_json::from_slice(&geo(&[&path], true).stdout).unwrap();
+    assert_eq!(value["result"]["databases"][0]["says"][0], "countries");
+    // Two that know the same are one too many, and what is none is said.
+    assert_eq!(geo(&[&path, &path], false).status.code(), Some(2));
+    assert_eq!(
+        geo(&[&old.path().join("hosts.allow")], false).status.code(),
+        Some(2)
+    );
 }

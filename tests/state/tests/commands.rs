@@ -172,6 +172,71 @@ fn nothing_is_changed_by_a_dry_run_or_a_mistake() {
 }
 
 #[test]
+fn a_dry_run_says_whom_the_rules_would_refuse() {
+    alone(|machine| {
+        configure(machine);
+        let dry = |arguments: &[&str]| succeed(&[arguments, &["--dry-run"]].concat());
+        machine.put("/etc/hosts.allow", "sshd: ALL\n");
+        let text = dry(&["ban", "198.51.100.7"]);
+        assert!(
+            text.contains("nothing changes: no rule asks for {banned}"),
+            "{text}"
+        );
+        assert!(
+            text.contains("let in all the same: ") && text.contains("hosts.allow line 1: sshd: ALL"),
+            "{text}"
+        );
+
+        machine.put(
+            "/etc/hosts.allow",
+            "sshd: 198.51.100.0/28\nALL: {banned} : deny\nsshd, vsftpd: 198.51.100.\n",
+        );
+        machine.put("/etc/hosts.deny", "ALL: ALL\n");
+        let text = dry(&["ban", "198.51.100.7"]);
+        assert!(
+            text.contains("granted → denied") && text.contains("daemons: vsftpd\n"),
+            "{text}"
+        );
+        assert!(text.contains("clients: 198.51.100.7\n"), "{text}");
+        assert!(text.contains("let in all the same: sshd: "), "{text}");
+        assert!(
+            text.contains("hosts.allow line 1: sshd: 198.51.100.0/28"),
+            "{text}"
+        );
+        let text = dry(&["ban", "203.0.113.1"]);
+        assert!(
+            text.contains("nothing changes: nobody from there is let in"),
+            "{text}"
+        );
+        let json = dry(&["ban", "198.51.100.77", "--json"]);
+        assert!(
+            json.contains("\"is_asked\": true") && json.contains("\"198.51.100.77\""),
+            "{json}"
+        );
+        assert!(json.contains("\"command\": \"ban\""), "{json}");
+
+        // What is banned already is refused already, and what another ban covers stays so.
+        succeed(&["ban", "198.51.100.64/26"]);
+        succeed(&["ban", "198.51.100.77", "--origin", "other"]);
+        assert!(dry(&["ban", "198.51.100.70"]).contains("nothing changes: "));
+        assert!(dry(&["unban", "198.51.100.77", "--origin", "other"]).contains("nothing changes: "));
+        let text = dry(&["unban", "198.51.100.64/26"]);
+        assert!(text.contains("denied → granted"), "{text}");
+        assert!(
+            !text.contains("198.51.100.64/26\n") && text.contains("198.51.100.76"),
+            "{text}"
+        );
+        let (status, text) = said(&tcpwrap(&["unban", "198.51.100.8", "--dry-run"]));
+        assert_eq!(
+            (status, text.contains("it is not banned")),
+            (Some(1), true),
+            "{text}"
+        );
+        assert_eq!(succeed(&["bans"]).lines().count(), 2, "nothing was changed");
+    });
+}
+
+#[test]
 fn what_others_keep_is_taken_over() {
     alone(|machine| {
         configure(machine);

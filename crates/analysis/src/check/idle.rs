@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use super::code::{Code, Example, Level, codes};
-use super::{Context, Finding, foreign, policy, shadow};
+use super::{Context, Finding, conditions, foreign, policy, shadow};
 use crate::compare::{FileTexts, Ways, idle};
 use crate::document::{Content, Document, Documents, content};
 use hosts_access::TableKind;
@@ -53,7 +53,9 @@ pub(super) fn lint(tables: Documents<'_>, files: &HashMap<Vec<u8>, Vec<u8>>, fou
             finding.table == table
                 && finding.other_file.is_none()
                 && bytes.contains(&finding.span.bytes.start)
-                && (finding.level == Level::Error || shadow::CODES.contains(&finding.code))
+                && (finding.level == Level::Error
+                    || shadow::CODES.contains(&finding.code)
+                    || finding.code == &conditions::NEVER)
         };
         let is_told = found.iter().any(|f| explains(f, table, &entry.bytes));
         let by = |(table, at): &(TableKind, usize)| Some((*table, document(*table)?.entries.get(*at)?));

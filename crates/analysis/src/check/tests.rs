@@ -409,6 +409,51 @@ fn rules_that_decide_nothing_are_found() {
         ("22: ALL\n", "sshd: ALL\n", vec![]),
         ("sshd: u@10.\nsshd: 10. EXCEPT v@10.\n", "", vec![]),
         ("sshd: 10.\nsshd: u@10. EXCEPT 10.1.\n", "", vec![(Allow, 2)]),
+        // A program without a name is called `unknown`.
+        ("KNOWN: ALL\nsshd: 10. EXCEPT 10.1.\n", "", vec![(Allow, 2)]),
+        ("KNOWN: ALL\nunknown: 10. EXCEPT 10.1.\n", "", vec![]),
+        ("KNOWN: ALL\nALL EXCEPT sshd: 10.\n", "", vec![]),
+        // Who is in a country is known, or not known, for all rules that ask.
+        (
+            "sshd: {country=DE|AT}\nsshd: {country=at}\n",
+            "",
+            vec![(Allow, 2)],
+        ),
+        (
+            "sshd: {country=DE|AT}\nsshd: {country=AT} : aclexec /x\n",
+            "",
+            vec![],
+        ),
+        ("ALL: {banned} : deny\nsshd: {banned}\n", "", vec![(Allow, 2)]),
+        (
+            "sshd: {time=Mon-Fri}\nsshd: {time=Wed/0800-1800}\n",
+            "",
+            vec![(Allow, 2)],
+        ),
+        ("sshd: {time=Mon-Fri}\nsshd: {time=Sat/2200-0600}\n", "", vec![]),
+        ("sshd: {samenet}\nsshd: {samehost}\n", "", vec![(Allow, 2)]),
+        (
+            "sshd: {rbl=a.b}\nsshd: {rbl=a.b|127.0.0.2}\n",
+            "",
+            vec![(Allow, 2)],
+        ),
+        (
+            "sshd: {rbl=a.b|127.0.0.2}\nsshd: {rbl=a.b|127.0.0.4}\n",
+            "",
+            vec![],
+        ),
+        ("sshd: {asn=1}\nsshd: {country=DE}\n", "", vec![]),
+        (
+            "sshd: 10. : if {country=DE}\nsshd: 10.1. EXCEPT 10.1.1.\n",
+            "",
+            vec![],
+        ),
+        ("sshd: 10. : trial\nsshd: 10.1. EXCEPT 10.1.1.\n", "", vec![]),
+        (
+            "sshd: 10. : limit 5/minute\nsshd: 10.1. EXCEPT 10.1.1.\n",
+            "",
+            vec![(Allow, 2)],
+        ),
     ] {
         assert_eq!(idle(allow, deny, LIST), expected, "{allow:?} {deny:?}");
     }

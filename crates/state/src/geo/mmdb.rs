@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::FileExt;
 
 /// What stands before the metadata.
@@ -109,6 +109,9 @@ pub(super) struct Layout {
     data: u64,
     data_end: u64,
 }
+
+/// So many nodes are visited: some times as many as the largest database has, whose branches may be met several times.
+const MOST_VISITED: u32 = 1 << 28;
 
 fn bad(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("damaged database: {what}"))
@@ -263,6 +266,49 @@ impl Layout {
             .map(|at| self.data + at);
         at.filter(|at| *at < self.data_end)
             .ok_or_else(|| bad("a record is beyond its end"))
+    }
+
+    /// Visits every network of IPv4 or of IPv6 that has a record: its address, how many bits of that count, and where the
+    /// record begins.
+    pub fn each(
+        &self,
+        source: &mut impl Source,
+        is_v4: bool,
+        mut visit: impl FnMut(IpAddr, u8, u64) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let (root, most) = match is_v4 {
+            true => (self.v4_root, 32),
+            false if self.is_v6 => (0, 128),
+            false => return Ok(()),
+        };
+        let mut open = vec![(root, 0u128, 0u8)];
+        let mut left = MOST_VISITED;
+        while let Some((node, bits, depth)) = open.pop() {
+            left -= 1;
+            if left == 0 {
+                return Err(bad("it has more networks than there can be"));
+            }
+            match node {
+                node if node < self.nodes && depth < most => {
+                    for right in [true, false] {
+                        let bit = if right { 1 << 127 } else { 0 };
+                        let (child, _) = self.walk(source, node, bit, 1)?;
+                        open.push((child, bits | bit >> depth, depth + 1));
+                    }
+                }
+                node if node < self.nodes => return Err(bad("its tree is deeper than an address")),
+                node if node == self.nodes => {}
+                node => {
+                    let address = match is_v4 {
+                        // `as`: the other bits are none of its.
+                        true => Ipv4Addr::from_bits((bits >> 96) as u32).into(),
+                        false => Ipv6Addr::from_bits(bits).into(),
+                    };
+                    visit(address, depth, self.record_at(node)?)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     pub fn decoder<'s, S: Source>(&self, source: &'s mut S) -> Decoder<'s, S> {

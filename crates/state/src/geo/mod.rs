@@ -9,6 +9,7 @@ mod copy;
 mod mmdb;
 mod records;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -530,6 +531,45 @@ impl Resident {
     fn has_some(&self) -> bool {
         self.loaded.try_read().is_ok_and(|loaded| loaded.is_some())
     }
+}
+
+/// All that a database says, network by network; those of IPv6 that stand for IPv4 ones are left out.
+///
+/// # Errors
+/// It cannot be read, or is damaged.
+pub fn read_all(path: &Path) -> Answer<(Edition, Vec<Located>)> {
+    let read = || -> io::Result<(Edition, Vec<Located>)> {
+        let bytes = std::fs::read(path)?;
+        let mut source = bytes.as_slice();
+        let layout = Layout::read(&mut source)?;
+        let mut places: Vec<(IpAddr, u8, u64)> = Vec::new();
+        for is_v4 in [true, false] {
+            layout.each(&mut source, is_v4, |address, length, at| {
+                if is_v4 || address.to_canonical() == address {
+                    places.push((address, length, at));
+                }
+                Ok(())
+            })?;
+        }
+        // Many networks share few records.
+        let mut records: HashMap<u64, Record> = HashMap::new();
+        let mut all = Vec::with_capacity(places.len());
+        for (address, length, at) in places {
+            let record = match records.get(&at) {
+                Some(record) => *record,
+                None => Record::read(&layout, &mut source, at, Wanted::Both)?,
+            };
+            records.insert(at, record);
+            all.push(record.of(address, length));
+        }
+        let edition = Edition {
+            path: path.to_path_buf(),
+            built: layout.built,
+            instead: None,
+        };
+        Ok((edition, all))
+    };
+    read().map_err(|error| Unknown::file(path, &error))
 }
 
 /// Asks a database in memory: for fuzzing, and for tests.
