@@ -56,10 +56,21 @@ impl Host for DryRun<'_> {
         netdb::in_netgroup(group, host)
     }
 
-    fn fact(&mut self, fact: &Fact, client: Option<IpAddr>, _at: Option<&Place>) -> Known {
+    fn fact(&mut self, fact: &Fact, client: Option<IpAddr>, at: Option<&Place>) -> Known {
         match fact {
             // A dry run counts nothing.
-            Fact::Rate { .. } | Fact::Connections(_) => Ok(Found::Yes),
+            Fact::Rate { .. } | Fact::Connections(_) => {
+                if self.twist_delegates {
+                    let what = match fact {
+                        Fact::Rate { .. } => "limit",
+                        _ => "max",
+                    };
+                    let text = format!("{what} is not asked here: whoever is over it is denied");
+                    self.report
+                        .diagnostic(&Diagnostic::new(Kind::Warning, at.cloned(), text));
+                }
+                Ok(Found::Yes)
+            }
             Fact::Location
             | Fact::System
             | Fact::Addresses(_)

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod answering;
 mod attach;
 mod ban;
 mod bans;
@@ -11,6 +12,7 @@ mod bouncer;
 mod check;
 mod compile;
 mod complete;
+mod databases;
 mod detach;
 mod diff;
 mod edit;

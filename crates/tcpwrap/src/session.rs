@@ -11,6 +11,8 @@ use std::os::unix::ffi::OsStrExt;
 use hosts_access::dry::DryHost;
 use hosts_access::{Decision, Request, Tables};
 
+use crate::answering::Answering;
+
 /// The two ends of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
@@ -157,7 +159,8 @@ pub fn decide(session: &Session, daemon: &str, tables: &Tables) -> Decision {
         let address = server.ip().to_canonical().to_string();
         host = host.with_server(address, "unknown", Some(server.port()));
     }
-    tables.decide(&mut Request::new(daemon), &mut host)
+    let port = session.server.map(|server| server.port());
+    tables.decide(&mut Request::new(daemon), &mut Answering::new(host, port))
 }
 
 #[cfg(test)]

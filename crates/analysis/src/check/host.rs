@@ -227,4 +227,61 @@ codes! {
         bad: allow("sshd: host.example.com\n"),
         good: allow("sshd: 10.0.0.1\n"),
     }
+
+    /// What a rule asks has no answer here.
+    pub NOT_KNOWN = "W526" "not-known-here" Error {
+        meaning: "What this pattern asks cannot be told on this machine: the database it needs is missing or damaged, or \
+            the ban list cannot be read. What is not known opens no door: a rule that lets in is passed over, a rule \
+            that refuses refuses everyone who is held against it.",
+        remedy: "Install the database and name it in [geo] of /etc/tcpwrap.toml, or mend the file that the message names.",
+        bad: allow("sshd: {country=DE}\n"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
+
+    /// A database is old.
+    pub OLD_DATABASE = "W527" "old-database" Warning {
+        meaning: "The database of countries or autonomous systems was made more than 60 days ago. Networks change hands \
+            all the time, so it is wrong about more and more clients.",
+        remedy: "Install a newer one, and have it updated regularly.",
+        bad: allow("sshd: {country=DE}\n"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
+
+    /// A time zone is not known.
+    pub NO_ZONE = "W528" "unknown-time-zone" Error {
+        meaning: "This machine does not know the time zone, so what time it is there is not known, and what is not known \
+            opens no door.",
+        remedy: "Correct the zone's name, or install the time zone database (tzdata).",
+        bad: allow("sshd: {time=0800-1800/Europe/Berlim}\n"),
+        good: allow("sshd: {time=0800-1800/UTC}\n"),
+    }
+
+    /// There are bans, and no rule asks for them.
+    pub BANS_UNASKED = "W529" "bans-unasked" Warning {
+        meaning: "Somebody is banned on this machine, and no rule of these tables says `{banned}`. A ban takes effect only \
+            where a rule asks for it, so nothing happens.",
+        remedy: "Put `ALL: {banned} : deny` at the top of hosts.allow.",
+        bad: allow("sshd: 10.0.0.1\n"),
+        good: allow("ALL: {banned} : deny\nsshd: 10.0.0.1\n"),
+    }
+
+    /// A client is banned, and let in.
+    pub BANNED_LET_IN = "W530" "banned-let-in" Warning {
+        meaning: "A client that is banned is let in by this rule, which stands above those that ask for bans. It has been \
+            computed, for bans that are in force.",
+        remedy: "Put the rule below the one that refuses whoever is banned, unless these clients are to be exempt.",
+        bad: allow("sshd: 10.\nALL: {banned} : deny\nsshd: 192.168.\n"),
+        good: allow("ALL: {banned} : deny\nsshd: 10.\n"),
+    }
+
+    /// A daemon cannot come at what a rule asks.
+    pub OUT_OF_REACH = "W531" "out-of-reach" Warning {
+        meaning: "A daemon that runs here cannot come at what a rule for it asks or remembers: it runs as another user, in a \
+            root directory of its own, with `/run` or `/var` read-only, or its unit forbids it to ask the kernel. For it \
+            that is not known, whatever other programs know.",
+        remedy: "Change how the daemon is started (ReadWritePaths=, RestrictAddressFamilies=), have `tcpwrap run` guard it, \
+            or give it rules that ask nothing of the kind.",
+        bad: allow("snmptrapd: ALL : limit 5/minute\n"),
+        good: allow("sshd: 10.0.0.1\n"),
+    }
 }

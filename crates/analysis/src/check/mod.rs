@@ -51,6 +51,7 @@ use advice::Advice;
 pub use code::{Code, Example, Level};
 pub use daemons::daemons_called;
 pub use finding::{Edit, Finding, Fix, Related, Span, apply};
+pub use policy::denies_in_doubt;
 pub use words::words;
 
 use crate::document::{Content, Document, Documents, Entry, Rule, content};

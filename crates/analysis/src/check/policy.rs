@@ -11,7 +11,7 @@ use crate::document::{Documents, Rule};
 use hosts_access::TableKind;
 use hosts_access::source::Ending;
 use hosts_access::string_matches;
-use hosts_access::syntax::option::Keyword;
+use hosts_access::syntax::option::{ActsOn, Keyword};
 use hosts_access::syntax::pattern::{ClientPattern, HostPattern, Service, StringPattern};
 
 codes! {
@@ -121,6 +121,16 @@ pub(super) fn outcome(table: TableKind, rule: &Rule<'_>) -> RuleVerdict {
 /// May the rule let somebody in?
 pub(super) fn may_grant(table: TableKind, rule: &Rule<'_>) -> bool {
     !matches!(outcome(table, rule), RuleVerdict::Denies | RuleVerdict::Nothing)
+}
+
+/// Where it is not known whether a client matches the rule: is it denied, rather than the rule passed over?
+pub fn denies_in_doubt(table: TableKind, rule: &Rule<'_>) -> bool {
+    let is_of_process = |keyword: Keyword| keyword.acts_on() == ActsOn::Process;
+    match outcome(table, rule) {
+        RuleVerdict::Denies | RuleVerdict::Depends => true,
+        RuleVerdict::Grants { .. } => rule.options.iter().any(|o| o.keyword.is_some_and(is_of_process)),
+        RuleVerdict::Nothing => false,
+    }
 }
 
 /// Has the rule an option by which it decides only some of what its lists match, or not always the same?

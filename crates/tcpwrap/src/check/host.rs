@@ -1,9 +1,11 @@
 //! What is wrong with the tables on this very machine: programs, files, users and names that are not
 //! there, or that others may change.
 
+mod asked;
 mod commands;
 mod guarded;
 mod names;
+mod reach;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
@@ -42,8 +44,9 @@ pub fn check(policy: &Policy) -> Vec<Finding> {
             }
         }
     }
-    host.daemons();
+    let deciders = host.daemons();
     host.names();
+    host.asked(policy, &deciders);
     host.session(policy);
     host.found
 }
@@ -87,6 +90,7 @@ struct Host {
     files: HashMap<Vec<u8>, usize>,
     netgroups: HashMap<Vec<u8>, bool>,
     commands: HashMap<Vec<u8>, Option<(&'static Code, String)>>,
+    asks: asked::Asked,
 }
 
 impl Host {
@@ -100,11 +104,7 @@ impl Host {
     fn permissions(&mut self, table: TableKind, document: &Document) {
         let place = Place {
             table,
-            span: Span {
-                line: 1,
-                column: 1,
-                bytes: 0..0,
-            },
+            span: nowhere(),
         };
         if let Some(who) = changeable(&document.path) {
             let shown = document.path.display();
@@ -118,6 +118,7 @@ impl Host {
 
     /// A rule, as far as it is read as it was meant: `end` is where a remark begins.
     fn rule(&mut self, at: &At<'_>, rule: &Rule<'_>, end: usize) {
+        self.asks.rule(at, rule, end);
         for token in rule.daemons.tokens().filter(|t| t.span.start < end) {
             match token.pattern.service {
                 Service::Name(StringPattern::Exact(name)) => {
@@ -154,6 +155,11 @@ impl Host {
                 continue;
             };
             let place = || at.span(&option.span);
+            if let Some(list) = option.condition() {
+                for token in list.tokens() {
+                    self.pattern(at, token.pattern.host, &token.span);
+                }
+            }
             match keyword {
                 Keyword::Spawn | Keyword::Aclexec | Keyword::Twist => self.command(&place(), value),
                 Keyword::Banners => {
@@ -331,7 +337,8 @@ impl Host {
         open.pop();
     }
 
-    fn daemons(&mut self) {
+    /// What is wrong with the daemons; gives who decides for those that run.
+    fn daemons(&mut self) -> Vec<reach::Decider> {
         let mut daemons: Vec<_> = std::mem::take(&mut self.daemons).into_iter().collect();
         daemons.sort_by(|a, b| a.0.cmp(&b.0));
         let mut guards = guarded::Guards::of_this_host();
@@ -366,6 +373,12 @@ impl Host {
                 finding.other_file = Some(Box::from(&*at.file));
             }
         }
+        if self.asks.is_empty() {
+            return Vec::new();
+        }
+        let mut deciders: Vec<_> = guards.listeners().filter_map(reach::Decider::of).collect();
+        deciders.dedup_by(|a, b| a.is_like(b));
+        deciders
     }
 
     fn names(&mut self) {
@@ -414,11 +427,7 @@ impl Host {
             }
             None => (TableKind::Deny, None),
         };
-        let span = span.unwrap_or(Span {
-            line: 1,
-            column: 1,
-            bytes: 0..0,
-        });
+        let span = span.unwrap_or_else(nowhere);
         let message = format!(
             "you are connected from {}, which `sshd` would refuse",
             session.client
@@ -428,6 +437,33 @@ impl Host {
             last.level(Level::Error);
         }
     }
+}
+
+/// The start of a table, for what has no place in it.
+fn nowhere() -> Span {
+    Span {
+        line: 1,
+        column: 1,
+        bytes: 0..0,
+    }
+}
+
+/// The daemons that rules of a table name.
+fn daemons_of(document: &Document) -> impl Iterator<Item = Vec<u8>> {
+    document.entries.iter().flat_map(|entry| {
+        let line = document.line(entry);
+        let Content::Rule(rule) = content(&line) else {
+            return Vec::new();
+        };
+        let exact = rule
+            .daemons
+            .tokens()
+            .filter_map(|token| match token.pattern.service {
+                Service::Name(StringPattern::Exact(name)) => Some(name.to_ascii_lowercase()),
+                Service::Name(_) | Service::Port(_) => None,
+            });
+        exact.collect()
+    })
 }
 
 /// Where a line of a file stands in it.

@@ -17,6 +17,7 @@ use super::about::About;
 use super::open::{Extent, Open};
 use super::policies::{Pair, Policies, pair};
 use crate::check::findings;
+use crate::databases::{self, What};
 use crate::output::Text;
 use crate::rules::Rules;
 use crate::session::{self, Session};
@@ -46,6 +47,8 @@ pub struct Status {
     pub tables: Vec<Table>,
     /// The ban list, where there is one.
     pub bans: Option<Bans>,
+    /// The databases that rules ask.
+    pub databases: Vec<Database>,
     /// The guards of `tcpwrap run`.
     pub guards: Vec<Guard>,
     /// Processes whose sockets this user may not see.
@@ -194,6 +197,7 @@ impl Status {
             listeners: services,
             tables: shown_tables(&policies, &usual),
             bans: bans(),
+            databases: databases(&usual),
             guards: guards.iter().map(shown_guard).collect(),
             hidden_processes: hidden,
             problems: machine.problems().iter().map(ToString::to_string).collect(),
@@ -204,7 +208,8 @@ impl Status {
     pub fn level(&self) -> Level {
         let gravest = self.listeners.iter().map(|service| service.level).max();
         let unreadable = self.tables.iter().any(|table| table.problem.is_some())
-            || self.bans.as_ref().is_some_and(|bans| bans.problem.is_some());
+            || self.bans.as_ref().is_some_and(|bans| bans.problem.is_some())
+            || self.databases.iter().any(|database| database.problem.is_some());
         let stopped = self.guards.iter().any(|guard| guard.is_stopped);
         let others = if unreadable || stopped {
             Level::Warning
@@ -473,6 +478,61 @@ fn rules_of(document: &analysis::document::Document) -> usize {
     let is_rule =
         |entry: &&analysis::document::Entry| matches!(content(&document.line(entry)), Content::Rule(_));
     document.entries.iter().filter(is_rule).count()
+}
+
+/// A database that rules ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Database {
+    /// `countries` or `systems`
+    pub what: &'static str,
+    /// Its file; nothing where there is none.
+    pub file: Option<Text>,
+    /// The date it was made.
+    pub made: Option<String>,
+    /// How many days ago.
+    pub days: Option<u64>,
+    /// What is wrong with it.
+    pub problem: Option<String>,
+}
+
+/// The databases that the rules of these tables ask.
+fn databases(tables: &Pair) -> Vec<Database> {
+    let texts: Vec<Vec<u8>> = tables
+        .iter()
+        .map(|path| std::fs::read(path).unwrap_or_default().to_ascii_lowercase())
+        .collect();
+    let has = |pattern: &str| {
+        let begins = |text: &Vec<u8>| text.windows(pattern.len()).any(|part| part == pattern.as_bytes());
+        texts.iter().any(begins)
+    };
+    let asked = [
+        (
+            "countries",
+            What::Countries,
+            has("{country=") || has("{continent="),
+        ),
+        ("systems", What::Systems, has("{asn=")),
+    ];
+    let state = state::State::new(false);
+    let asked = asked.into_iter().filter(|(.., is_asked)| *is_asked);
+    asked
+        .map(|(name, what, _)| match databases::look_at(&state, what) {
+            Ok(found) => Database {
+                what: name,
+                file: Some(Text(found.path.as_os_str().as_encoded_bytes().to_vec())),
+                made: Some(found.made),
+                days: Some(found.days),
+                problem: (found.days > databases::OLD).then(|| "old: networks have moved since".to_owned()),
+            },
+            Err(unknown) => Database {
+                what: name,
+                file: None,
+                made: None,
+                days: None,
+                problem: Some(unknown.to_string()),
+            },
+        })
+        .collect()
 }
 
 /// The ban list, where there is one.

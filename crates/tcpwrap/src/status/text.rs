@@ -63,6 +63,27 @@ pub fn whole(status: &Status) -> String {
             None => writeln!(out, "bans    {file}: {} in force", bans.active),
         };
     }
+    for database in &status.databases {
+        let (before, after) = match database.problem {
+            Some(_) => (format!("{BAD}"), format!("{BAD:#}")),
+            None => Default::default(),
+        };
+        let _ = write!(out, "{before}{:<7}{after} ", database.what);
+        if let (Some(file), Some(made), Some(days)) = (&database.file, &database.made, database.days) {
+            let _ = write!(out, "{} of {made}, {days} days old", clean(&file.0));
+        }
+        let between = if database.file.is_some() { ": " } else { "" };
+        let problem = database
+            .problem
+            .as_deref()
+            .map(|problem| clean(problem.as_bytes()));
+        let _ = writeln!(
+            out,
+            "{}{}",
+            problem.as_ref().map_or("", |_| between),
+            problem.unwrap_or_default()
+        );
+    }
     for guard in &status.guards {
         let daemon = guard.daemon.as_ref().map_or_else(
             || "a program that is not visible".to_owned(),

@@ -64,13 +64,18 @@ impl Guards {
         (!names.is_empty()).then_some((&codes::BARE_LISTENERS, message))
     }
 
-    /// Listeners for which it is certain that nothing asks.
-    fn bare(&mut self) -> impl Iterator<Item = &Listener> {
+    /// What waits for clients here.
+    pub(super) fn listeners(&mut self) -> impl Iterator<Item = &Listener> {
         if self.listeners.is_none() {
             let machine = self.machine.as_ref();
             self.listeners = machine.and_then(|machine| obey::listeners(machine, false).ok());
         }
-        let all = self.listeners.iter().flat_map(|listeners| &listeners.all);
+        self.listeners.iter().flat_map(|listeners| &listeners.all)
+    }
+
+    /// Listeners for which it is certain that nothing asks.
+    fn bare(&mut self) -> impl Iterator<Item = &Listener> {
+        let all = self.listeners();
         all.filter(|listener| listener.obeys.is_bare() && listener.process.is_some())
     }
 
