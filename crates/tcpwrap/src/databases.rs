@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use state::{Answer, State, stamp};
 
 /// A database older than this many days is wrong about more and more networks.
-pub const OLD: u64 = 60;
+const OLD: u64 = 60;
 
 /// What a database is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,23 @@ pub struct Database {
     pub made: String,
     /// How many days ago that was.
     pub days: u64,
+    /// Why this copy is asked, where it is one.
+    instead: Option<String>,
+}
+
+impl Database {
+    /// What an administrator should see to.
+    pub fn problem(&self) -> Option<String> {
+        let Database { made, days, .. } = self;
+        match &self.instead {
+            Some(why) => Some(format!("{why}; a copy of {made} is asked, {days} days old")),
+            None if *days > OLD => Some(format!(
+                "{} was made {days} days ago ({made}): networks have moved since",
+                self.path.display()
+            )),
+            None => None,
+        }
+    }
 }
 
 /// Looks at a database, here and there in it.
@@ -48,6 +65,7 @@ pub fn look_at(state: &State, what: What) -> Answer<Database> {
         path: edition.path,
         made: made.get(..10).unwrap_or(&made).to_owned(),
         days: stamp::now().saturating_sub(edition.built) / DAY,
+        instead: edition.instead,
     })
 }
 

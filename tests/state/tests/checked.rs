@@ -65,7 +65,7 @@ fn databases_that_are_missing_damaged_or_old() {
             "{old:?}"
         );
         assert!(
-            succeed(&["status"]).contains("61 days old: old"),
+            succeed(&["status"]).contains("61 days old: /srv/places.mmdb was made 61 days ago"),
             "{}",
             succeed(&["status"])
         );

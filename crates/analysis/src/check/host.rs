@@ -238,10 +238,11 @@ codes! {
         good: allow("sshd: 10.0.0.1\n"),
     }
 
-    /// A database is old.
+    /// A database is old, or a copy of one that is gone.
     pub OLD_DATABASE = "W527" "old-database" Warning {
-        meaning: "The database of countries or autonomous systems was made more than 60 days ago. Networks change hands \
-            all the time, so it is wrong about more and more clients.",
+        meaning: "The database of countries or autonomous systems was made more than 60 days ago, or is gone or \
+            damaged and a copy of it is asked. Networks change hands all the time, so it is wrong about more and more \
+            clients.",
         remedy: "Install a newer one, and have it updated regularly.",
         bad: allow("sshd: {country=DE}\n"),
         good: allow("sshd: 10.0.0.1\n"),

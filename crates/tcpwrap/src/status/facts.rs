@@ -519,10 +519,10 @@ fn databases(tables: &Pair) -> Vec<Database> {
         .map(|(name, what, _)| match databases::look_at(&state, what) {
             Ok(found) => Database {
                 what: name,
+                problem: found.problem(),
                 file: Some(Text(found.path.as_os_str().as_encoded_bytes().to_vec())),
                 made: Some(found.made),
                 days: Some(found.days),
-                problem: (found.days > databases::OLD).then(|| "old: networks have moved since".to_owned()),
             },
             Err(unknown) => Database {
                 what: name,

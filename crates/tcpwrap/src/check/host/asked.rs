@@ -19,7 +19,7 @@ use super::super::input::Policy;
 use super::reach::{Decider, Thing};
 use super::{At, Host, Place};
 use crate::answering::Answering;
-use crate::databases::{self, Database, What};
+use crate::databases::{self, What};
 
 /// What a rule asks.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -175,14 +175,11 @@ impl Host {
                     let message = format!("{} has no answer: {unknown}; {then}", quoted(&first.by));
                     self.report(&codes::NOT_KNOWN, &first.place, message);
                 }
-                Ok(found) if found.days > databases::OLD => {
-                    let Database { path, made, days } = found;
-                    let path = path.display();
-                    let message =
-                        format!("{path} was made {days} days ago ({made}): networks have moved since");
-                    self.report(&codes::OLD_DATABASE, &first.place, message);
+                Ok(found) => {
+                    if let Some(problem) = found.problem() {
+                        self.report(&codes::OLD_DATABASE, &first.place, problem);
+                    }
                 }
-                Ok(_) => {}
             }
         }
     }
