@@ -61,7 +61,7 @@ struct Parts {
     geo: Arc<Geo>,
     names: Arc<Lazy<Answer<Names>>>,
     bans: Arc<Bans>,
-    memory: Arc<Lazy<Answer<Memory>>>,
+    memory: Arc<Lazy<Memory>>,
 }
 
 #[derive(Debug, Default)]
@@ -303,7 +303,10 @@ impl State {
         bans::ban_at(&self.config().bans.as_ref().ok()?.file, found)
     }
 
-    /// Bans, without waiting, whoever may be banned.
+    /// How often a process that decides once tries to write a ban.
+    const PATIENCE: u32 = 500;
+
+    /// Bans whoever may be banned. Only a process that decides once waits for another writer, and a second at most.
     ///
     /// # Errors
     /// Why nobody is banned.
@@ -319,21 +322,31 @@ impl State {
         let open = || Ok(Queue::new(&configured.file));
         let queue = parts.bans.queue.get_or(open).as_ref().map_err(Clone::clone)?;
         queue.add(ban)?;
-        match self.stays || queue.waiting() == 0 {
-            true => Ok(()),
-            // There is no later for a process that decides once.
-            false => Err(crate::Unknown::new("not banned: somebody is writing to the list")),
+        // Those who stay write it with the next one; there is no later for a process that decides once.
+        for _ in 0..Self::PATIENCE {
+            if self.stays || queue.waiting() == 0 {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+            queue.flush()?;
         }
+        Err(crate::Unknown::new("somebody is writing to the list"))
     }
 
-    /// The memory of limits.
+    /// The memory of limits. Where it cannot be had, it may be later.
     pub fn memory(&self) -> Answer<&Memory> {
         let parts = self.parts();
-        let open = || {
-            let slots = parts.config.limits.as_ref().map_err(Clone::clone)?.slots;
-            Memory::open(Path::new(limits::DIRECTORY), slots)
-        };
-        parts.memory.get_or(open).as_ref().map_err(Clone::clone)
+        if let Some(memory) = parts.memory.get() {
+            return Ok(memory);
+        }
+        let slots = parts.config.limits.as_ref().map_err(Clone::clone)?.slots;
+        let memory = Memory::open(Path::new(limits::DIRECTORY), slots)?;
+        Ok(parts.memory.get_or(|| memory))
+    }
+
+    /// Is the memory of limits open?
+    pub fn has_memory(&self) -> bool {
+        self.parts().memory.get().is_some()
     }
 
     /// Counts a connection of a client under a limit.

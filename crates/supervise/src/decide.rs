@@ -70,11 +70,12 @@ impl Rules {
         }
     }
 
-    /// Can the question be answered without waiting?
+    /// Can the question be answered without waiting, and by a thread that is [confined](crate::confine)?
     fn is_at_hand(&self, fact: &Fact) -> bool {
         match fact {
-            Fact::Nearness | Fact::Time(_) | Fact::Rate { .. } | Fact::Connections(_) => true,
-            Fact::Addresses(_) | Fact::Listed(_) => false,
+            Fact::Time(_) => true,
+            Fact::Rate { .. } | Fact::Connections(_) => facts::STAYS.has_memory(),
+            Fact::Nearness | Fact::Addresses(_) | Fact::Listed(_) => false,
             Fact::Location | Fact::System | Fact::Banned => {
                 self.files_of(fact).is_some_and(|read| read.load(Relaxed))
             }
@@ -237,8 +238,7 @@ impl Undecided {
                             self.ident_timeout = Duration::from_secs((*seconds).into());
                             host.perform(&effect, self.request.place())
                         }
-                        // Bans are written by a thread of their own.
-                        (None, Effect::Keepalive | Effect::Linger(_) | Effect::Ban(_)) => {
+                        (None, Effect::Keepalive | Effect::Linger(_)) => {
                             host.perform(&effect, self.request.place())
                         }
                         (None, _) if may_wait => host.perform(&effect, self.request.place()),

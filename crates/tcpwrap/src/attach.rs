@@ -266,6 +266,12 @@ fn permissions(settings: &Settings, tcpwrap: &str) -> String {
             "AF_UNIX AF_INET AF_INET6",
         ),
         ("ExecPaths", !settings.list("NoExecPaths").is_empty(), tcpwrap),
+        (
+            // Limits and bans.
+            "ReadWritePaths",
+            settings.value("ProtectSystem") == "strict",
+            "-/run/tcpwrap -/var/lib/tcpwrap",
+        ),
     ] {
         if is_restricted {
             let _ = writeln!(

@@ -207,6 +207,43 @@ fn a_guarded_program_refuses_whoever_is_banned_or_too_many() {
 }
 
 #[test]
+fn a_guarded_program_obeys_what_is_remembered_by_its_guard() {
+    const PORT: u16 = 7000;
+    alone_for(240, |machine| {
+        let guarded = Guarded::new(machine);
+        configure(machine);
+        let program = guarded.c_program("server", &[]);
+        let served = |allow: &str, from: &str, times: usize| {
+            guarded.rules(allow, "ALL: ALL\n");
+            let daemon = Daemon::start(guarded.run(&program).arg("threads").arg(PORT.to_string()));
+            machine.wait_for_port(&format!("{FRIEND}:{PORT}"));
+            let served = (0..times).filter(|_| talk(from, PORT, b"").is_some()).count();
+            (served, daemon.output())
+        };
+        for (allow, expected) in [
+            ("ALL: ALL: limit 2/hour\n", 2),
+            ("ALL: {samehost}\n", 3),
+            ("ALL: {samenet}\n", 3),
+            ("ALL: {time=Mon-Sun}\n", 3),
+        ] {
+            // Whether it listens is asked as another client.
+            let (found, output) = served(allow, STRANGER, 3);
+            assert_eq!(found, expected, "{allow}: {output}");
+            assert!(!output.contains("not known"), "{allow}: {output}");
+        }
+        // What one guard counts, another knows.
+        assert_eq!(served("ALL: ALL: limit 2/hour\n", STRANGER, 1).0, 0);
+        let (found, output) = served("ALL: ALL: ban 2h: deny\n", STRANGER, 1);
+        assert_eq!(found, 0);
+        assert!(!output.contains("not banned"), "{output}");
+        assert!(
+            succeed(&["bans", "--origin", "rule"]).contains(STRANGER),
+            "{output}"
+        );
+    });
+}
+
+#[test]
 fn sshd_on_our_library_refuses_whoever_is_banned() {
     alone(|machine| {
         configure(machine);

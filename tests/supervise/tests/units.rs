@@ -381,6 +381,11 @@ fn what_a_unit_restricts_is_permitted_to_the_guard() {
         ("SystemCallFilter=~@debug", "SystemCallFilter=seccomp"),
         ("SystemCallFilter=~@debug\nSystemCallFilter=", ""),
         ("NoExecPaths=/\nExecPaths=/bin /lib", "ExecPaths=/"),
+        (
+            "ProtectSystem=strict",
+            "ReadWritePaths=-/run/tcpwrap -/var/lib/tcpwrap",
+        ),
+        ("ProtectSystem=full", ""),
         ("RootDirectory=/srv", ""),
         ("Type=forking", ""),
     ] {

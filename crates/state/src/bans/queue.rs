@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::text::Ban;
 use super::write::{Writer, Written};
@@ -35,7 +36,16 @@ impl Queue {
     /// # Errors
     /// Why it is lost.
     pub fn add(&self, ban: Ban) -> Answer<()> {
-        let Ok(mut waiting) = self.waiting.try_lock() else {
+        /// Other threads hold it for the time of a write.
+        const TRIES: usize = 100;
+        let locked = (0..TRIES).find_map(|_| {
+            let waiting = self.waiting.try_lock().ok();
+            if waiting.is_none() {
+                std::thread::sleep(Duration::from_micros(100));
+            }
+            waiting
+        });
+        let Some(mut waiting) = locked else {
             return self.lose(1, "too many bans at once");
         };
         if waiting.len() == Self::LONGEST {
@@ -77,7 +87,7 @@ impl Queue {
 
     fn lose(&self, many: usize, why: &str) -> Answer<()> {
         self.lost.fetch_add(many as u64, Ordering::Relaxed);
-        Err(Unknown::new(format!("not banned: {why}")))
+        Err(Unknown::new(why))
     }
 
     /// How many bans were lost.

@@ -431,3 +431,25 @@ fn nobody_else_can_take_the_lock() {
     assert_eq!(mode("bans.lock"), 0o700);
     assert_eq!(mode("bans"), 0o644);
 }
+
+#[test]
+fn threads_that_ban_at_once_lose_nothing() {
+    const EACH: u8 = 50;
+    let directory = tempfile::tempdir().unwrap();
+    let queue = Queue::new(directory.path().join("bans"));
+    std::thread::scope(|scope| {
+        for thread in 0..8u8 {
+            let queue = &queue;
+            scope.spawn(move || {
+                for n in 0..EACH {
+                    let one = ban(&format!("10.0.{thread}.{n}"), Expiry::Never, "rule");
+                    queue.add(one).unwrap();
+                }
+            });
+        }
+    });
+    queue.flush().unwrap();
+    assert_eq!((queue.lost(), queue.waiting()), (0, 0));
+    let all = contents(&directory.path().join("bans")).unwrap().bans.len();
+    assert_eq!(all, 8 * usize::from(EACH));
+}
