@@ -2,6 +2,7 @@
 
 use crate::diagnostic::Kind;
 use crate::request::{Pending, Request, Side, is_known_name, is_unknown};
+use crate::room;
 
 /// A text whose `%` sequences are being expanded. Expanded text is made safe for a shell: every character outside
 /// `A–Z a–z 0–9 ! @ % - _ = + : , . /` becomes `_`. The literal part of the text is left as it is.
@@ -34,8 +35,12 @@ impl Expansion {
             self.out.extend_from_slice(&text[self.at..at]);
             self.at = at;
             let Some(&letter) = text.get(at + 1) else { break };
-            let from = self.out.len();
+            let (from, room) = (self.out.len(), self.out.capacity());
             sequence(letter, request, &mut self.out)?;
+            if self.out.capacity() != room {
+                // It grows again, and what it is for is copied.
+                room::expect(6 * self.out.capacity());
+            }
             self.at += 2;
             for byte in &mut self.out[from..] {
                 if !is_safe(*byte) {

@@ -12,6 +12,7 @@ use crate::expand::{Banner, Expansion, client_info};
 use crate::fact::{Cause, Fact, Known};
 pub use crate::option_error::OptionError;
 use crate::request::{Pending, Request};
+use crate::room;
 use crate::syntax::list::tokens;
 use crate::syntax::option::{
     self as syntax, ActsOn, Decides, Keyword, Order, Takes, keyword_and_value, option_fields,
@@ -270,6 +271,8 @@ impl Options {
             request.log(Kind::Warning, "rule ends in \":\"");
         }
         self.at += fields.position_in(rest);
+        // The option, its message or effect, and copies of these on their way.
+        room::expect(10 * field.len());
         let checked = check(&field, fields.is_at_end());
         let checked = checked.and_then(|found| check_order(self.last, found.0).map(|()| found));
         match checked {

@@ -20,6 +20,7 @@ use crate::host::{self, Host};
 use crate::index::TableIndex;
 use crate::options::conditions;
 use crate::request::Request;
+use crate::room;
 use crate::source::{self, Contents, Lines, Seen};
 use crate::syntax::fields;
 use crate::syntax::list::tokens;
@@ -203,7 +204,9 @@ impl Compiled {
         read: impl Fn(&Path) -> Result<(Contents, Seen), E>,
     ) -> Result<Self, E> {
         let mut files = HashMap::new();
-        let mut wanted: Vec<Vec<u8>> = allow.files.union(&deny.files).cloned().collect();
+        let named = allow.files.union(&deny.files);
+        let mut has_room = room::has(named.clone().map(|path| 64 + path.len()).sum());
+        let mut wanted: Vec<Vec<u8>> = named.filter(|_| has_room).cloned().collect();
         while let Some(path) = wanted.pop() {
             if files.contains_key(&path) {
                 continue;
@@ -212,14 +215,22 @@ impl Compiled {
                 Some(old) if !old.is_stale(&path) => Arc::clone(old),
                 _ => Arc::new(HostFile::new(read(files::path(&path))?).indexed()),
             };
-            wanted.extend(
-                file.named_files()
-                    .filter(|p| !files.contains_key(*p))
-                    .map(<[u8]>::to_vec),
-            );
+            let further = file.named_files().filter(|path| !files.contains_key(*path));
+            for further in further {
+                has_room = has_room && room::has(2 * further.len()) && wanted.try_reserve(1).is_ok();
+                if has_room {
+                    wanted.push(further.to_vec());
+                }
+            }
+            has_room = has_room && room::has(2 * path.len()) && files.try_reserve(1).is_ok();
+            if !has_room {
+                files = HashMap::new();
+                break;
+            }
             files.insert(path, file);
         }
-        let is_short = allow.is_short() || deny.is_short() || files.values().any(|file| file.is_short());
+        let is_short =
+            !has_room || allow.is_short() || deny.is_short() || files.values().any(|file| file.is_short());
         Ok(Compiled {
             tables: tables.clone(),
             allow,
@@ -323,15 +334,12 @@ impl Table {
     fn new(contents: Contents, seen: Seen) -> Self {
         let (kept, files) = match contents {
             Contents::Text(text) => match TableIndex::new(&text) {
-                Some(index) => {
-                    let files = named_files(&text);
-                    (Kept::Text(text, index), files)
-                }
+                Some(index) => match named_files(&text) {
+                    Some(files) => (Kept::Text(text, index), files),
+                    None => too_large(),
+                },
                 // Where there is no memory for an index, the text takes too much as well.
-                None => (
-                    Kept::Unreadable(io::ErrorKind::OutOfMemory.into()),
-                    HashSet::new(),
-                ),
+                None => too_large(),
             },
             Contents::Missing => (Kept::Missing, HashSet::new()),
             Contents::Unreadable(error) => (Kept::Unreadable(error), HashSet::new()),
@@ -355,8 +363,16 @@ impl Table {
     }
 }
 
-/// The files that patterns of a table name.
-fn named_files(text: &[u8]) -> HashSet<Vec<u8>> {
+/// A table that there is too little memory for.
+fn too_large() -> (Kept, HashSet<Vec<u8>>) {
+    (
+        Kept::Unreadable(io::ErrorKind::OutOfMemory.into()),
+        HashSet::new(),
+    )
+}
+
+/// The files that patterns of a table name; nothing where there is too little memory for them.
+fn named_files(text: &[u8]) -> Option<HashSet<Vec<u8>>> {
     let mut found = HashSet::new();
     let mut lines = Lines::new(text);
     while let Some(line) = lines.next() {
@@ -369,18 +385,19 @@ fn named_files(text: &[u8]) -> HashSet<Vec<u8>> {
         let servers = tokens(fields.daemons).filter_map(|t| DaemonPattern::parse(t).host);
         for host in clients.chain(servers) {
             if let HostPattern::File(path) = host {
-                found.insert(path.to_vec());
+                room::has(2 * path.len()).then(|| found.insert(path.to_vec()))?;
             }
         }
         for list in fields.options.into_iter().flat_map(conditions) {
             for token in tokens(&list) {
                 if let HostPattern::File(path) = ClientPattern::parse(token).host {
-                    found.insert(path.to_vec());
+                    found.try_reserve(1).ok()?;
+                    room::has(2 * path.len()).then(|| found.insert(path.to_vec()))?;
                 }
             }
         }
     }
-    found
+    Some(found)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::matching::{self, MAX_FILE_DEPTH, Match, Matching, host_matches};
 use crate::options;
 use crate::policy::{Compiled, Kept};
 use crate::request::{Pending, Request, Side};
+use crate::room;
 use crate::skip::Skipper;
 use crate::source::{self, Ending, Line, Lines, Reader};
 use crate::syntax::pattern::HostPattern;
@@ -78,6 +79,9 @@ pub(crate) struct Scanning {
     next: u32,
 }
 
+/// What is longer is copied only where there is memory for it.
+const LONG_LINE: usize = 4096;
+
 /// Files that patterns name, as one decision sees them: each is looked at when a pattern first needs it, and kept
 /// until the decision ends. Most decisions need none.
 #[derive(Debug, Default)]
@@ -123,7 +127,9 @@ impl Files<'_> {
             // What is kept is for both.
             (Files::Compiled(..), _) => (Side::Client, None),
         };
+        room::expect(8 * path.len());
         let files = &mut seen.files[side as usize];
+        files.try_reserve(1).expect("memory for a decision");
         let known = files.get(path).cloned().or_else(|| match self {
             Files::Compiled(compiled, kept) => compiled.file(path, kept),
             Files::Read => None,
@@ -182,6 +188,11 @@ impl Table<'_> {
     }
 
     fn found(&self, line: &Line<'_>, options: Option<&[u8]>, long: Option<&LongRule>) -> Found {
+        if line.text.len() > LONG_LINE {
+            // Where there are options, they have the rule's text too.
+            let of_options = options.map_or(0, |options| line.text.len() + 2 * options.len());
+            room::expect(line.text.len() + of_options);
+        }
         Found {
             rule: Deciding {
                 table: self.kind,
@@ -572,6 +583,9 @@ impl<T: Trace> Matching for Matcher<'_, T> {
         path: &[u8],
         depth: usize,
     ) -> Result<Match, Pending> {
+        if path.len() > LONG_LINE {
+            room::expect(8 * path.len());
+        }
         let seen = self.files_seen.get();
         if depth == 0 {
             seen.open.clear();
@@ -589,6 +603,7 @@ impl<T: Trace> Matching for Matcher<'_, T> {
         if seen.tried.get(path).is_some_and(|least| *least <= depth) {
             return Ok(Match::No);
         }
+        seen.tried.try_reserve(1).expect("memory for a decision");
         seen.tried.insert(path.to_vec(), depth);
         seen.open.push(path.to_vec());
         let file = self.files.open(path, side, seen, request)?;

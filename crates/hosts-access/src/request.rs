@@ -17,6 +17,7 @@ use crate::address::{Ipv6, canonical_quad, dotted_quad, reduce_mapped};
 use crate::diagnostic::{Diagnostic, Kind, Place};
 use crate::fact::{Cause, Fact, Known};
 use crate::matching::Match;
+use crate::room;
 
 /// The string an unknown name, address or user is.
 pub const UNKNOWN: &[u8] = b"unknown";
@@ -450,6 +451,7 @@ impl Request {
         if let Some(is_member) = known.and_then(|known| known.get(&membership(group, host))) {
             return Ok(*is_member);
         }
+        room::expect(6 * group.len());
         let (group, host) = (group.to_vec(), host.to_vec());
         self.pending(Need::Netgroup { group, host })
     }

@@ -1,6 +1,29 @@
 //! Memory that may be refused. The engine is loaded into other people's daemons, which may live under a limit: what
 //! grows with a table asks first, and does without where there is no more.
 
+use std::hint::black_box;
+
+/// What a decision needs beside what grows with its tables: log lines, names, the way out.
+const SPARE: usize = 1 << 16;
+
+/// Is there room for so much, and then for all the rest?
+pub(crate) fn has(bytes: usize) -> bool {
+    let mut vector = Vec::<u8>::new();
+    let has_room = vector.try_reserve_exact(bytes.saturating_add(SPARE)).is_ok();
+    // Memory that nobody uses need not be asked for.
+    black_box(&mut vector);
+    has_room
+}
+
+/// Goes on only where there is, before something grows that cannot be refused memory. A program ends by that where a denial is
+/// not the answer at its edge.
+///
+/// # Panics
+/// Otherwise.
+pub(crate) fn expect(bytes: usize) {
+    assert!(has(bytes), "memory for a decision");
+}
+
 /// Growth that may be refused.
 pub(crate) trait Room<T> {
     /// Adds an item; nothing where there is no memory for it.

@@ -82,3 +82,20 @@ pub fn source(name: &str) -> PathBuf {
 pub fn said(command: &mut Command) -> String {
     String::from_utf8_lossy(&run(command).stdout).into_owned()
 }
+
+/// A C program of this package, built to run on either library.
+///
+/// # Panics
+///
+/// When it cannot be built.
+pub fn build(directory: &Path, name: &str) -> PathBuf {
+    let program = directory.join(name);
+    let mut compiler = Command::new("cc");
+    compiler.args(["-DINET6", "-O1", "-g", "-Wall", "-Werror", "-pthread", "-I"]);
+    compiler
+        .arg(Whose::Ours.include())
+        .arg(source(&format!("{name}.c")));
+    compiler.arg("-o").arg(&program);
+    run(compiler.arg("-L").arg(Whose::Ours.directory()).arg("-lwrap"));
+    program
+}
