@@ -35,8 +35,12 @@ pub struct Answers {
 
 /// So many ways are there at most in which all questions are answered.
 const MOST_WAYS: usize = 1 << 12;
-/// So many answers to one question are told apart.
-const MOST_ANSWERS: usize = 1 << 12;
+/// So many answers to one question are told apart, of so many that are looked at, each held against so many patterns in all.
+const MOST_ANSWERS: usize = 1 << 10;
+const MOST_LOOKED_AT: usize = 1 << 14;
+const MOST_HELD: usize = 1 << 22;
+/// So much work may it be to say them briefly.
+const MOST_WORK: usize = 1 << 24;
 
 /// A client that is at an address of a name, or is not.
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -279,6 +283,9 @@ impl Question {
             });
             question.classes[class].answers.push(question.answers.len());
             question.answers.push(Answer { known, words: said });
+            if question.answers.len() > MOST_ANSWERS {
+                return Err(Incomparable::TooManyAnswers);
+            }
         }
         question.words = words;
         Ok(question)
@@ -335,11 +342,14 @@ impl Question {
             which.iter().map(|at| (&self.answers[*at].words, false)).collect()
         };
         let outside = ways(&outside);
+        let work = inside.len() * (outside.len() + 1) * (self.words.len() + 1);
         let mut terms: Vec<Term> = Vec::new();
         for (way, dot) in ways(&inside) {
             if !terms.iter().any(|term| term.holds(way, dot)) {
                 let mut term = Term::new(way);
-                term.shorten(&outside, inside.len() > outside.len());
+                if work <= MOST_WORK {
+                    term.shorten(&outside, inside.len() > outside.len());
+                }
                 terms.push(term);
             }
         }
@@ -467,7 +477,8 @@ fn answers(fact: &Fact, asking: &Asking<'_>) -> Result<(Vec<Word>, Vec<Known>), 
         // Their answers are part of what becomes of a request.
         Fact::Rate { .. } | Fact::Connections(_) => (Vec::new(), Vec::new()),
     };
-    if found.len() > MOST_ANSWERS {
+    let held = found.len().saturating_mul(words.len() + asking.len());
+    if found.len() > MOST_LOOKED_AT || held > MOST_HELD {
         return Err(Incomparable::TooManyAnswers);
     }
     Ok((words, found.into_iter().map(Ok).collect()))
@@ -498,7 +509,7 @@ fn listed(zone: &[u8], braces: &[Brace<'_>]) -> (Vec<Word>, Vec<Found>) {
         let with = |codes: &Vec<Ipv4Addr>| [&codes[..], &[code]].concat();
         let more: Vec<_> = said.iter().map(with).collect();
         said.extend(more);
-        if said.len() > MOST_ANSWERS {
+        if said.len() > MOST_LOOKED_AT {
             break;
         }
     }
@@ -549,7 +560,8 @@ fn moments(braces: &[Brace<'_>]) -> (Vec<Word>, Vec<Moment>) {
     };
     let days = weeks.into_iter().flat_map(|(from, to)| from..to);
     let moments = days.flat_map(|day| minutes.iter().map(move |minute| Moment { day, minute: *minute }));
-    (words, moments.collect())
+    // One more than are looked at is too many.
+    (words, moments.take(MOST_LOOKED_AT + 1).collect())
 }
 
 /// Where it may come to be another answer.

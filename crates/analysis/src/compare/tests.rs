@@ -646,3 +646,47 @@ fn what_a_ban_changes_is_all_told() {
         "{changed} changed, {unchanged} did not"
     );
 }
+
+#[test]
+fn answers_that_are_too_many_to_tell_apart_are_left_out_by_name() {
+    let times: String = (0..400)
+        .map(|n| {
+            format!(
+                " {{time=20{}-0{}-{:02}/{:02}{:02}-2400}}",
+                30 + n / 20,
+                1 + n % 9,
+                1 + n % 28,
+                n % 24,
+                n % 60
+            )
+        })
+        .collect();
+    let codes: Vec<String> = (2..40).map(|n| format!("127.0.0.{n}")).collect();
+    let lists: String = codes
+        .iter()
+        .map(|code| format!(" {{rbl=zone.example.net|{code}}}"))
+        .collect();
+    let questions: String = (0..13).map(|n| format!(" {{dns=h{n}.example.net}}")).collect();
+    for clients in [times, lists, questions] {
+        let old = Document::new("a", format!("sshd:{clients}\nvsftpd: 10.\n"));
+        let new = Document::new(
+            "a",
+            format!("sshd:{clients} EXCEPT 11.\nvsftpd: 10.\n ftpd: 12.\n"),
+        );
+        let deny = Document::new("d", "ALL: ALL\n");
+        let side = |allow| Documents {
+            allow: Some(allow),
+            deny: Some(&deny),
+        };
+        let found = compare(side(&old), side(&new)).unwrap();
+        let problems: Vec<_> = found.left_out.iter().map(|left| left.problem.clone()).collect();
+        assert_eq!(problems, [Incomparable::TooManyAnswers]);
+        assert!(
+            found.left_out[0]
+                .services
+                .iter()
+                .all(|s| { s.daemons.as_deref() == Some(&[Strings::Exactly(b"sshd".to_vec())]) })
+        );
+        assert_eq!(found.differences.len(), 1);
+    }
+}

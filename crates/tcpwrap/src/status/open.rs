@@ -439,7 +439,7 @@ fn set_words(clients: &Clients, addresses: &Ranges, told: &[&Strings]) -> Option
         let answers: Vec<String> = clients.answers.iter().map(answers_text).collect();
         let answers = answers.join(" and ");
         text = match *addresses == Ranges::all() {
-            true => answers,
+            true => format!("everyone where {answers}"),
             false => format!("{text} where {answers}"),
         };
     }
@@ -649,6 +649,24 @@ mod tests {
             ),
             "nobody"
         );
+    }
+
+    #[test]
+    fn what_rules_ask_besides_is_said() {
+        let all = "ALL: ALL\n";
+        assert_eq!(
+            text("sshd: {country=DE|AT}\n", all),
+            "everyone where {country=AT|DE}"
+        );
+        assert_eq!(
+            text("sshd: 10. EXCEPT {banned}\n", all),
+            "10.0.0.0/8 where not {banned}"
+        );
+        assert_eq!(text("sshd: 10. : limit 5/minute\n", all), "10.0.0.0/8");
+        assert_eq!(text("sshd: 10. : trial\n", all), "nobody");
+        let open = open("sshd: 10. : if {time=Mon-Fri}\n", all, "sshd");
+        assert_eq!(open.extent, Extent::Some);
+        assert_eq!(open.within(("10.0.0.0".parse().unwrap(), 8)), Extent::Some);
     }
 
     #[test]
