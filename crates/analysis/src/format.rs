@@ -1,7 +1,7 @@
 //! One style for tables, which changes the look of rules and nothing else.
 //!
 //! A rule is `daemons: clients : option : option`, words of a list separated by a comma and a blank,
-//! wildcards in capitals, options in small letters. Rules longer than [`WIDTH`] go on in indented lines.
+//! wildcards and codes of countries in capitals, options and names of patterns in braces in small letters. Rules longer than [`WIDTH`] go on in indented lines.
 //! Comments are kept. Lines that other programs look for to the letter, lines that are no sound rules, and
 //! the last line where it lacks its newline, are left as they are. [`same_rules`] proves of two texts that
 //! they hold the same rules in the same order.
@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use crate::check::foreign::{Blocks, is_looked_for};
 use crate::document::{Content, Document, Entry, List, OptionField, Rule, Token, content};
 use hosts_access::source::Ending;
+use hosts_access::syntax::brace::Brace;
 use hosts_access::syntax::option::{Keyword, keyword_and_value};
 
 /// Rules longer than this go on in further lines.
@@ -122,8 +123,12 @@ fn words<P>(list: &List<'_, P>) -> Vec<Vec<u8>> {
     words
 }
 
-/// The wildcards in capitals, everything else as it is.
+/// The wildcards in capitals, names of patterns in braces in small letters with codes in capitals, everything else as
+/// it is.
 fn wildcard<'t, P>(token: &Token<'t, P>) -> Cow<'t, [u8]> {
+    if let Some(brace) = Brace::parse(token.text) {
+        return in_braces(token.text, brace);
+    }
     const WILDCARDS: [&[u8]; 5] = [b"ALL", b"LOCAL", b"KNOWN", b"UNKNOWN", b"PARANOID"];
     WILDCARDS
         .iter()
@@ -131,9 +136,30 @@ fn wildcard<'t, P>(token: &Token<'t, P>) -> Cow<'t, [u8]> {
         .map_or(Cow::Borrowed(token.text), |word| Cow::Borrowed(*word))
 }
 
+fn in_braces<'t>(text: &'t [u8], brace: Brace<'_>) -> Cow<'t, [u8]> {
+    let name = memchr::memchr(b'=', text).unwrap_or(text.len());
+    let mut text = text.to_vec();
+    text[..name].make_ascii_lowercase();
+    match brace {
+        Brace::Country(_) | Brace::Continent(_) | Brace::System(_) => text[name..].make_ascii_uppercase(),
+        Brace::Wrong(_)
+        | Brace::Name(_)
+        | Brace::Listed { .. }
+        | Brace::SameHost
+        | Brace::SameNet
+        | Brace::Time(_)
+        | Brace::Banned => {}
+    }
+    Cow::Owned(text)
+}
+
 /// An option: keyword in small letters, one blank, the value to the letter, `\:` and all.
 fn option(line: &[u8], option: &OptionField<'_>) -> Vec<u8> {
     let raw = &line[option.span.clone()];
+    // A list is written as one, but where it has backslashes in it.
+    if let (Some(list), Cow::Borrowed(_)) = (option.condition(), &option.text) {
+        return [&b"if "[..], &words(&list).join(&b' ')].concat();
+    }
     let (word, _) = keyword_and_value(raw);
     let mut text = word.to_ascii_lowercase();
     let rest = raw[word.len()..].trim_ascii_start();
@@ -266,6 +292,10 @@ fn same_list<P>(a: &List<'_, P>, b: &List<'_, P>) -> bool {
 fn same_option(a: &OptionField<'_>, b: &OptionField<'_>) -> bool {
     let known = |o: &OptionField<'_>| -> Option<Keyword> { o.keyword.filter(|_| o.problem.is_none()) };
     match (known(a), known(b)) {
+        (Some(Keyword::If), Some(Keyword::If)) => match (a.condition(), b.condition()) {
+            (Some(a), Some(b)) => same_list(&a, &b),
+            _ => false,
+        },
         (Some(x), Some(y)) => x == y && a.value() == b.value(),
         (None, None) => a.text.trim_ascii() == b.text.trim_ascii(),
         _ => false,
@@ -299,6 +329,33 @@ mod tests {
             formatted("a: b c: setenv A\n"),
             "a: b, c : setenv a\n".replace(" a\n", " A\n")
         );
+    }
+
+    #[test]
+    fn additions_have_it_too() {
+        assert_eq!(
+            formatted(
+                "sshd:{Country=de|At} {BANNED} u@{samenet}:IF=[::1],all except {time=Mon}:Limit  5/minute :Trial\n"
+            ),
+            "sshd:{Country=de|At} {BANNED} u@{samenet}:IF=[::1],all except {time=Mon}:Limit  5/minute :Trial\n",
+            "out of order, it is no sound rule"
+        );
+        assert_eq!(
+            formatted(
+                "sshd:{Country=de|At} {BANNED},u@{samenet}:IF=[::1],all  except {Time=Mon}:MAX=3:Ban 1h\n"
+            ),
+            "sshd: {country=DE|AT}, {banned}, u@{samenet} : if [::1], ALL EXCEPT {time=Mon} : max 3 : ban 1h\n"
+        );
+        assert_eq!(
+            formatted("a: {asn=as680},{dns=A.example.net}\n"),
+            "a: {asn=AS680}, {dns=A.example.net}\n"
+        );
+        // Another list is another rule.
+        let same = |a: &str, b: &str| same_rules(&Document::new("a", a), &Document::new("b", b));
+        assert!(same("a: b : if c d\n", "a: b : if c,d\n"));
+        assert!(!same("a: b : if c d\n", "a: b : if d c\n"));
+        assert!(!same("a: {country=DE}\n", "a: {country=AT}\n"));
+        assert!(!same("a: {dns=A.example}\n", "a: {dns=a.example}\n"));
     }
 
     #[test]

@@ -53,7 +53,8 @@ impl Doors {
         assert_eq!(self.greetings(from), ["", "", ""], "{from}");
     }
 
-    fn greetings(&self, from: &str) -> [String; 3] {
+    /// What each of them says to this client: the guarded program, the service behind tcpd, sshd.
+    pub fn greetings(&self, from: &str) -> [String; 3] {
         [GUARDED, INETD, SSHD].map(|port| {
             let greeting =
                 connect(from, port).map_or_else(|_| String::new(), |stream: TcpStream| hello(&stream));
