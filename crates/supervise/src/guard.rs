@@ -5,10 +5,10 @@
 //! another thread could put another socket in its place. So connections of every family are accepted here,
 //! and errors are given as the kernel would.
 //!
-//! A connection costs the guard about twenty system calls, and little else; each one more is seen in
-//! `cargo xtask bench run`.
+//! A connection costs the guard seventeen system calls, and nine more where the call was there before it; each one more
+//! is seen in `cargo xtask bench run`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use system::syslog;
 
 use crate::accept::{self, Listener};
 use crate::bell::Bell;
-use crate::call::{Epoll, errno, is_exhausted};
+use crate::call::Epoll;
 use crate::confine::confine;
 use crate::decide::Rules;
 use crate::lookups::Lookups;
@@ -27,7 +27,8 @@ use crate::machine::{Event, HELD, Waiter};
 use crate::notify::{Call, Notifications};
 use crate::pool;
 use crate::queue::{Caller, Queue};
-use crate::relay::{Errand, Late, Problem, Relay};
+use crate::reach::has_good_flags;
+use crate::relay::{Errand, News, Outcome, Purpose, Relay};
 use crate::room::Room;
 use crate::settle::LOOK_AGAIN;
 use crate::stuck::Watchdog;
@@ -40,6 +41,8 @@ use crate::watch::Watcher;
 const KEPT: usize = 1024;
 /// After how many calls it is seen, at all listeners, which of those that wait are gone; fewer than wait are no reason.
 const MANY: usize = 64;
+/// For how many calls that wait their memory is open, where the guard may have descriptors for that.
+const OPENED: usize = 64;
 /// What an event is about, in the upper bits of its token.
 pub(crate) const WATCH: u64 = 1 << 62;
 pub(crate) const WAKE: u64 = 2 << 62;
@@ -76,16 +79,22 @@ pub(crate) struct Guard {
     events: VecDeque<Happened>,
     /// Where the guard is laid down for errands.
     relay: Arc<Relay>,
-    /// Connections that are to be handed over next, and their listeners as far as they are at hand.
+    /// What is next to be done with a program, and the listener that a connection came from as far as it is at hand.
     pub(crate) errands: VecDeque<(Errand, Option<Listener>)>,
     /// What belongs to the errand that is under way.
     out: Option<Out>,
     /// Errands that have come back late.
-    back: Receiver<Late>,
+    late: Receiver<Outcome>,
     /// Processes that threads wait for, and how many.
     pub(crate) stuck: BTreeMap<u32, usize>,
+    /// Calls of theirs, which wait for that too, and listeners whose calls were all theirs when there was news.
+    pub(crate) parked: Vec<(u32, Call)>,
+    pub(crate) postponed: BTreeSet<u64>,
     /// Commands that have a connection.
     pub(crate) children: BTreeMap<libc::pid_t, OwnedFd>,
+    /// Each that is held stands for the memory of a call that is open; and so many may be.
+    pub(crate) shares: Arc<()>,
+    pub(crate) most_shares: usize,
     /// For undecided and granted connections.
     pub(crate) room: Room,
     /// There was no room for a connection of some listener.
@@ -102,9 +111,18 @@ type Happened = (i32, u64, bool);
 /// What belongs to an errand, and is not taken along.
 #[derive(Debug)]
 struct Out {
-    listener: u64,
-    source: Option<Listener>,
     process: u32,
+    source: Option<Listener>,
+    about: About,
+}
+
+/// What an errand is about.
+#[derive(Debug)]
+enum About {
+    /// A connection of this listener.
+    Listener(u64),
+    Socket(Purpose),
+    Memory,
 }
 
 fn watch(relay: &Arc<Relay>) -> io::Result<Watchdog> {
@@ -127,8 +145,8 @@ impl Guard {
         pool::start_closers()?;
         let bell = Bell::new()?;
         epoll.add(bell.as_fd(), libc::EPOLLIN, RESULTS)?;
-        let (late, back) = channel();
-        let relay = Arc::new(Relay::new(late, bell.clone()));
+        let (comes, late) = channel();
+        let relay = Arc::new(Relay::new(comes, bell.clone()));
         let lookups = Lookups::new(Arc::clone(&rules), bell.clone())?;
         Ok(Guard {
             notifications,
@@ -150,9 +168,13 @@ impl Guard {
             events: VecDeque::new(),
             errands: VecDeque::new(),
             out: None,
-            back,
+            late,
             stuck: BTreeMap::new(),
+            parked: Vec::new(),
+            postponed: BTreeSet::new(),
             children: BTreeMap::new(),
+            shares: Arc::default(),
+            most_shares: (room / 16).min(OPENED),
             room: Room::new(room),
             is_full: false,
             complained: false,
@@ -186,17 +208,25 @@ impl Guard {
     pub(crate) fn errand(&mut self) -> Option<Errand> {
         let (errand, source) = self.errands.pop_front()?;
         self.out = Some(Out {
-            listener: errand.listener,
+            process: errand.process(),
             source,
-            process: errand.caller.task.process,
+            about: match &errand {
+                Errand::Take(take) => About::Socket(take.purpose),
+                Errand::Open(_) => About::Memory,
+                Errand::HandOver(handover) => About::Listener(handover.listener),
+            },
         });
         Some(errand)
     }
 
     /// What came of the errand that was under way.
-    pub(crate) fn handed(&mut self, errand: Errand, result: Result<(), Problem>) {
+    pub(crate) fn back(&mut self, outcome: Outcome) {
         let source = self.out.take().and_then(|out| out.source);
-        self.finish(errand, result, source);
+        match outcome {
+            Outcome::Taken(take, result) => self.taken(take, result),
+            Outcome::Opened(open, memory) => self.opened(open, memory),
+            Outcome::Handed(handover, result) => self.finish(handover, result, source),
+        }
     }
 
     /// Goes on with this thread, as the one before is long on its errand.
@@ -216,23 +246,39 @@ impl Guard {
             out.process
         );
         self.rules.log.line(syslog::WARNING, line.as_bytes());
-        let event = Event::Readable {
-            source: out.source.is_some(),
-        };
-        self.drive(out.listener, event, out.source);
+        match out.about {
+            About::Listener(listener) => self.tell(listener, News::Readable(false), out.source),
+            // It is gone on with when the socket is there.
+            About::Socket(Purpose::Call { .. }) | About::Memory => {}
+            About::Socket(purpose) => self.not_taken(purpose),
+        }
     }
 
     /// Errands of those who were relieved.
     fn come_back(&mut self) {
-        while let Ok((errand, result)) = self.back.try_recv() {
-            let process = errand.caller.task.process;
+        while let Ok(outcome) = self.late.try_recv() {
+            let process = outcome.process();
             if let Some(count) = self.stuck.get_mut(&process) {
                 *count -= 1;
                 if *count == 0 {
                     self.stuck.remove(&process);
                 }
             }
-            self.finish(errand, result, None);
+            match outcome {
+                Outcome::Handed(handover, result) => self.finish(handover, result, None),
+                Outcome::Taken(take, result) if matches!(take.purpose, Purpose::Call { .. }) => {
+                    self.taken(take, result);
+                }
+                // The others have gone on without it.
+                Outcome::Taken(..) | Outcome::Opened(..) => {}
+            }
+            for (process, call) in std::mem::take(&mut self.parked) {
+                match self.stuck.contains_key(&process) {
+                    true => self.parked.push((process, call)),
+                    false => self.reach(call, true),
+                }
+            }
+            self.again.extend(std::mem::take(&mut self.postponed));
         }
     }
 
@@ -244,7 +290,7 @@ impl Guard {
     pub(crate) fn turn(&mut self) -> io::Result<bool> {
         let Some((kinds, token, is_alone)) = self.events.pop_front() else {
             for listener in std::mem::take(&mut self.again) {
-                self.go_on(listener, false);
+                self.ask(listener, 0, News::Readable(false));
             }
             self.expire(Instant::now());
             if self.errands.is_empty() {
@@ -255,7 +301,7 @@ impl Guard {
         match (token & KIND, token & !KIND) {
             (0, CALLS) if kinds & libc::EPOLLIN != 0 => {
                 if let Some(call) = self.notifications.receive()? {
-                    self.called(call);
+                    self.reach(call, true);
                 }
             }
             (0, CALLS) => return Ok(false),
@@ -266,7 +312,7 @@ impl Guard {
                 self.decided();
             }
             // Alone it is sure to be true; after others, what it tells of may have been accepted.
-            (WATCH, listener) => self.go_on(listener, is_alone),
+            (WATCH, listener) => self.ask(listener, 0, News::Readable(is_alone)),
             (WAKE, listener) => self.woken(listener),
             (CHILD, process) => self.reap(process as libc::pid_t),
             _ => {}
@@ -306,30 +352,13 @@ impl Guard {
         }
     }
 
-    /// A call has come in.
-    fn called(&mut self, call: Call) {
-        let fail = |guard: &Self, errno| guard.notifications.fail(call.id, errno);
-        let (task, (fd, cookie)) = match self.reach(&call) {
-            Ok(reached) => reached,
-            Err(error) => {
-                match errno(&error) {
-                    libc::ESRCH => {}
-                    libc::ENOTSOCK if !has_good_flags(&call) => fail(self, libc::EINVAL),
-                    errno @ (libc::EBADF | libc::ENOTSOCK) => fail(self, errno),
-                    libc::EMFILE | libc::ENFILE => {
-                        self.complain(&call, &error);
-                        self.hopeless.push_back((Instant::now() + HELD, call.id));
-                    }
-                    errno => {
-                        self.complain(&call, &error);
-                        fail(self, errno);
-                    }
-                }
-                return;
-            }
-        };
+    /// A call, whose thread and socket are at hand.
+    pub(crate) fn called(&mut self, call: Call, task: Arc<Task>, fd: OwnedFd, cookie: u64) {
+        if self.tasks.is_new_process(&task) {
+            self.watcher.tell(task.process);
+        }
         if !has_good_flags(&call) {
-            return fail(self, libc::EINVAL);
+            return self.notifications.fail(call.id, libc::EINVAL);
         }
         self.make_room_for_listener(cookie);
         self.forget_callers();
@@ -348,41 +377,13 @@ impl Guard {
         let event = Event::Called {
             id: call.id,
             thread: call.thread,
-            caller: Caller { call, task },
+            caller: Caller {
+                call,
+                task,
+                opened: None,
+            },
         };
         self.drive(cookie, event, Some(listener));
-    }
-
-    /// The thread that called, and the socket it accepts from.
-    fn reach(&mut self, call: &Call) -> io::Result<(Arc<Task>, (OwnedFd, u64))> {
-        let mut again = true;
-        loop {
-            let reached = self
-                .tasks
-                .get(call.thread)
-                .and_then(|task| Ok((Arc::clone(&task), task.socket(call.fd)?)));
-            match reached {
-                Err(error) if again && error.raw_os_error() == Some(libc::ESRCH) => {
-                    self.tasks.forget(call.thread);
-                }
-                Err(error) if again && is_exhausted(&error) => self.tasks.clear(),
-                Err(error) => return Err(error),
-                Ok(reached) => {
-                    let (task, (_, cookie)) = &reached;
-                    // The number may have passed to another thread before we opened it, or the thread's process to
-                    // another program before we took the descriptor.
-                    if !task.has_called(call.fd, *cookie, || self.notifications.is_waiting(call.id)) {
-                        self.tasks.forget(call.thread);
-                        return Err(io::Error::from_raw_os_error(libc::ESRCH));
-                    }
-                    if self.tasks.is_new_process(&reached.0) {
-                        self.watcher.tell(reached.0.process);
-                    }
-                    return Ok(reached);
-                }
-            }
-            again = false;
-        }
     }
 
     /// Forgets, now and then, the calls of threads that were killed, at whose listeners nothing else may ever happen.
@@ -421,7 +422,7 @@ impl Guard {
     }
 
     /// Says once that the guard cannot do its work.
-    pub(crate) fn complain(&mut self, call: &Call, error: &io::Error) {
+    pub(crate) fn complain(&mut self, thread: u32, error: &io::Error) {
         if self.complained {
             return;
         }
@@ -431,12 +432,7 @@ impl Guard {
             Some(libc::EPERM | libc::EACCES) => " (may this user trace it? see tcpwrap-run(1))",
             _ => "",
         };
-        let line = format!("error: cannot accept for process {}: {reason}{hint}", call.thread);
+        let line = format!("error: cannot accept for process {thread}: {reason}{hint}");
         self.rules.log.line(syslog::ERR, line.as_bytes());
     }
-}
-
-/// Are its flags ones that the kernel knows?
-fn has_good_flags(call: &Call) -> bool {
-    call.flags & !(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) == 0
 }

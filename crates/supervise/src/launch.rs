@@ -314,7 +314,7 @@ fn guard(
 
 /// Tries what will be needed, on the process that is about to become the program or is a copy of it.
 fn may_reach(process: u32, own: BorrowedFd<'_>) -> io::Result<()> {
-    let task = Task::open(process)?;
+    let task = Arc::new(Task::open(process)?);
     may_take_from(&task, own)?;
     let mut probe = [0; PROBE.len()];
     // The same place here and there, since one is a copy of the other.

@@ -27,6 +27,7 @@ mod network;
 mod notify;
 mod pool;
 mod queue;
+mod reach;
 mod relay;
 mod room;
 mod rules;

@@ -261,8 +261,14 @@ impl<W, C> Machine<W, C> {
     }
 
     /// The calls that wait, the first one first.
-    pub(crate) fn waiting(&self) -> impl Iterator<Item = &Waiter<W>> {
+    pub(crate) fn waiting(&self) -> impl DoubleEndedIterator<Item = &Waiter<W>> {
         self.waiting.iter()
+    }
+
+    /// Who makes this call, if it waits.
+    pub(crate) fn caller(&mut self, id: u64) -> Option<&mut W> {
+        let waiter = self.waiting.iter_mut().rev().find(|waiter| waiter.id == id);
+        waiter.map(|waiter| &mut waiter.caller)
     }
 
     /// Those that [`Action::Look`] is about.

@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use crate::call::check;
 use crate::task::Task;
@@ -36,17 +36,17 @@ struct Query {
 
 /// An image's memory.
 #[derive(Debug)]
-pub(crate) struct Memory<'t> {
+pub(crate) struct Memory {
     file: File,
-    task: &'t Task,
+    task: Arc<Task>,
 }
 
-impl<'t> Memory<'t> {
+impl Memory {
     /// Opens the memory that the thread has now. It is the caller's if the call still waits afterwards.
-    pub(crate) fn open(task: &'t Task) -> io::Result<Self> {
+    pub(crate) fn open(task: &Arc<Task>) -> io::Result<Self> {
         Ok(Memory {
             file: task.open_file(c"mem", libc::O_RDWR)?,
-            task,
+            task: Arc::clone(task),
         })
     }
 

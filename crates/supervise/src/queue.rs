@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 
 use crate::accept::Accepted;
 use crate::machine::Machine;
+use crate::memory::Memory;
 use crate::network::Network;
 use crate::notify::Call;
 use crate::room::Permit;
@@ -16,6 +17,15 @@ use crate::timers::Timers;
 pub(crate) struct Caller {
     pub call: Call,
     pub task: Arc<Task>,
+    /// Its memory, where that was opened while it waited.
+    pub opened: Option<Opened>,
+}
+
+/// Memory that is open, and its share of how much may be.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub memory: Memory,
+    pub _share: Arc<()>,
 }
 
 /// A granted connection, which has a place in the guard's room while no call has it.

@@ -1,12 +1,14 @@
-//! Handing a connection over may take for ever: a page of the program's memory may have to come from a file system that
-//! the program itself serves, of which nothing gets a thread out; and the caller must be given a processor.
+//! What the guard does with a program may take for ever. To hand a connection over, a page of the program's memory may have
+//! to come from a file system that the program itself serves, of which nothing gets a thread out; and the caller must be
+//! given a processor. To take a socket from it, a process that executes a program must be through with that, and it closes
+//! files of such a file system meanwhile.
 //!
 //! So whoever runs the guard lays it down before such an errand, and takes it up again after. Where that takes long, the
 //! [`Watchdog`](crate::stuck::Watchdog)'s thread takes it up instead, and goes on; the other one, should it come back, says
 //! what came of its errand, and is done.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::Sender;
@@ -17,12 +19,114 @@ use crate::bell::Bell;
 use crate::confine::confine;
 use crate::guard::Guard;
 use crate::memory::Memory;
-use crate::notify::Notifications;
+use crate::notify::{Call, Notifications};
 use crate::queue::{Caller, Granted};
+use crate::task::Task;
+
+/// What the guard is laid down for.
+#[derive(Debug)]
+pub(crate) enum Errand {
+    Take(Take),
+    Open(Open),
+    HandOver(HandOver),
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The socket, and its number.
+    Taken(Take, io::Result<(OwnedFd, u64)>),
+    Opened(Open, io::Result<Memory>),
+    Handed(HandOver, Result<(), Problem>),
+}
+
+impl Errand {
+    /// The process that may keep it.
+    pub(crate) fn process(&self) -> u32 {
+        match self {
+            Errand::Take(take) => take.task.process,
+            Errand::Open(open) => open.task.process,
+            Errand::HandOver(handover) => handover.caller.task.process,
+        }
+    }
+
+    fn run(self, notifications: &Notifications) -> Outcome {
+        match self {
+            Errand::Take(take) => {
+                let taken = take.task.socket(take.fd);
+                Outcome::Taken(take, taken)
+            }
+            Errand::Open(open) => {
+                let memory = Memory::open(&open.task);
+                Outcome::Opened(open, memory)
+            }
+            Errand::HandOver(handover) => {
+                let result = handover.run(notifications);
+                Outcome::Handed(handover, result)
+            }
+        }
+    }
+}
+
+impl Outcome {
+    pub(crate) fn process(&self) -> u32 {
+        match self {
+            Outcome::Taken(take, _) => take.task.process,
+            Outcome::Opened(open, _) => open.task.process,
+            Outcome::Handed(handover, _) => handover.caller.task.process,
+        }
+    }
+}
+
+/// A socket that is to be taken from a thread.
+#[derive(Debug)]
+pub(crate) struct Take {
+    pub task: Arc<Task>,
+    pub fd: i32,
+    pub purpose: Purpose,
+}
+
+/// What a socket is taken for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Purpose {
+    /// A call that has come in, whose thread may have to be opened anew.
+    Call { call: Call, again: bool },
+    /// The calls that wait at this listener; the nth of them is asked for it.
+    Waiting { listener: u64, nth: usize, news: News },
+    /// This listener, as the last call there finds it.
+    Last { listener: u64, wanted: Wanted },
+}
+
+/// What is to be told of a listener.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum News {
+    /// There may be something to accept; there certainly is.
+    Readable(bool),
+    /// There is room for it.
+    Room,
+}
+
+/// What is to be done with a listener that nobody may wait at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wanted {
+    /// Have those look again who poll it, or connect to it where that cannot be done.
+    Nudge { or_connect: bool },
+    /// See whether it is there, where a wake-up was refused.
+    Presence,
+}
+
+/// Memory that is to be opened for a call that waits, so that this takes no time when a client has come.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub listener: u64,
+    pub id: u64,
+    pub task: Arc<Task>,
+    pub share: Arc<()>,
+}
 
 /// A connection on its way to a call.
 #[derive(Debug)]
-pub(crate) struct Errand {
+pub(crate) struct HandOver {
     /// The listener.
     pub listener: u64,
     /// The call.
@@ -40,14 +144,14 @@ pub(crate) enum Problem {
     Handed(io::Error),
 }
 
-impl Errand {
+impl HandOver {
     /// The client's address into the caller's memory, if it wants that, then the descriptor into its table.
     fn run(&self, notifications: &Notifications) -> Result<(), Problem> {
         let (call, connection) = (self.caller.call, &self.granted.connection);
         // Closed when the caller has been let go.
-        let _memory = match call.address {
+        let _opened = match call.address {
             0 => None,
-            _ => Some(self.tell_address(notifications).map_err(Problem::Told)?),
+            _ => self.tell_address(notifications).map_err(Problem::Told)?,
         };
         let nonblocking = call.flags & libc::SOCK_NONBLOCK != 0;
         if connection.nonblocking != nonblocking {
@@ -60,9 +164,14 @@ impl Errand {
     }
 
     /// Writes the client's address, as far as there is room for it, and its length into the caller's memory.
-    fn tell_address(&self, notifications: &Notifications) -> io::Result<Memory<'_>> {
+    /// Returns what it has opened for that.
+    fn tell_address(&self, notifications: &Notifications) -> io::Result<Option<Memory>> {
         let (call, address) = (self.caller.call, self.granted.connection.peer.bytes());
-        let memory = Memory::open(&self.caller.task)?;
+        let mut opened = None;
+        let memory = match &self.caller.opened {
+            Some(opened) => &opened.memory,
+            None => opened.insert(Memory::open(&self.caller.task)?),
+        };
         if !notifications.is_waiting(call.id) {
             return Err(io::Error::from_raw_os_error(libc::ESRCH));
         }
@@ -72,12 +181,9 @@ impl Errand {
             .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
         memory.write(call.address, &address[..address.len().min(room)])?;
         memory.replace(call.length, &given, &(address.len() as i32).to_ne_bytes())?;
-        Ok(memory)
+        Ok(opened)
     }
 }
-
-/// An errand that has come back, and what came of it.
-pub(crate) type Late = (Errand, Result<(), Problem>);
 
 /// What is done when the guard ends; the answer is the status of its process.
 pub(crate) type Finish = Box<dyn FnOnce(Box<Guard>, io::Result<()>) -> i32 + Send>;
@@ -87,7 +193,7 @@ pub(crate) struct Relay {
     laid: Mutex<Option<Box<Guard>>>,
     finish: Mutex<Option<Finish>>,
     /// Errands of those who were relieved meanwhile, and what came of them.
-    late: Sender<Late>,
+    late: Sender<Outcome>,
     bell: Bell,
     /// How many threads have been relieved and have not come back.
     out: AtomicUsize,
@@ -105,7 +211,7 @@ impl std::fmt::Debug for Relay {
 
 impl Relay {
     /// Rings the bell for each errand it sends.
-    pub(crate) fn new(late: Sender<Late>, bell: Bell) -> Self {
+    pub(crate) fn new(late: Sender<Outcome>, bell: Bell) -> Self {
         Relay {
             laid: Mutex::new(None),
             finish: Mutex::new(None),
@@ -160,16 +266,16 @@ fn lead(relay: &Arc<Relay>, mut guard: Box<Guard>) {
     loop {
         if let Some(errand) = guard.errand() {
             *relay.laid() = Some(guard);
-            let result = watchdog.on_errand(|| errand.run(&notifications));
+            let outcome = watchdog.on_errand(|| errand.run(&notifications));
             let Some(back) = relay.laid().take() else {
                 relay.out.fetch_sub(1, SeqCst);
                 // Nobody hears of it when the guard has ended.
-                let _ = relay.late.send((errand, result));
+                let _ = relay.late.send(outcome);
                 relay.bell.ring();
                 return;
             };
             guard = back;
-            guard.handed(errand, result);
+            guard.back(outcome);
             continue;
         }
         let end = match guard.turn() {

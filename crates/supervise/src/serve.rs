@@ -13,56 +13,15 @@ use crate::decide::{self, Answer, Question};
 use crate::guard::{CHILD, Guard};
 use crate::lookups::Job;
 use crate::machine::{Action, Event, Found, Given};
-use crate::notify::{Call, is_gone};
+use crate::notify::is_gone;
 use crate::pool::close_elsewhere;
 use crate::queue::{Caller, Granted};
-use crate::relay::{Errand, Problem};
+use crate::relay::{Errand, HandOver, Problem, Wanted};
 
 /// Shared memory communications, which begin as TCP connections.
 const AF_SMC: libc::c_int = 43;
 
 impl Guard {
-    /// There may be something to accept for calls that wait; `readable` where there certainly is.
-    pub(crate) fn go_on(&mut self, cookie: u64, readable: bool) {
-        if let Ok(source) = self.source(cookie, readable) {
-            let event = Event::Readable {
-                source: source.is_some(),
-            };
-            self.drive(cookie, event, source);
-        }
-    }
-
-    /// The socket, as one of the calls that wait at it finds it. An error where the guard has no descriptor left.
-    pub(crate) fn source(&mut self, cookie: u64, readable: bool) -> Result<Option<Listener>, ()> {
-        let Some(queue) = self.listeners.get(&cookie) else {
-            return Err(());
-        };
-        let mut exhausted = None;
-        let listener = queue.machine.waiting().find_map(|waiter| {
-            let Caller { call, task } = &waiter.caller;
-            let (fd, found) = match task.socket(call.fd) {
-                Ok(socket) => socket,
-                Err(error) => {
-                    if is_exhausted(&error) {
-                        exhausted = Some((*call, error));
-                    }
-                    return None;
-                }
-            };
-            (found == cookie).then_some(Listener {
-                fd,
-                listens: queue.listens,
-                readable,
-            })
-        });
-        if let (None, Some((call, error))) = (&listener, exhausted) {
-            self.without_descriptors(&call, &error);
-            self.drive(cookie, Event::Full, None);
-            return Err(());
-        }
-        Ok(listener)
-    }
-
     /// Tells a listener what has happened, and does what it says, until there is nothing left to do.
     pub(crate) fn drive(&mut self, cookie: u64, event: Event<Caller, Granted>, mut source: Option<Listener>) {
         let now = Instant::now();
@@ -102,17 +61,18 @@ impl Guard {
             }
             Action::Deliver(waiter, granted) => {
                 let (id, caller) = (waiter.id, waiter.caller);
-                if self.stuck.contains_key(&caller.task.process) {
+                if self.is_stuck(&caller.task) {
                     let given = Given::Kept(self.keep(cookie, granted), libc::ECONNABORTED);
                     return Some(Event::Delivered(id, given));
                 }
-                let errand = Errand {
+                let handover = HandOver {
                     listener: cookie,
                     id,
                     caller,
                     granted,
                 };
-                self.errands.push_back((errand, source.take()));
+                self.errands
+                    .push_back((Errand::HandOver(handover), source.take()));
             }
             Action::Look => {
                 let facts = source.as_ref().map(|listener| self.look(cookie, listener));
@@ -122,16 +82,13 @@ impl Guard {
                 if let Some(Err(error)) = source.as_ref().map(|listener| self.watch(cookie, listener)) {
                     return Some(Event::Unwatched(errno(&error)));
                 }
+                self.open_ahead(cookie);
             }
             Action::Later => self.again.push(cookie),
             Action::Part => *source = None,
             Action::Fail(id, errno) => self.notifications.fail(id, errno),
             Action::Wake => self.connect(cookie),
-            Action::Nudge => {
-                if !self.nudge(cookie) && !self.wakes.are_enough(cookie) {
-                    self.connect(cookie);
-                }
-            }
+            Action::Nudge => self.find_last(cookie, Wanted::Nudge { or_connect: true }),
             Action::GiveUp => self.wakes.give_up(cookie),
         }
         None
@@ -152,7 +109,7 @@ impl Guard {
             Ok(Some(connection)) => connection,
             Ok(None) => return Found::Nothing,
             Err(error) if is_exhausted(&error) => {
-                self.without_descriptors(&call, &error);
+                self.without_descriptors(call.thread, &error);
                 return Found::Full;
             }
             Err(error) => return Found::Failed(errno(&error)),
@@ -242,9 +199,9 @@ impl Guard {
     }
 
     /// The guard, not the program, has no descriptor left: it goes on in a while.
-    fn without_descriptors(&mut self, call: &Call, error: &io::Error) {
+    pub(crate) fn without_descriptors(&mut self, thread: u32, error: &io::Error) {
         self.tasks.clear();
-        self.complain(call, error);
+        self.complain(thread, error);
     }
 
     /// What the program does not get; it is closed by whoever holds it.
@@ -284,14 +241,19 @@ impl Guard {
         self.watchdog.during(|| drop(connection));
     }
 
-    /// Sees to what came of an errand.
-    pub(crate) fn finish(&mut self, errand: Errand, result: Result<(), Problem>, source: Option<Listener>) {
-        let Errand {
+    /// Sees to what came of a handover.
+    pub(crate) fn finish(
+        &mut self,
+        handover: HandOver,
+        result: Result<(), Problem>,
+        source: Option<Listener>,
+    ) {
+        let HandOver {
             listener: cookie,
             id,
             granted,
             ..
-        } = errand;
+        } = handover;
         let given = match result {
             Ok(()) => {
                 self.part_from(granted.connection);

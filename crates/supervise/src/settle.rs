@@ -10,6 +10,7 @@ use crate::decide::Answer;
 use crate::guard::{Guard, WATCH};
 use crate::machine::{Event, Facts, Waiter};
 use crate::queue::Granted;
+use crate::relay::News;
 
 /// How often connections are looked at that nobody has come for.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -113,12 +114,7 @@ impl Guard {
                 let is_gone = |waiter: &Waiter<_>| !notifications.is_waiting(waiter.id);
                 queue.machine.forget(is_gone, now);
             }
-            if let Ok(source) = self.source(cookie, false) {
-                let event = Event::Room {
-                    source: source.is_some(),
-                };
-                self.drive(cookie, event, source);
-            }
+            self.ask(cookie, 0, News::Room);
         }
     }
 }

@@ -27,7 +27,7 @@ const KEPT: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Task {
     pidfd: OwnedFd,
-    thread: u32,
+    pub thread: u32,
     /// The process it is a thread of.
     pub process: u32,
     /// Its `/proc/TID`.
@@ -77,11 +77,13 @@ impl Task {
         open_in(&self.directory, name, flags)
     }
 
-    /// A duplicate of one of its sockets, and the socket's number, which is its own as long as the machine runs;
+    /// Takes a duplicate of one of its sockets, and the socket's number, which is its own as long as the machine runs;
     /// `ENOTSOCK` where the descriptor is none.
     ///
     /// To close what is no socket may take as long as whoever serves the file likes, on FUSE for instance. So
     /// such a thing is not taken, once somebody has tried; and what comes all the same is closed elsewhere.
+    ///
+    /// While its process executes a program this waits for that, and so for whoever serves the files that are closed then.
     pub(crate) fn socket(&self, fd: i32) -> io::Result<(OwnedFd, u64)> {
         if IS_WARY.load(Relaxed) && !self.is_socket(fd)? {
             let errno = if self.is_path(fd) {

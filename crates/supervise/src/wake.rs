@@ -30,6 +30,7 @@ use crate::call::{check, is_exhausted, is_readable, option};
 use crate::guard::{Guard, WAKE};
 use crate::machine::Event;
 use crate::network::{self, Network};
+use crate::relay::{Purpose, Wanted};
 
 /// How many may wait in one backlog.
 const AT_ONCE: usize = 8;
@@ -278,8 +279,10 @@ impl Guard {
             match watched {
                 Ok(true) => {}
                 Ok(false) if !self.queue(cookie).machine.is_unheard() => self.wakes.give_up(cookie),
-                Ok(false) => drop(self.nudge(cookie)),
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => self.refused(cookie),
+                Ok(false) => self.find_last(cookie, Wanted::Nudge { or_connect: false }),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    self.find_last(cookie, Wanted::Presence);
+                }
                 Err(error) if is_exhausted(&error) => {
                     // Again when there is room, with the rest that waits for it.
                     self.drive(cookie, Event::Full, None);
@@ -300,43 +303,55 @@ impl Guard {
         self.rules.log.line(syslog::ERR, line.as_bytes());
     }
 
-    /// The listener, as the last one who called finds it.
-    fn find(&self, cookie: u64) -> Option<OwnedFd> {
-        let (task, fd) = self.listeners.get(&cookie)?.last.as_ref()?;
-        let (fd, found) = task.upgrade()?.socket(*fd).ok()?;
-        (found == cookie).then_some(fd)
+    /// Has the listener found, by the last one who called there.
+    pub(crate) fn find_last(&mut self, cookie: u64, wanted: Wanted) {
+        let last = self.listeners.get(&cookie).and_then(|queue| queue.last.as_ref());
+        match last.and_then(|(task, fd)| Some((task.upgrade()?, *fd))) {
+            Some((task, fd)) => {
+                let purpose = Purpose::Last {
+                    listener: cookie,
+                    wanted,
+                };
+                self.fetch(task, fd, purpose);
+            }
+            None => self.found_last(cookie, None, wanted),
+        }
     }
 
-    /// Has everybody who polls the listener look at it again, where it has connections in its backlog. One that
-    /// has heard of these, and found no room for them, would hear of no more once the backlog is full.
-    pub(crate) fn nudge(&mut self, cookie: u64) -> bool {
-        let Some(fd) = self.find(cookie).filter(|fd| is_readable(fd.as_fd())) else {
-            return false;
-        };
-        // A listener has no sending side to shut; all that happens is that those are woken who wait for it.
-        // SAFETY: takes numbers only.
-        check(unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_WR) }.into()).is_ok()
+    /// It has been found, or not.
+    pub(crate) fn found_last(&mut self, cookie: u64, listener: Option<&OwnedFd>, wanted: Wanted) {
+        match (wanted, listener) {
+            (Wanted::Nudge { or_connect }, listener) => {
+                let is_nudged = listener.is_some_and(nudge);
+                if !is_nudged && or_connect && !self.wakes.are_enough(cookie) {
+                    self.connect(cookie);
+                }
+            }
+            // What is ready waits for the next call, or goes with the listener.
+            (Wanted::Presence, Some(_)) => self.drive(cookie, Event::Unreachable, None),
+            (Wanted::Presence, None) => self.drive(cookie, Event::Closed, None),
+        }
     }
 
     /// Something became of our own connection to a listener before it was accepted.
     pub(crate) fn woken(&mut self, cookie: u64) {
         if self.wakes.failed(cookie) {
-            self.refused(cookie);
+            // Nobody listens at the listener's address, or a packet filter says so.
+            self.find_last(cookie, Wanted::Presence);
         } else {
             // Another program accepted it, or closed the listener it came to.
             self.drive(cookie, Event::Astray, None);
         }
     }
+}
 
-    /// Nobody listens at the listener's address, or a packet filter says so.
-    fn refused(&mut self, cookie: u64) {
-        // What is ready waits for the next call, or goes with the listener.
-        let event = match self.find(cookie) {
-            Some(_) => Event::Unreachable,
-            None => Event::Closed,
-        };
-        self.drive(cookie, event, None);
-    }
+/// Has everybody who polls a listener look at it again, where it has connections in its backlog. One that has heard of
+/// these, and found no room for them, would hear of no more once the backlog is full.
+fn nudge(listener: &OwnedFd) -> bool {
+    // A listener has no sending side to shut; all that happens is that those are woken who wait for it.
+    is_readable(listener.as_fd())
+        // SAFETY: takes numbers only.
+        && check(unsafe { libc::shutdown(listener.as_raw_fd(), libc::SHUT_WR) }.into()).is_ok()
 }
 
 /// Connects to a listener. Nothing where that is not wanted any more.

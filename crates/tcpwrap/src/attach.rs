@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::{fs, io};
 
+use clap::ValueEnum;
 use clap::builder::NonEmptyStringValueParser;
 
 use crate::install::{Original, parent};
 use crate::output::{self, at};
-use crate::run::LogFormat;
+use crate::run::{IfGuardDies, IoUring, LogFormat};
 use crate::unit::{Settings, Unit};
 use command::{commands, quoted, split_word};
 use objections::Plan;
@@ -50,6 +51,12 @@ pub struct Args {
     /// Log to standard error, which is the journal, instead of the system log
     #[arg(long, value_name = "FORMAT")]
     log: Option<LogFormat>,
+    /// Whether the service may use io_uring; what it accepts through it is not guarded [default: refuse]
+    #[arg(long, value_name = "ANSWER")]
+    io_uring: Option<IoUring>,
+    /// What becomes of the service when its guard is killed, after which it could accept nothing [default: end]
+    #[arg(long, value_name = "ANSWER")]
+    if_guard_dies: Option<IfGuardDies>,
     /// The tcpwrap that the service is to be started by [default: this one]
     #[arg(long, value_name = "FILE")]
     tcpwrap: Option<PathBuf>,
@@ -197,6 +204,11 @@ fn program_of(command: &str) -> &Path {
     Path::new(program.trim_matches(['"', '\'']))
 }
 
+/// A value as the option is written.
+fn word(value: impl ValueEnum) -> Option<String> {
+    Some(value.to_possible_value()?.get_name().to_owned())
+}
+
 /// A command with `tcpwrap run` before it.
 fn guarded(unit: &Unit, command: &str, tcpwrap: &str, args: &Args) -> Result<String, String> {
     let start = command.find(|c| !PREFIXES.contains(c)).unwrap_or(command.len());
@@ -222,8 +234,14 @@ fn guarded(unit: &Unit, command: &str, tcpwrap: &str, args: &Args) -> Result<Str
             let _ = write!(text, " {option} {}", quoted(unicode(&absolute(path)?)?, expanded));
         }
     }
-    if let Some(format) = args.log {
-        let _ = write!(text, " --log {}", format.word());
+    for (option, value) in [
+        ("--log", args.log.and_then(word)),
+        ("--io-uring", args.io_uring.and_then(word)),
+        ("--if-guard-dies", args.if_guard_dies.and_then(word)),
+    ] {
+        if let Some(value) = value {
+            let _ = write!(text, " {option} {value}");
+        }
     }
     if let Some(name) = &args.name {
         let _ = write!(text, " {}", quoted(&format!("--name={name}"), expanded));

@@ -57,24 +57,18 @@ pub enum LogFormat {
     Json,
 }
 
-impl LogFormat {
-    /// As the option is written.
-    pub fn word(self) -> &'static str {
-        match self {
-            LogFormat::Text => "text",
-            LogFormat::Json => "json",
-        }
-    }
-}
-
+/// Whether the program may use io_uring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum IoUring {
+pub enum IoUring {
+    /// It is told that there is none
     Refuse,
+    /// What it accepts through it is not guarded
     Allow,
 }
 
+/// What becomes of a program whose guard is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum IfGuardDies {
+pub enum IfGuardDies {
     /// It is sent SIGTERM, and SIGKILL ten seconds later
     End,
     /// It stays, and its accept fails

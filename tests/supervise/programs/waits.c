@@ -1,27 +1,63 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //
-// Calls accept so that whoever carries it out has to wait for a file of the first argument, on a file system that does
-// not answer: on the file itself, or with an address in memory that is to come from it. Says what came of it.
+// Calls accept so that whoever carries it out has to wait for a file of the second argument, on a file system that does
+// not answer: on the file itself, with an address in memory that is to come from it, or in a thread of a process that
+// executes another program and has to close the file before. Says what came of it.
 
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-static int connected(void) {
-    int listener = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+static int listening(void) {
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t length = sizeof a;
     bind(listener, (void *)&a, sizeof a);
     listen(listener, 8);
+    return listener;
+}
+
+static void connect_to(int listener) {
+    int client = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in a;
+    socklen_t length = sizeof a;
     getsockname(listener, (void *)&a, &length);
     connect(client, (void *)&a, sizeof a);
-    return listener;
+}
+
+// Executes another program, when the first thread waits in accept.
+static void *execute(void *first) {
+    char path[64], text[64] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%d/syscall", *(int *)first);
+    while (atoi(text) != SYS_accept) {
+        int file = open(path, O_RDONLY | O_CLOEXEC);
+        read(file, text, sizeof text - 1);
+        close(file);
+        usleep(1000);
+    }
+    // The guard knows of it by then.
+    usleep(100000);
+    execl("/bin/sleep", "sleep", "1000", NULL);
+    return NULL;
+}
+
+// Waits until the process has so many threads. Who executes a program ends the others first.
+static void until_threads(int process, unsigned count) {
+    char path[64];
+    struct stat about = {0};
+    snprintf(path, sizeof path, "/proc/%d/task", process);
+    while (stat(path, &about) == 0 && about.st_nlink != count + 2) {
+        usleep(1000);
+    }
 }
 
 int main(int count, char **arguments) {
@@ -41,9 +77,25 @@ int main(int count, char **arguments) {
             }
         }
         puts("no socket");
+    } else if (!strcmp(arguments[1], "exec")) {
+        int listener = listening(), first = getpid();
+        if (fork() == 0) {
+            until_threads(first, 2);
+            until_threads(first, 1);
+            usleep(100000);
+            connect_to(listener);
+            puts("executes");
+            pause();
+        }
+        fcntl(file, F_SETFD, FD_CLOEXEC);
+        pthread_t second;
+        pthread_create(&second, NULL, execute, &first);
+        accept(listener, NULL, NULL);
+        puts("accepted");
     } else {
         char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-        int listener = connected();
+        int listener = listening();
+        connect_to(listener);
         socklen_t length = 16;
         puts("calls");
         accept(listener, (void *)page, &length);

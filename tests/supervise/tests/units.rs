@@ -528,9 +528,22 @@ fn options_are_passed_on() {
             root,
             "web",
             unit,
-            &["--allow", "/etc/other", "--deny", "/etc/other", "--log", "json"]
+            &[
+                "--allow",
+                "/etc/other",
+                "--deny",
+                "/etc/other",
+                "--log",
+                "json",
+                "--io-uring",
+                "allow",
+                "--if-guard-dies",
+                "refuse"
+            ]
         ),
-        ["tcpwrap run --allow /etc/other --deny /etc/other --log json -- /bin/true"]
+        [
+            "tcpwrap run --allow /etc/other --deny /etc/other --log json --io-uring allow --if-guard-dies refuse -- /bin/true"
+        ]
     );
 }
 

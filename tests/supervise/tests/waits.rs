@@ -28,6 +28,12 @@ fn for_the_end_of_a_file_that_is_no_socket() {
     support::alone(|machine| beside(&Guarded::new(machine), "file", "no socket"));
 }
 
+/// To take a socket from a process that executes a program, one waits until that is done.
+#[test]
+fn for_a_file_that_is_closed_when_a_program_is_executed() {
+    support::alone(|machine| beside(&Guarded::new(machine), "exec", "executes"));
+}
+
 #[test]
 fn for_memory_that_does_not_come() {
     support::alone(|machine| beside(&Guarded::new(machine), "memory", "calls"));
