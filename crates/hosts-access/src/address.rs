@@ -56,7 +56,7 @@ pub(crate) fn canonical_quad(text: &[u8]) -> Option<u32> {
                 part = Some(part.unwrap_or(0) * 10 + u32::from(byte - b'0')).filter(|n| *n <= 255);
                 part?;
             }
-            (b'.', Some(number)) if parts < 3 => {
+            (b'.', Some(number)) => {
                 value = value << 8 | number;
                 parts += 1;
                 part = None;

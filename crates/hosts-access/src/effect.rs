@@ -114,3 +114,54 @@ pub enum Outcome {
     /// Not carried out, as in a dry run, and the verdict is up to the command.
     Delegated,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dry::DryHost;
+    use crate::{Request, Severity, Tables};
+
+    #[test]
+    fn effects_are_shown_as_rules_write_them() {
+        let written = [
+            "spawn echo %p %d %a %A %h %H %c %s %r %R %u %n %N %% %",
+            "keepalive",
+            "linger 5",
+            "nice -3",
+            "umask 027",
+            "setenv NAME a value",
+            "rfc931 7",
+            "group mail",
+            "user nobody.mail",
+            "aclexec test",
+            "user nobody",
+            "banners /etc/banners",
+            "severity mail.notice",
+            "twist cat",
+        ];
+        let directory = tempfile::tempdir().unwrap();
+        let rule = format!("sshd: ALL: {}\n", written.join(": "));
+        std::fs::write(directory.path().join("hosts.allow"), rule).unwrap();
+        let mut request = Request::new("sshd").process("4711");
+        let mut host = DryHost::new("192.0.2.1")
+            .named("gate.example.org")
+            .with_user("joe")
+            .with_server("192.0.2.99", "server.example.org", Some(22))
+            .with_client_port(1042)
+            .commands_succeed(true);
+        let decision = Tables::in_directory(directory.path()).decide(&mut request, &mut host);
+        assert_eq!(decision.severity, Some(Severity(2 << 3 | 5)));
+        let shown = decision.effects.iter().map(|effect| {
+            let value = String::from_utf8(effect.value()).unwrap();
+            format!("{} {value}", effect.option().as_str())
+                .trim_end()
+                .to_owned()
+        });
+        let mut expected = written.map(str::to_owned).to_vec();
+        expected[0] = "spawn echo 4711 sshd 192.0.2.1 192.0.2.99 192.0.2.1 192.0.2.99 192.0.2.1 sshd@192.0.2.99 1042 22 \
+                       joe gate.example.org server.example.org % %"
+            .to_owned();
+        expected.retain(|option| !option.starts_with("severity"));
+        assert_eq!(shown.collect::<Vec<_>>(), expected);
+    }
+}

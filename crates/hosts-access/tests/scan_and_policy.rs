@@ -475,3 +475,42 @@ fn borders_of_pieces_may_be_anywhere() {
         }
     }
 }
+
+/// Whatever is edited counts from the next request on: the tables, and the files they name.
+#[test]
+fn edits_are_followed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let policy = Policy::new(Tables::in_directory(directory.path()));
+    assert_eq!(policy.tables(), &Tables::in_directory(directory.path()));
+    let is_granted = || {
+        let decision = policy.decide(&mut Request::new("sshd"), &mut DryHost::new("192.0.2.1"));
+        decision.verdict.is_granted()
+    };
+    let list = path("list");
+    let rule = format!("sshd: {}\n", list.display());
+    // Of the same length, and within one tick of the clock.
+    for round in 0..20 {
+        assert!(is_granted(), "{round}");
+        std::fs::write(path("hosts.deny"), "sshd: 192.0.2.1\n").unwrap();
+        assert!(!is_granted(), "{round}");
+        std::fs::write(path("hosts.deny"), "sshd: 192.0.2.2\n").unwrap();
+        assert!(is_granted(), "{round}");
+        std::fs::write(path("hosts.deny"), &rule).unwrap();
+        assert!(is_granted(), "no list, {round}");
+        std::fs::write(&list, "192.0.2.1\n").unwrap();
+        assert!(!is_granted(), "{round}");
+        std::fs::write(&list, "192.0.2.3\n").unwrap();
+        assert!(is_granted(), "{round}");
+        std::fs::write(path("new"), "192.0.2.1\n").unwrap();
+        std::fs::rename(path("new"), &list).unwrap();
+        assert!(!is_granted(), "replaced, {round}");
+        std::fs::write(path("hosts.allow"), "sshd: ALL\n").unwrap();
+        assert!(is_granted(), "{round}");
+        std::fs::remove_file(path("hosts.allow")).unwrap();
+        assert!(!is_granted(), "{round}");
+        std::fs::remove_file(&list).unwrap();
+        assert!(is_granted(), "{round}");
+        std::fs::remove_file(path("hosts.deny")).unwrap();
+    }
+}
