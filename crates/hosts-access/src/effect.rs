@@ -117,7 +117,6 @@ pub enum Outcome {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::dry::DryHost;
     use crate::{Request, Severity, Tables};
 
