@@ -360,7 +360,7 @@ impl Survey<'_> {
             listener.obeys = Obeys::Hidden;
             return;
         };
-        let mut asks = known::asks(&program, &process.arguments);
+        let mut asks = known::asks_since(&program, &process.arguments, process.started());
         if listener.is_elsewhere
             && known::of(program.as_os_str().as_bytes()).is_some_and(known::Known::is_configured)
         {

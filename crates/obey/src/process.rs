@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A process, as far as this user may see it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -89,6 +90,21 @@ impl Process {
     /// The unit of systemd it belongs to.
     pub fn unit(&self) -> Option<&[u8]> {
         unit(&self.group)
+    }
+
+    /// When it was started, or a moment later.
+    pub fn started(&self) -> Option<SystemTime> {
+        // Of a second, on every Linux.
+        const TICKS: u64 = 100;
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id)).ok()?;
+        // The name, in parentheses, may hold anything.
+        let (_, rest) = stat.rsplit_once(')')?;
+        let ticks: u64 = rest.split_ascii_whitespace().nth(19)?.parse().ok()?;
+        let machine = fs::read_to_string("/proc/stat").ok()?;
+        let boot = machine.lines().find_map(|line| line.strip_prefix("btime "))?;
+        let boot: u64 = boot.trim().parse().ok()?;
+        // The kernel rounds both down.
+        Some(UNIX_EPOCH + Duration::from_secs(boot + ticks / TICKS + 2))
     }
 
     /// The libwrap that it has loaded.
@@ -259,6 +275,8 @@ mod tests {
         let process = Process::read(id).unwrap();
         assert_eq!(process.program, Some(std::env::current_exe().unwrap()));
         assert!(!process.is_replaced && !process.is_stopped);
+        let age = process.started().unwrap().elapsed().unwrap_or_default();
+        assert!(age < Duration::from_secs(24 * 3600), "{age:?}");
         assert!(!process.arguments.is_empty());
         assert_eq!(process.libwrap().unwrap(), None);
         assert_eq!(lineage(&process).nth(1), Some(process.parent));

@@ -297,12 +297,17 @@ fn everything_that_listens() {
             "/etc/vsftpd.conf",
             "listen=YES\nbackground=NO\nlisten_port=7021\nsecure_chroot_dir=/run\ntcp_wrappers=YES\n",
         );
-        is(
-            &at(&status_when("it", false, |_| true), 7021),
-            "vsftpd",
-            "libwrap",
-            "ok",
+        let status = status_when("it", false, |_| true);
+        is(&at(&status, 7021), "vsftpd", "perhaps", "warning");
+        let by = at(&status, 7021)["by"].to_string();
+        assert!(by.contains("was changed after it was started"), "{by}");
+        machine.put(
+            "/srv/vsftpd.conf",
+            "listen=YES\nbackground=NO\nlisten_port=7024\nsecure_chroot_dir=/run\ntcp_wrappers=YES\n",
         );
+        daemons.push(start(&packaged("vsftpd"), &["/srv/vsftpd.conf"]));
+        let status = status_when("another", false, |status| is_at(status, 7024));
+        is(&at(&status, 7024), "vsftpd", "libwrap", "ok");
         daemons.clear();
         drop(held);
         status_when("nothing to listen", false, |status| {

@@ -7,6 +7,7 @@ mod settings;
 mod switches;
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use system::services::base_name;
 
@@ -387,6 +388,11 @@ impl Known {
 /// The names under which a program asks, and whether it does. `arguments` begins with `argv[0]`, and is empty where
 /// the program does not run.
 pub fn asks(program: &Path, arguments: &[Vec<u8>]) -> Vec<Asks> {
+    asks_since(program, arguments, None)
+}
+
+/// The same of a process that was started at a time: what was switched on later, it may not have read.
+pub fn asks_since(program: &Path, arguments: &[Vec<u8>], started: Option<SystemTime>) -> Vec<Asks> {
     let file = program.as_os_str().as_encoded_bytes();
     // A title that a process has given itself is no name.
     let argv0 = arguments.first().filter(|argv0| !argv0.contains(&b' '));
@@ -408,9 +414,23 @@ pub fn asks(program: &Path, arguments: &[Vec<u8>]) -> Vec<Asks> {
     let setup = Setup {
         arguments: argv0.map_or(&[], |_| &arguments[1..]),
         title: arguments.first().filter(|_| argv0.is_none()).map(Vec::as_slice),
+        since: None,
     };
-    read(&setup)
-        .into_iter()
+    let mut all = read(&setup);
+    let is_on = |found: &Found| found.switch == Switch::On;
+    if started.is_some() && all.iter().any(is_on) {
+        let then = read(&Setup {
+            since: started,
+            ..setup
+        });
+        if then != all {
+            let why =
+                "its configuration was changed after it was started; it holds once that has been read again";
+            let on = all.iter_mut().filter(|found| is_on(found));
+            on.for_each(|found| found.switch = Switch::Unknown(why.to_owned()));
+        }
+    }
+    all.into_iter()
         .map(|found| Asks {
             name: found.name.unwrap_or_else(|| name.clone()),
             port: found.port,

@@ -2,12 +2,13 @@
 //! are, and no more.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// Files larger than this are no configuration.
 const LARGEST: u64 = 4 << 20;
 
-/// A configuration's text; the error is a reason for people.
-pub(super) fn read(path: &Path) -> Result<String, String> {
+/// A configuration's text, unless it was changed after `since`; the error is a reason for people.
+pub(super) fn read(path: &Path, since: Option<SystemTime>) -> Result<String, String> {
     let cannot = |error: std::io::Error| {
         let reason = hosts_access::decide::reason(&error);
         format!("{} cannot be read: {reason}", path.display())
@@ -15,6 +16,11 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
     let facts = std::fs::metadata(path).map_err(cannot)?;
     if !facts.is_file() || facts.len() > LARGEST {
         return Err(format!("{} is no configuration file", path.display()));
+    }
+    if let (Some(since), Ok(changed)) = (since, facts.modified())
+        && changed > since
+    {
+        return Err(format!("{} was changed after it was started", path.display()));
     }
     let text = hosts_access::source::bytes(path).map_err(cannot)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
@@ -54,10 +60,14 @@ pub(super) fn last<'t>(text: &'t str, name: &str) -> Option<&'t str> {
 
 /// A configuration and all it includes: `includes` gives the patterns of the files that a line includes. Files are
 /// put where they are included; what cannot be read is left out.
-pub(super) fn with_includes(path: &Path, includes: fn(&str) -> Option<String>) -> Result<String, String> {
+pub(super) fn with_includes(
+    path: &Path,
+    since: Option<SystemTime>,
+    includes: fn(&str) -> Option<String>,
+) -> Result<String, String> {
     let mut whole = String::new();
     let mut left = MOST_FILES;
-    include(path, includes, &mut left, &mut whole)?;
+    include(path, since, includes, &mut left, &mut whole)?;
     Ok(whole)
 }
 
@@ -66,12 +76,13 @@ const MOST_FILES: usize = 200;
 
 fn include(
     path: &Path,
+    since: Option<SystemTime>,
     includes: fn(&str) -> Option<String>,
     left: &mut usize,
     whole: &mut String,
 ) -> Result<(), String> {
     *left = left.saturating_sub(1);
-    let text = read(path)?;
+    let text = read(path, since)?;
     for line in text.lines() {
         let Some(pattern) = includes(line.trim()) else {
             whole.push_str(line);
@@ -81,7 +92,7 @@ fn include(
         let pattern = path.parent().unwrap_or(Path::new("/")).join(pattern);
         for file in matching(&pattern) {
             if *left > 0 {
-                let _ = include(&file, includes, left, whole);
+                let _ = include(&file, since, includes, left, whole);
             }
         }
     }
@@ -144,7 +155,7 @@ mod tests {
         put("c.conf", "include a\nc\n");
         put("d.other", "d\n");
         let includes = |line: &str| line.strip_prefix("include ").map(str::to_owned);
-        let whole = with_includes(&directory.path().join("a"), includes).unwrap();
+        let whole = with_includes(&directory.path().join("a"), None, includes).unwrap();
         assert!(whole.starts_with("first\nb\n"), "{whole}");
         assert!(!whole.contains('d'));
     }

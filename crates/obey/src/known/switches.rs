@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::Switch;
 use super::settings::{first_there, is_yes, last, matching, pairs, read, with_includes};
@@ -13,9 +14,12 @@ pub(super) struct Setup<'a> {
     pub(super) arguments: &'a [Vec<u8>],
     /// The title that the process has given itself, which leaves its arguments unknown.
     pub(super) title: Option<&'a [u8]>,
+    /// Files that were changed later are not read.
+    pub(super) since: Option<SystemTime>,
 }
 
 /// What was read.
+#[derive(PartialEq, Eq)]
 pub(super) struct Found {
     /// The daemon's name, where it is another than the table says.
     pub(super) name: Option<Vec<u8>>,
@@ -54,8 +58,8 @@ fn as_path(text: &[u8]) -> &Path {
 }
 
 /// On or off, as a setting of a file says.
-fn setting(path: &Path, name: &str, unless_set: bool, is_on: fn(&str) -> bool) -> Switch {
-    let text = match read(path) {
+fn setting(setup: &Setup<'_>, path: &Path, name: &str, unless_set: bool, is_on: fn(&str) -> bool) -> Switch {
+    let text = match read(path, setup.since) {
         Ok(text) => text,
         Err(problem) => return Switch::Unknown(problem),
     };
@@ -91,10 +95,10 @@ pub(super) fn vsftpd(setup: &Setup<'_>) -> Vec<Found> {
                 });
             }
         } else if !argument.starts_with(b"-") {
-            switch = Some(setting(as_path(argument), "tcp_wrappers", false, is_yes));
+            switch = Some(setting(setup, as_path(argument), "tcp_wrappers", false, is_yes));
         }
     }
-    Found::all(switch.unwrap_or_else(|| setting(&first_there(&FILES), "tcp_wrappers", false, is_yes)))
+    Found::all(switch.unwrap_or_else(|| setting(setup, &first_there(&FILES), "tcp_wrappers", false, is_yes)))
 }
 
 pub(super) fn stunnel(setup: &Setup<'_>) -> Vec<Found> {
@@ -109,7 +113,7 @@ pub(super) fn stunnel(setup: &Setup<'_>) -> Vec<Found> {
     };
     let mut found = Vec::new();
     for file in files {
-        match read(&file) {
+        match read(&file, setup.since) {
             Ok(text) => found.extend(stunnel_services(&text, &file)),
             Err(problem) => found.extend(Found::all(Switch::Unknown(problem))),
         }
@@ -167,7 +171,7 @@ pub(super) fn proftpd(setup: &Setup<'_>) -> Vec<Found> {
         word.eq_ignore_ascii_case("Include")
             .then(|| rest.trim().to_owned())
     };
-    let text = match with_includes(&file, includes) {
+    let text = match with_includes(&file, setup.since, includes) {
         Ok(text) => text,
         Err(problem) => return Found::all(Switch::Unknown(problem)),
     };
@@ -206,7 +210,7 @@ pub(super) fn dovecot(setup: &Setup<'_>) -> Vec<Found> {
         let (word, rest) = line.split_once(char::is_whitespace)?;
         matches!(word, "!include" | "!include_try").then(|| rest.trim().to_owned())
     };
-    let switch = match with_includes(file, includes) {
+    let switch = match with_includes(file, setup.since, includes) {
         Err(problem) => Switch::Unknown(problem),
         Ok(text) => match last(&text, "login_access_sockets") {
             Some(value) if value.split_whitespace().any(|socket| socket == "tcpwrap") => Switch::On,
@@ -273,6 +277,7 @@ pub(super) fn socat(setup: &Setup<'_>) -> Vec<Found> {
 pub(super) fn auditd(setup: &Setup<'_>) -> Vec<Found> {
     let directory = setup.option("-c").unwrap_or(Path::new("/etc/audit"));
     Found::all(setting(
+        setup,
         &directory.join("auditd.conf"),
         "use_libwrap",
         true,
@@ -282,7 +287,7 @@ pub(super) fn auditd(setup: &Setup<'_>) -> Vec<Found> {
 
 pub(super) fn conman(setup: &Setup<'_>) -> Vec<Found> {
     let file = setup.option("-c").unwrap_or(Path::new("/etc/conman.conf"));
-    let text = match read(file) {
+    let text = match read(file, setup.since) {
         Ok(text) => text,
         Err(problem) => return Found::all(Switch::Unknown(problem)),
     };
@@ -304,14 +309,14 @@ pub(super) fn conman(setup: &Setup<'_>) -> Vec<Found> {
 pub(super) fn dante(setup: &Setup<'_>) -> Vec<Found> {
     let given = setup.option("-f").map(Path::to_path_buf);
     let file = given.unwrap_or_else(|| first_there(&["/etc/danted.conf", "/etc/sockd.conf"]));
-    Found::all(setting(&file, "libwrap.hosts_access:", false, is_yes))
+    Found::all(setting(setup, &file, "libwrap.hosts_access:", false, is_yes))
 }
 
-pub(super) fn apt_cacher_ng(_: &Setup<'_>) -> Vec<Found> {
+pub(super) fn apt_cacher_ng(setup: &Setup<'_>) -> Vec<Found> {
     const NAME: &str = "apt-cacher-ng";
     let mut value = None;
     for file in matching(Path::new("/etc/apt-cacher-ng/*.conf")) {
-        if let Ok(text) = read(&file)
+        if let Ok(text) = read(&file, setup.since)
             && let Some(set) = last(&text, "UseWrap:")
         {
             value = Some(set.to_owned());
@@ -342,8 +347,8 @@ pub(super) fn inetd(setup: &Setup<'_>) -> Vec<Found> {
 }
 
 /// The names of the services in `cyrus.conf`, whose programs these are.
-pub(super) fn cyrus(_: &Setup<'_>) -> Vec<Found> {
-    let Ok(text) = read(Path::new("/etc/cyrus.conf")) else {
+pub(super) fn cyrus(setup: &Setup<'_>) -> Vec<Found> {
+    let Ok(text) = read(Path::new("/etc/cyrus.conf"), setup.since) else {
         return Found::all(Switch::On);
     };
     let mut is_inside = false;
@@ -414,6 +419,7 @@ mod tests {
         let setup = Setup {
             arguments: &arguments,
             title: None,
+            since: None,
         };
         let found = read(&setup).into_iter();
         let text = |name: Option<Vec<u8>>| String::from_utf8(name.unwrap_or_default()).unwrap();
