@@ -47,15 +47,14 @@ const HOOKS: [&str; 2] = [
 
 /// Options for the linker that put a function which does nothing in the place of [`HOOKS`].
 fn without_hooks(archive: &Path) -> Result<Vec<String>> {
-    let symbols = read(
-        Command::new("nm")
-            .args(["--defined-only", "--format=posix"])
-            .arg(archive),
-    )?;
+    // nm takes objects that carry bitcode for a compiler's own, and sees nothing in them.
+    let symbols = read(Command::new("readelf").args(["--wide", "--syms"]).arg(archive))?;
     let global = |line: &str| {
-        let mut words = line.split_whitespace();
-        let name = words.next()?;
-        (words.next()? == "T").then(|| name.to_owned())
+        let words: Vec<_> = line.split_whitespace().collect();
+        match words[..] {
+            [_, _, _, "FUNC", "GLOBAL", _, section, name] if section != "UND" => Some(name.to_owned()),
+            _ => None,
+        }
     };
     let mut options = Vec::new();
     for hook in HOOKS {
