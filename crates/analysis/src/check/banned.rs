@@ -86,7 +86,7 @@ impl<'t> Banned<'t> {
                         asking.is_closed |= asking.daemons.iter().all(covers);
                     }
                 }
-                if asks(rule) {
+                if cx.line.contains(&b'{') && asks(rule) {
                     let above = self.grants.iter().find(|(daemons, ..)| overlaps(daemons));
                     let above = above.map(|(_, table, span)| (*table, span.clone()));
                     self.too_many |= self.asking.len() == MOST;

@@ -52,6 +52,9 @@ codes! {
 
 /// Lints of bounds and bans; options from `end` on are a comment's.
 pub(super) fn lint(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) {
+    if rule.options.is_empty() {
+        return;
+    }
     let options: Vec<&OptionField<'_>> = rule
         .options
         .iter()

@@ -29,6 +29,10 @@ type Clients<'t> = List<'t, ClientPattern<'t>>;
 
 /// Lints of the `if` options, and of what they and the list of clients ask together.
 pub(super) fn lint(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) {
+    // Most rules ask nothing of the kind.
+    if rule.options.is_empty() && !cx.line.contains(&b'{') {
+        return;
+    }
     let options = rule.options.iter().filter(|option| option.span.start < end);
     let conditions: Vec<(&OptionField<'_>, Clients<'_>)> = options
         .take_while(|option| option.problem.is_none())
@@ -163,6 +167,9 @@ fn has_no_moment(lists: &[&Clients<'_>]) -> bool {
 
 /// Dates that are over; `today` in days since 1970.
 pub(super) fn past(cx: &mut Context<'_, '_>, rule: &Rule<'_>, today: i64) {
+    if !cx.line.contains(&b'{') {
+        return;
+    }
     let conditions: Vec<Clients<'_>> = rule.options.iter().filter_map(OptionField::condition).collect();
     let tokens = rule
         .clients
