@@ -2,8 +2,9 @@
 //
 // Does at random, in many threads and processes, what may confuse whoever answers its accept calls: opens, closes and
 // exchanges descriptors under them, unmaps the memory that addresses go to, or has it come from a file system that does
-// not answer, sets options, interrupts, forks, executes itself and a setuid copy, leaves for other namespaces. Its clients
-// come from an address that the rules allow and from one that they refuse; it says how many of each it got.
+// not answer or by userfaultfd from a thread of its own that is slow to, sets options, interrupts, forks, executes itself
+// and a setuid copy, leaves for other namespaces. It listens at addresses of IPv4, of IPv6, and of both. Its clients come
+// from addresses that the rules allow and from others that they refuse; it says how many of each it got.
 //
 // usage: hostile SEED SECONDS SETUID-COPY [FILE]
 
@@ -11,15 +12,18 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -36,6 +40,8 @@ static struct counts {
 static const char *copy, *file;
 static time_t end;
 static char *memory;
+// Tells who misses memory.
+static int faults = -1;
 static pthread_t threads[THREADS];
 static pthread_barrier_t all_there;
 
@@ -43,10 +49,19 @@ static unsigned chance(unsigned *seed, unsigned below) {
     return rand_r(seed) % below;
 }
 
-static struct sockaddr_in at(const char *address, int port) {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
-    inet_pton(AF_INET, address, &a.sin_addr);
+static struct sockaddr_in6 at(const char *address, int port) {
+    struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    struct sockaddr_in *v4 = (void *)&a;
+    // The port is in the same place.
+    if (inet_pton(AF_INET6, address, &a.sin6_addr) != 1) {
+        v4->sin_family = AF_INET;
+        inet_pton(AF_INET, address, &v4->sin_addr);
+    }
     return a;
+}
+
+static socklen_t length_of(const struct sockaddr_in6 *a) {
+    return a->sin6_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof *a;
 }
 
 static int any(unsigned *seed) {
@@ -82,11 +97,13 @@ static void open_one(unsigned *seed) {
         place(file ? open(file, O_RDWR) : -1, seed);
         break;
     default: {
-        int fd = socket(AF_INET, kinds[chance(seed, 3)], 0), on = 1;
-        struct sockaddr_in a = at("192.0.2.1", 20000 + chance(seed, 8));
+        const char *addresses[] = {"192.0.2.1", "192.0.2.1", "2001:db8::1", "::"};
+        struct sockaddr_in6 a = at(addresses[chance(seed, 4)], 20000 + chance(seed, 8));
+        int fd = socket(a.sin6_family, kinds[chance(seed, 3)], 0), on = 1, only = chance(seed, 2);
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-        bind(fd, (void *)&a, sizeof a);
+        bind(fd, (void *)&a, length_of(&a));
         listen(fd, chance(seed, 16));
         place(fd, seed);
     }
@@ -121,7 +138,7 @@ static void set_options(unsigned *seed) {
 static void change_memory(unsigned *seed) {
     char *page = memory + 4096 * chance(seed, 4);
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
-    switch (chance(seed, 5)) {
+    switch (chance(seed, 6)) {
     case 0:
         munmap(page, 4096);
         break;
@@ -136,9 +153,31 @@ static void change_memory(unsigned *seed) {
         }
         break;
     }
+    case 3: {
+        // It is there when somebody has missed it, and not at once.
+        struct uffdio_register all = {{(uintptr_t)page, 4096}, UFFDIO_REGISTER_MODE_MISSING, 0};
+        mmap(page, 4096, PROT_READ | PROT_WRITE, flags, -1, 0);
+        ioctl(faults, UFFDIO_REGISTER, &all);
+        break;
+    }
     default:
         mmap(page, 4096, PROT_READ | PROT_WRITE, flags, -1, 0);
     }
+}
+
+// Has the pages come that are missed, late or very late.
+static void *serve_faults(void *unused) {
+    struct uffd_msg message;
+    unsigned seed = 1;
+    while (read(faults, &message, sizeof message) == sizeof message) {
+        struct uffdio_zeropage page = {{message.arg.pagefault.address & ~4095ull, 4096}, 0, 0};
+        usleep(chance(&seed, 8) ? chance(&seed, 2000) : 400000);
+        if (ioctl(faults, UFFDIO_ZEROPAGE, &page)) {
+            // It is there, or another one is in its place, or none: whoever waits looks again.
+            ioctl(faults, UFFDIO_WAKE, &page.range);
+        }
+    }
+    return unused;
 }
 
 static void call(unsigned *seed) {
@@ -159,23 +198,28 @@ static void call(unsigned *seed) {
     if (got < 0) {
         return;
     }
-    struct sockaddr_in peer = {0};
+    struct sockaddr_in6 peer = {0};
     length = sizeof peer;
     getpeername(got, (void *)&peer, &length);
     unsigned long *count = &counts->other;
-    if (peer.sin_family == AF_INET) {
-        count = peer.sin_addr.s_addr == inet_addr("192.0.2.2") ? &counts->refused : &counts->allowed;
+    if (peer.sin6_family == AF_INET || peer.sin6_family == AF_INET6) {
+        // Whom the rules refuse has an address that ends in 2, in either family.
+        int is_v4 = peer.sin6_family == AF_INET;
+        unsigned char *address = is_v4 ? (void *)&((struct sockaddr_in *)&peer)->sin_addr : (void *)&peer.sin6_addr;
+        count = address[is_v4 ? 3 : 15] == 2 ? &counts->refused : &counts->allowed;
     }
     __atomic_add_fetch(count, 1, __ATOMIC_RELAXED);
     close(got);
 }
 
 static void come(unsigned *seed) {
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    struct sockaddr_in from = at(chance(seed, 2) ? "192.0.2.1" : "192.0.2.2", 0);
-    struct sockaddr_in to = at("192.0.2.1", 20000 + chance(seed, 8));
-    bind(fd, (void *)&from, sizeof from);
-    connect(fd, (void *)&to, sizeof to);
+    const char *clients[] = {"192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"};
+    unsigned who = chance(seed, 4);
+    struct sockaddr_in6 from = at(clients[who], 0);
+    struct sockaddr_in6 to = at(clients[who & 2], 20000 + chance(seed, 8));
+    int fd = socket(from.sin6_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    bind(fd, (void *)&from, length_of(&from));
+    connect(fd, (void *)&to, length_of(&to));
     if (chance(seed, 2)) {
         struct linger hard = {1, 0};
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
@@ -281,6 +325,16 @@ int main(int count, char **arguments) {
         alarm(2);
         act((void *)(long)seed);
         return 0;
+    }
+    pthread_t server;
+    struct uffdio_api api = {.api = UFFD_API};
+    // What the kernel misses, and others who look in, it is told of too: that is not for everybody, hence the device.
+    int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+    faults = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC);
+    if (faults >= 0 && !ioctl(faults, UFFDIO_API, &api)) {
+        faults = fcntl(faults, F_DUPFD_CLOEXEC, 900);
+        pthread_create(&server, NULL, serve_faults, NULL);
+        puts("userfaultfd");
     }
     end = time(NULL) + seconds;
     pthread_barrier_init(&all_there, NULL, THREADS + 1);

@@ -5,11 +5,13 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 use supervise_tests::{
-    FRIEND, Guarded, STRANGER, connect, descriptors, dns, guards, has_answer, hello, memory, no_guard_left,
+    FRIEND, Guarded, STRANGER, connect, connect_to, descriptors, dns, guards, has_answer, hello, memory,
+    no_guard_left,
 };
 use support::{Daemon, Machine, run, wait_until};
 
@@ -303,6 +305,62 @@ fn nothing_is_kept_of_callers_that_were_killed() {
         // The guard keeps 256 threads at hand, and 64 of the killed, with two descriptors each; and the memory of these.
         let after = descriptors(guard);
         assert!(after < before + 800, "{before} before, {after} after");
+        stop(daemon);
+    });
+}
+
+/// Clients that are let in come in between those that are refused, in the order in which they came, however many these
+/// are, and whichever of two listeners they come to.
+#[test]
+fn a_flood_of_refused_clients_starves_nobody() {
+    support::alone(|machine| {
+        const AHEAD: usize = 100;
+        const FRIENDS: usize = 8;
+        let guarded = Guarded::new(machine);
+        let program = guarded.c_program("calls", &[]);
+        let listener = listener("0.0.0.0");
+        listener.set_nonblocking(true).expect("a socket");
+        // All are there before anybody accepts them.
+        let clients: Vec<_> = (0..FRIENDS)
+            .map(|_| {
+                let strangers = (0..AHEAD).map(|_| connect(STRANGER, PORT).expect("a handshake"));
+                (strangers.collect::<Vec<_>>(), friend())
+            })
+            .collect();
+        let mut command = guarded.run(&program);
+        let daemon = Daemon::start(command.arg("two").stdin(OwnedFd::from(listener)));
+        drop(command);
+        for (_, friend) in &clients {
+            assert_eq!(hello(friend), "hello\n", "{}", daemon.output());
+        }
+        let said_of = |address: &str| format!("\"client_address\":\"{address}\"");
+        let granted = said_of(FRIEND);
+        wait_until("all that is logged", || {
+            (daemon.output().matches(&granted).count() == FRIENDS).then_some(())
+        });
+        let output = daemon.output();
+        let before: Vec<_> = output.split(&granted).take(FRIENDS).collect();
+        for logged in before {
+            assert_eq!(logged.matches(&said_of(STRANGER)).count(), AHEAD, "{output}");
+        }
+        // More come as fast as they are refused, until the friends at both listeners have been served.
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    while !is_over.load(Ordering::Relaxed) {
+                        let mut stranger = connect(STRANGER, PORT).expect("a handshake");
+                        assert!(matches!(stranger.read(&mut [0]), Ok(0) | Err(_)));
+                    }
+                });
+            }
+            for port in [PORT, 7001].repeat(50) {
+                let to = SocketAddr::from(([192, 0, 2, 1], port));
+                let friend = connect_to(FRIEND, to).expect("a handshake");
+                assert_eq!(hello(&friend), "hello\n", "{port}");
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
         stop(daemon);
     });
 }

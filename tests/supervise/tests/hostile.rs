@@ -96,6 +96,12 @@ fn beside_a_hostile_program(guarded: &Guarded<'_>, files: Option<FileSystem>) {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let seed = now.expect("after 1970").subsec_nanos() % 1_000_000;
     println!("seed {seed}");
+    machine.address("2001:db8::1/64");
+    machine.address("2001:db8::2/64");
+    guarded.rules(&format!("ALL: {FRIEND}, [2001:db8::1]\n"), "ALL: ALL\n");
+    let device =
+        "mknod -m 666 /dev/userfaultfd c 10 \"$(awk '$2 == \"userfaultfd\" { print $1 }' /proc/misc)\"";
+    run(Command::new("sh").args(["-c", device]));
     let mut command = guarded.run("sh");
     let script = "exec 3>&1; hostile=$1 server=$2 port=$3; shift 3;
                   setpriv --reuid=65534 --regid=65534 --clear-groups \"$hostile\" \"$@\" & exec \"$server\" edges \"$port\"";
@@ -116,6 +122,7 @@ fn beside_a_hostile_program(guarded: &Guarded<'_>, files: Option<FileSystem>) {
     }
     daemon.wait_for("calls ");
     let output = daemon.output();
+    assert!(output.contains("userfaultfd\n"), "{output}");
     let said = output
         .lines()
         .find(|line| line.starts_with("calls "))
