@@ -220,11 +220,14 @@ fn guard_of(program: u32) -> Result<u32, String> {
     processes.find(guards).ok_or_else(|| "no guard is found".into())
 }
 
-/// Seconds.
+/// Seconds, of all its threads: any of them may be the one that guards.
 fn processor_time(process: u32) -> Result<f64, String> {
-    let text = std::fs::read_to_string(format!("/proc/{process}/schedstat")).map_err(|e| e.to_string())?;
-    let first = text.split(' ').next().and_then(|first| first.parse::<f64>().ok());
-    Ok(first.ok_or("no time in schedstat")? / 1e9)
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).map_err(|e| e.to_string())?;
+    let times = threads.flatten().filter_map(|thread| {
+        let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<f64>().ok()
+    });
+    Ok(times.sum::<f64>() / 1e9)
 }
 
 fn mean(values: &[f64]) -> f64 {
