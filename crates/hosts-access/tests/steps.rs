@@ -177,3 +177,33 @@ fn effects_are_done_one_at_a_time() {
         assert_eq!(decision.effects.len(), 2);
     }
 }
+
+#[test]
+fn a_table_that_never_holds_still_denies() {
+    let directory = tempfile::tempdir().unwrap();
+    let deny = directory.path().join("hosts.deny");
+    std::fs::write(&deny, "sshd: @g\n").unwrap();
+    let mut request = Request::new("sshd").known_address(Side::Client, "192.0.2.1");
+    let mut evaluation = Tables::in_directory(directory.path()).evaluate();
+    let (mut asked, mut log) = (0, Vec::new());
+    let decision = loop {
+        match evaluation.step(&mut request) {
+            Step::Need(Need::Name(side)) => request.set_name(side, b"host.example.org"),
+            Step::Need(Need::Netgroup { group, host }) => {
+                asked += 1;
+                assert!(asked < 50, "{log:?}");
+                std::fs::write(&deny, format!("sshd: @{}\n", "g".repeat(asked + 1))).unwrap();
+                request.set_netgroup(&group, &host, false);
+            }
+            Step::Need(Need::Pause(_)) => {}
+            Step::Log(line) => log.push(line.to_string()),
+            Step::Done(decision) => break decision,
+            step => panic!("{step:?}"),
+        }
+    };
+    assert_eq!(decision.verdict, Verdict::Denied);
+    assert!(
+        asked > 2 && log.iter().any(|line| line.contains("keeps changing")),
+        "{asked} {log:?}"
+    );
+}
