@@ -151,3 +151,109 @@ fn may_say_lists_fail() -> bool {
     }
     may
 }
+
+#[cfg(test)]
+mod tests {
+    use hosts_access::syntax::time::times;
+    use state::clock::Clock;
+
+    use super::*;
+
+    /// Does a time pattern hold at a moment?
+    fn holds(pattern: &str, utc: &str) -> bool {
+        let times = times(pattern.as_bytes()).unwrap();
+        let zone = times.zone.map(String::from_utf8_lossy);
+        let moment = stamp::read(utc.as_bytes()).unwrap();
+        let time = Clock::new().at(moment, zone.as_deref()).unwrap();
+        times.contain(Moment {
+            day: time.day,
+            minute: time.minute,
+        })
+    }
+
+    /// Each span with its last minute before, first in, last in, and first after.
+    #[test]
+    fn spans_begin_and_end_where_their_zone_has_them() {
+        for (pattern, before, first, last, after) in [
+            // Winter and summer.
+            (
+                "Mon-Fri/0800-1800/Europe/Berlin",
+                "2026-01-05T06:59:59Z",
+                "2026-01-05T07:00:00Z",
+                "2026-01-05T16:59:59Z",
+                "2026-01-05T17:00:00Z",
+            ),
+            (
+                "Mon-Fri/0800-1800/Europe/Berlin",
+                "2026-07-06T05:59:59Z",
+                "2026-07-06T06:00:00Z",
+                "2026-07-06T15:59:59Z",
+                "2026-07-06T16:00:00Z",
+            ),
+            // A night an hour short, and one an hour long.
+            (
+                "Sat/2200-0400/Europe/Berlin",
+                "2026-03-28T20:59:59Z",
+                "2026-03-28T21:00:00Z",
+                "2026-03-29T01:59:59Z",
+                "2026-03-29T02:00:00Z",
+            ),
+            (
+                "Sat/2200-0400/Europe/Berlin",
+                "2026-10-24T19:59:59Z",
+                "2026-10-24T20:00:00Z",
+                "2026-10-25T02:59:59Z",
+                "2026-10-25T03:00:00Z",
+            ),
+            // An hour that comes twice is in both times.
+            (
+                "Sun/0200-0300/Europe/Berlin",
+                "2026-10-24T23:59:59Z",
+                "2026-10-25T00:00:00Z",
+                "2026-10-25T01:59:59Z",
+                "2026-10-25T02:00:00Z",
+            ),
+            // Days begin at the zone's own midnight, west, east, by half hours, and south, where summer is.
+            (
+                "Fri/America/New_York",
+                "2026-11-27T04:59:59Z",
+                "2026-11-27T05:00:00Z",
+                "2026-11-28T04:59:59Z",
+                "2026-11-28T05:00:00Z",
+            ),
+            (
+                "2026-12-24..2026-12-26/Asia/Kolkata",
+                "2026-12-23T18:29:59Z",
+                "2026-12-23T18:30:00Z",
+                "2026-12-26T18:29:59Z",
+                "2026-12-26T18:30:00Z",
+            ),
+            (
+                "Thu/2330-0030/Australia/Adelaide",
+                "2026-11-26T12:59:59Z",
+                "2026-11-26T13:00:00Z",
+                "2026-11-26T13:59:59Z",
+                "2026-11-26T14:00:00Z",
+            ),
+            (
+                "Sun/0000-0100/Pacific/Auckland",
+                "2026-04-04T10:59:59Z",
+                "2026-04-04T11:00:00Z",
+                "2026-04-04T11:59:59Z",
+                "2026-04-04T12:00:00Z",
+            ),
+        ] {
+            for (moment, expected) in [(before, false), (first, true), (last, true), (after, false)] {
+                assert_eq!(holds(pattern, moment), expected, "{pattern} {moment}");
+            }
+        }
+        // An hour that there is not.
+        for moment in [
+            "2026-03-29T00:59:59Z",
+            "2026-03-29T01:00:00Z",
+            "2026-03-29T01:30:00Z",
+        ] {
+            assert!(!holds("Sun/0200-0300/Europe/Berlin", moment), "{moment}");
+        }
+    }
+}

@@ -9,7 +9,7 @@ use crate::dry::DryHost;
 use crate::policy::Compiled;
 use crate::request::{Request, Side};
 use crate::work::counter::steps;
-use crate::{Evaluation, Policy, Step, Tables, host};
+use crate::{Evaluation, Fact, Found, Policy, Step, Tables, host};
 
 /// What looking for keys may cost where nothing is found, once for each thing that is looked up meanwhile.
 const FEW: u64 = 80;
@@ -35,6 +35,12 @@ struct Scene {
     compiled: Arc<Compiled>,
 }
 
+/// Where no rule is for.
+const LOCATION: Found = Found::Location {
+    country: Some(*b"JP"),
+    continent: None,
+};
+
 /// Steps of the scan and of the index for one client, and how many things were looked up.
 struct Costs {
     scan: u64,
@@ -58,6 +64,7 @@ impl Scene {
         let mut host = DryHost::new(client)
             .named(name.unwrap_or("client.example.com"))
             .with_user("u7")
+            .told(Fact::Location, Ok(LOCATION))
             .with_server("10.0.0.1", "server.example.org", Some(22));
         let mut needs = 0;
         let mut cost = |mut evaluation: Evaluation<'_>| {
@@ -180,6 +187,29 @@ fn no_table_costs_more_than_its_scan() {
             }
         }
     }
+}
+
+#[test]
+fn countries_cost_one_question_however_many_rules_ask() {
+    let addresses = table(RULES, |at| format!("sshd: {}", address(at)));
+    let countries = |many: usize| {
+        let codes = ["DE", "AT", "CH", "FR", "NL", "BE", "DK", "PL", "CZ", "IT"];
+        codes[..many]
+            .iter()
+            .map(|code| format!("sshd: {{country={code}}}\n"))
+            .collect::<String>()
+    };
+    let costs = |many| Scene::new(&(addresses.clone() + &countries(many))).costs("10.99.98.97", None);
+    let (none, one, ten) = (costs(0), costs(1), costs(10));
+    assert_eq!((one.needs, ten.needs), (none.needs + 1, none.needs + 1));
+    // Each of these rules is tried, and the first one again when it has its answer.
+    assert!(
+        ten.index <= none.index + 60,
+        "{} steps, without {}",
+        ten.index,
+        none.index
+    );
+    assert!(one.index <= ten.index && ten.index < u64::from(RULES) / 10);
 }
 
 #[test]
