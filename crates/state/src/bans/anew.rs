@@ -17,9 +17,6 @@ use crate::files;
 
 /// How much of the list no index need cover.
 const UNINDEXED: u64 = 64 * 1024;
-/// Of a long list, whose index takes long to make, a part: a process that decides once scans that in less time than
-/// it takes to start.
-const UNINDEXED_PART: u64 = 256;
 /// How many lines that say nothing any more are worth a new list.
 const SUPERSEDED: usize = 1000;
 /// How long a ban that is over stays in the list when it is written anew, in seconds.
@@ -51,9 +48,8 @@ impl Writer {
         let index = index.ok().and_then(|found| index::Index::open(found, &file));
         let size = file.metadata()?.len();
         let (covers, count) = index.map_or((0, 0), |index| (index.covers(), index.count()));
-        let unindexed = UNINDEXED.max(covers / UNINDEXED_PART);
         // As much again as an average line for every ban in the index would take.
-        if size > covers + unindexed || size > 200 * count + 2 * UNINDEXED {
+        if size > covers + UNINDEXED || size > 200 * count + 2 * UNINDEXED {
             return match self.try_lock(Task::Rewriting)? {
                 Some(alone) => self.write_anew(now, SUPERSEDED, &alone),
                 None => Ok(()),

@@ -44,6 +44,40 @@ struct Tail {
 }
 
 impl Tail {
+    /// Takes in the whole lines of a file from `start` on, as [`read`](Self::read); returns where they end.
+    fn scan(&mut self, file: &File, start: u64, end: u64, only: Option<IpAddr>) -> io::Result<u64> {
+        /// More than any line has. Memory that a process has not had yet costs it more than another read.
+        const PIECE: usize = 8192;
+        if only.is_none() {
+            let text = read_from(file, start, end)?;
+            self.read(&text, start, only);
+            return Ok(start + text.len() as u64);
+        }
+        let mut at = start;
+        let mut piece = [0; PIECE];
+        while at < end {
+            let wanted = (end - at).min(PIECE as u64) as usize;
+            let read = match file.read_at(&mut piece[..wanted], at) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read?,
+            };
+            match text::whole(&piece[..read]) {
+                // A line that long is none of ours.
+                0 if read == PIECE => {
+                    let text = read_from(file, at, end)?;
+                    self.read(&text, at, only);
+                    return Ok(at + text.len() as u64);
+                }
+                0 => break,
+                whole => {
+                    self.read(&piece[..whole], at, only);
+                    at += whole as u64;
+                }
+            }
+        }
+        Ok(at)
+    }
+
     /// Takes in whole lines of which the first begins at `start`; of those that concern `only`, where it is given.
     fn read(&mut self, text: &[u8], start: u64, only: Option<IpAddr>) {
         for (at, line) in text::lines(text) {
@@ -87,13 +121,12 @@ impl Data {
             base = base.and_then(|index| index.into_memory().ok());
         }
         let start = base.as_ref().map_or(0, Index::covers);
-        let text = read_from(&file, start, metadata.len())?;
         let mut tail = Tail::default();
-        tail.read(&text, start, only);
+        let offset = tail.scan(&file, start, metadata.len(), only)?;
         let position = Position {
             device: metadata.dev(),
             inode: metadata.ino(),
-            offset: start + text.len() as u64,
+            offset,
             changed: (metadata.mtime(), metadata.mtime_nsec()),
         };
         Ok(Some((Data { base, tail }, position)))
@@ -160,9 +193,9 @@ pub fn look_up(path: &Path, address: IpAddr, now: u64) -> Answer<Option<Found>> 
         match (indexed, data.base.is_some()) {
             (false, true) => {
                 let file = files::open(path)?;
-                let text = read_from(&file, 0, file.metadata()?.len())?;
                 let mut data = Data::default();
-                data.tail.read(&text, 0, Some(address));
+                let size = file.metadata()?.len();
+                data.tail.scan(&file, 0, size, Some(address))?;
                 data.look_up(address, now)
             }
             _ => data.look_up(address, now),

@@ -10,9 +10,8 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::last;
 use super::list::{FRESH, contents_about, read_from};
-use super::text::{self, Ban, Expiry, HEADING};
+use super::text::{self, Ban, Expiry, HEADING, Said};
 use crate::network::Network;
 use crate::{files, stamp};
 
@@ -282,9 +281,13 @@ fn list_size(file: &File) -> io::Result<u64> {
         0 if start > 0 => return Err(no_list("its last line is too long for one")),
         whole => start + whole as u64,
     };
-    if !piece(0, size.min(HEADING.len() as u64))?.starts_with(text::MARK) {
-        let summary = last::summary(&read_from(file, 0, size)?);
-        if summary.last.is_empty() && !summary.damaged.is_empty() {
+    let names_one = |text: &[u8]| text::lines(text).any(|(_, line)| matches!(text::read(line), Said::Ban(_)));
+    let start = piece(0, size.min(LONGEST))?;
+    // The list is locked meanwhile, and nearly always its beginning tells.
+    if !start.starts_with(text::MARK) && !names_one(&start) {
+        let all = read_from(file, 0, size)?;
+        let says_something = text::lines(&all).any(|(_, line)| text::read(line) != Said::Nothing);
+        if says_something && !names_one(&all) {
             return Err(no_list("none of its lines names a network"));
         }
     }
