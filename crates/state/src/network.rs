@@ -70,11 +70,17 @@ impl Network {
     /// Why it is none.
     pub(crate) fn read(text: &[u8]) -> Result<Self, BadNetwork> {
         match quad(text) {
-            Some(address) => Ok(IpAddr::from(address).into()),
-            None => std::str::from_utf8(text)
+            Some((address, [])) => Ok(IpAddr::from(address).into()),
+            _ => std::str::from_utf8(text)
                 .map_err(|_| BadNetwork::Malformed)?
                 .parse(),
         }
+    }
+
+    /// Does a line begin with an address of IPv4, and a blank, that is not this one? It does not where it cannot be told.
+    #[inline]
+    pub(crate) fn begins_with_another(line: &[u8], address: IpAddr) -> bool {
+        matches!(quad(line), Some((other, [b' ', ..])) if IpAddr::V4(other) != address)
     }
 
     /// All bits, those of IPv4 as mapped, and the length among 128.
@@ -136,13 +142,16 @@ impl fmt::Display for Network {
     }
 }
 
-/// Reads an address of IPv4 as the standard library does, and faster: lists of a million lines have hardly anything
-/// else.
+/// Reads an address of IPv4 at the beginning of a text as the standard library does, and faster: lists of a million
+/// lines have hardly anything else. What stands behind it is returned, too, and is no digit.
 #[inline]
-fn quad(text: &[u8]) -> Option<Ipv4Addr> {
+fn quad(text: &[u8]) -> Option<(Ipv4Addr, &[u8])> {
     let mut bits = 0;
     let mut rest = text;
     for part in 0..4 {
+        if part > 0 {
+            rest = rest.strip_prefix(b".")?;
+        }
         let (&first, mut left) = rest.split_first()?;
         let mut number = u32::from(first.wrapping_sub(b'0'));
         if number > 9 {
@@ -157,13 +166,9 @@ fn quad(text: &[u8]) -> Option<Ipv4Addr> {
             left = then;
         }
         bits = bits << 8 | number;
-        rest = match (left, part) {
-            ([], 3) => left,
-            ([b'.', then @ ..], 0..3) => then,
-            _ => return None,
-        };
+        rest = left;
     }
-    Some(Ipv4Addr::from_bits(bits))
+    Some((Ipv4Addr::from_bits(bits), rest))
 }
 
 impl FromStr for Network {
@@ -269,7 +274,17 @@ mod tests {
                 format!("1.{middle}.255"),
                 format!("192.168.{middle}"),
             ] {
-                assert_eq!(quad(text.as_bytes()), text.parse().ok(), "{text}");
+                let whole = quad(text.as_bytes()).filter(|(_, rest)| rest.is_empty());
+                assert_eq!(whole.map(|(address, _)| address), text.parse().ok(), "{text}");
+                let client = "1.1.1.255".parse().unwrap();
+                let other = text
+                    .parse::<Ipv4Addr>()
+                    .is_ok_and(|other| client != IpAddr::V4(other));
+                assert_eq!(
+                    Network::begins_with_another(format!("{text} x").as_bytes(), client),
+                    other
+                );
+                assert!(!Network::begins_with_another(text.as_bytes(), client));
             }
         }
     }
