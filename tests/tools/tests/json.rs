@@ -66,7 +66,7 @@ fn every_document_is_as_the_schema_has_it() {
             ),
             (
                 "new",
-                "22, sshd@10.: 10.0.0.0/9 192.0.2.*7 EXCEPT @g\nftpd: LOCAL : twist z\n",
+                "22, sshd@10.: 10.0.0.0/9 192.0.2.*7 EXCEPT @g\nftpd: LOCAL : twist z\nvsftpd: {country=DE} : if {time=Mon} : limit 5/minute : ban 1h\n",
                 "ALL: ALL\n",
             ),
         ] {
@@ -88,8 +88,10 @@ fn every_document_is_as_the_schema_has_it() {
         let examples = here().join("../../examples/mistakes");
         let examples = examples.to_str().expect("text");
         let listener = std::net::TcpListener::bind("127.0.0.1:7000").expect("a listener");
-        let commands: [&[&str]; 13] = [
+        let commands: [&[&str]; 15] = [
             &["attach", "--list", "--json"],
+            &["ban", "--dry-run", "--json", "192.0.2.1"],
+            &["unban", "--dry-run", "--json", "192.0.2.1"],
             &["bans", "--json"],
             &["check", "--json", "--level", "info", examples],
             &["check", "--json", "--host", "old", "new"],
