@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use hosts_access::Place;
@@ -99,6 +100,8 @@ struct Survey<'m> {
     processes: HashMap<u32, Process>,
     /// The libwrap that processes have loaded; nothing inside where this user may not know.
     mapped: RefCell<HashMap<u32, Option<Option<Mapped>>>>,
+    /// The libwrap that is part of a program which runs, by the program's device and inode.
+    built_in: RefCell<HashMap<(u64, u64), Option<Library>>>,
     guards: Vec<run::Guard>,
 }
 
@@ -134,6 +137,7 @@ pub fn listeners(machine: &Machine, every_network: bool) -> io::Result<Listeners
         holders,
         processes: HashMap::new(),
         mapped: RefCell::default(),
+        built_in: RefCell::default(),
         guards: Vec::new(),
     };
     survey.find_guards(&ids);
@@ -432,11 +436,19 @@ impl Survey<'_> {
     /// Libwrap as a part of the program that runs.
     fn built_in(&self, process: &Process) -> Option<Library> {
         let program = PathBuf::from(format!("/proc/{}/exe", process.id));
-        let linkage = self.machine.linker().linkage(&program, &[])?;
-        matches!(linkage.how, How::Contained | How::NamesTables).then(|| Library {
-            version: linkage.version,
-            ..Library::default()
-        })
+        let facts = std::fs::metadata(&program).ok()?;
+        let library = || {
+            let linkage = self.machine.linker().linkage(&program, &[])?;
+            matches!(linkage.how, How::Contained | How::NamesTables).then(|| Library {
+                version: linkage.version,
+                ..Library::default()
+            })
+        };
+        let mut known = self.built_in.borrow_mut();
+        known
+            .entry((facts.dev(), facts.ino()))
+            .or_insert_with(library)
+            .clone()
     }
 
     /// A program that has not been started, or cannot be looked into.
