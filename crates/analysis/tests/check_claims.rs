@@ -250,6 +250,26 @@ fn claims(allow: &Document, deny: &Document) -> Vec<Finding> {
     found
 }
 
+/// No rule decides of which it is claimed that it has no effect.
+fn assert_no_claim(
+    claims: &[Finding],
+    asked: &Asked,
+    decision: &hosts_access::Decision,
+    [allow, deny]: [&Document; 2],
+) {
+    let Some(rule) = &decision.rule else { return };
+    let claim = claims
+        .iter()
+        .find(|f| f.table == rule.table && f.span.line == rule.place.line);
+    assert!(
+        claim.is_none(),
+        "{asked:?} is decided by a rule without effect: {:?}\n{}--\n{}",
+        claim.map(|c| &c.message),
+        String::from_utf8_lossy(&allow.text),
+        String::from_utf8_lossy(&deny.text),
+    );
+}
+
 #[test]
 fn a_rule_called_shadowed_never_decides() {
     let options = [
@@ -280,17 +300,7 @@ fn a_rule_called_shadowed_never_decides() {
             let asked = Asked::random(&mut random);
             let succeed = random.chance(50);
             let decision = decide(&tables, &asked, succeed);
-            let Some(rule) = decision.rule else { continue };
-            let claim = claims
-                .iter()
-                .find(|f| f.table == rule.table && f.span.line == rule.place.line);
-            assert!(
-                claim.is_none(),
-                "{asked:?} is decided by a shadowed rule: {:?}\n{}--\n{}",
-                claim.map(|c| &c.message),
-                String::from_utf8_lossy(&allow.text),
-                String::from_utf8_lossy(&deny.text),
-            );
+            assert_no_claim(&claims, &asked, &decision, [&allow, &deny]);
         }
     }
     // The test is worth something only where claims are made, and not all the time.
@@ -407,17 +417,7 @@ fn nor_where_rules_ask_what_the_tables_do_not_say() {
                 }
             }
             let decision = compiled.decide(&mut Request::new(asked.daemon), &mut host);
-            let Some(rule) = decision.rule else { continue };
-            let claim = claims
-                .iter()
-                .find(|f| f.table == rule.table && f.span.line == rule.place.line);
-            assert!(
-                claim.is_none(),
-                "{asked:?} is decided by a rule without effect: {:?}\n{}--\n{}",
-                claim.map(|c| &c.message),
-                String::from_utf8_lossy(&allow.text),
-                String::from_utf8_lossy(&deny.text),
-            );
+            assert_no_claim(&claims, &asked, &decision, [&allow, &deny]);
         }
     }
     assert!(claimed > 50 && tested > 50, "{claimed} claims in {tested} tables");

@@ -135,6 +135,42 @@ fn decide(tables: &Tables, answers: &[(Fact, Known)], commands: bool) -> Decisio
     scanned
 }
 
+/// All that rules may ask, bounds too, with two answers to each.
+fn asked() -> Vec<(Fact, [Found; 2])> {
+    let mut asked: Vec<_> = questions()
+        .into_iter()
+        .map(|(_, fact, found)| (fact, found))
+        .collect();
+    let limit = hosts_access::syntax::option::limit(b"5/minute").unwrap();
+    let max = hosts_access::syntax::option::max(b"3").unwrap();
+    let rule = Vec::new();
+    asked.push((Fact::Rate { rule, limit }, [Found::No, Found::Yes]));
+    asked.push((Fact::Connections(max), [Found::No, Found::Yes]));
+    asked
+}
+
+/// One of the two answers to each.
+fn told(asked: &[(Fact, [Found; 2])], known: &[bool]) -> Vec<(Fact, Known)> {
+    let one = |((fact, found), known): (&(Fact, [Found; 2]), &bool)| {
+        (fact.clone(), Ok(found[usize::from(*known)].clone()))
+    };
+    asked.iter().zip(known).map(one).collect()
+}
+
+/// Every choice of some of so many questions.
+fn subsets(count: usize) -> impl Iterator<Item = Vec<usize>> {
+    (1..1usize << count).map(move |subset| (0..count).filter(|at| subset >> at & 1 == 1).collect())
+}
+
+/// The answers where these are not known.
+fn without(answers: &[(Fact, Known)], unknown: &[usize]) -> Vec<(Fact, Known)> {
+    let mut open = answers.to_vec();
+    for at in unknown {
+        open[*at].1 = Err(Cause::new("nobody knows"));
+    }
+    open
+}
+
 /// Every answer to the questions of which the bit is set in `unknown`.
 fn completions(
     answers: &[(Fact, Known)],
@@ -167,21 +203,10 @@ proptest! {
         std::fs::write(dir.path().join("hosts.allow"), &allow)?;
         std::fs::write(dir.path().join("hosts.deny"), &deny)?;
         let tables = Tables::in_directory(dir.path());
-        let mut asked: Vec<(Fact, [Found; 2])> =
-            questions().into_iter().map(|(_, fact, found)| (fact, found)).collect();
-        let limit = hosts_access::syntax::option::limit(b"5/minute").unwrap();
-        let max = hosts_access::syntax::option::max(b"3").unwrap();
-        asked.push((Fact::Rate { rule: Vec::new(), limit }, [Found::No, Found::Yes]));
-        asked.push((Fact::Connections(max), [Found::No, Found::Yes]));
-        let answers: Vec<(Fact, Known)> = asked.iter().zip(&known)
-            .map(|((fact, found), known)| (fact.clone(), Ok(found[usize::from(*known)].clone())))
-            .collect();
-        for subset in 1..1usize << asked.len() {
-            let unknown: Vec<usize> = (0..asked.len()).filter(|at| subset >> at & 1 == 1).collect();
-            let mut open = answers.clone();
-            for at in &unknown {
-                open[*at].1 = Err(Cause::new("nobody knows"));
-            }
+        let asked = asked();
+        let answers = told(&asked, &known);
+        for unknown in subsets(asked.len()) {
+            let open = without(&answers, &unknown);
             let decision = decide(&tables, &open, commands);
             // A command that decides is as good as granted where it succeeds; it was given what it answers.
             let granted = decision.verdict.is_granted();
@@ -270,21 +295,10 @@ proptest! {
                 std::fs::write(dir.path().join(name), text).unwrap();
             }
         };
-        let mut asked: Vec<(Fact, [Found; 2])> =
-            questions().into_iter().map(|(_, fact, found)| (fact, found)).collect();
-        let limit = hosts_access::syntax::option::limit(b"5/minute").unwrap();
-        let max = hosts_access::syntax::option::max(b"3").unwrap();
-        asked.push((Fact::Rate { rule: Vec::new(), limit }, [Found::No, Found::Yes]));
-        asked.push((Fact::Connections(max), [Found::No, Found::Yes]));
-        let answers: Vec<(Fact, Known)> = asked.iter().zip(&known)
-            .map(|((fact, found), known)| (fact.clone(), Ok(found[usize::from(*known)].clone())))
-            .collect();
-        for subset in 1..1usize << asked.len() {
-            let unknown: Vec<usize> = (0..asked.len()).filter(|at| subset >> at & 1 == 1).collect();
-            let mut open = answers.clone();
-            for at in &unknown {
-                open[*at].1 = Err(Cause::new("nobody knows"));
-            }
+        let asked = asked();
+        let answers = told(&asked, &known);
+        for unknown in subsets(asked.len()) {
+            let open = without(&answers, &unknown);
             put(&texts);
             let decision = decide(&tables, &open, commands);
             for effect in &decision.effects {

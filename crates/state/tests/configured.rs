@@ -1,6 +1,7 @@
 //! A process that stays notices that its configuration was changed, and is none the worse for a mistake in it.
 
 mod build;
+mod wait;
 
 use std::fs;
 use std::net::IpAddr;
@@ -9,16 +10,7 @@ use std::path::Path;
 use build::{Record, Shape, database};
 use state::State;
 use state::bans::{Ban, Expiry, Writer};
-
-fn wait(mut ready: impl FnMut() -> bool) {
-    for _ in 0..2000 {
-        if ready() {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    panic!("waited in vain");
-}
+use wait::wait;
 
 #[test]
 fn a_change_is_taken_in_and_a_mistake_changes_nothing() {

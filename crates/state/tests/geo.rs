@@ -1,11 +1,13 @@
 //! Databases of places: built here in every shape, and asked beside the library that everybody uses.
 
 mod build;
+mod wait;
 
 use std::net::IpAddr;
 
 use maxminddb::{Reader, path};
 use state::geo::{Database, locate_in, read_all};
+use wait::wait;
 
 use build::{Record, Shape, database};
 
@@ -235,16 +237,6 @@ fn a_copy_is_asked_while_the_database_is_gone_or_damaged() {
     assert!(asked().iter().all(Result::is_err));
     assert_eq!(new().remove_copies(), Ok(vec![copied.copy]));
     assert_eq!(new().remove_copies(), Ok(Vec::new()));
-}
-
-fn wait(mut ready: impl FnMut() -> bool) {
-    for _ in 0..2000 {
-        if ready() {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    panic!("waited in vain");
 }
 
 #[test]

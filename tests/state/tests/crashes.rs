@@ -46,27 +46,23 @@ const KILL: &str = "signal=KILL";
 /// A full disk.
 const FULL: &str = "error=ENOSPC";
 
-fn traced(inject: &str, arguments: &[&str]) -> Output {
+/// Runs the command as strace's expression says.
+fn strace(expression: &str, arguments: &[&str]) -> Output {
     Command::new("strace")
-        .args(["--quiet=all", "-f", "-o", "/srv/trace", "-e"])
-        .arg(format!("inject={inject}"))
+        .args(["--quiet=all", "-f", "-o", "/srv/trace", "-e", expression])
         .arg(program("tcpwrap", "tcpwrap"))
         .args(arguments)
         .output()
         .expect("strace runs")
 }
 
+fn traced(inject: &str, arguments: &[&str]) -> Output {
+    strace(&format!("inject={inject}"), arguments)
+}
+
 /// How often a command makes a call.
 fn count(call: &str, arguments: &[&str]) -> usize {
-    let mut command = Command::new("strace");
-    command
-        .args(["--quiet=all", "-f", "-o", "/srv/trace", "-e"])
-        .arg(format!("trace={call}"));
-    command
-        .arg(program("tcpwrap", "tcpwrap"))
-        .args(arguments)
-        .output()
-        .expect("strace runs");
+    strace(&format!("trace={call}"), arguments);
     fs::read_to_string("/srv/trace")
         .unwrap()
         .lines()

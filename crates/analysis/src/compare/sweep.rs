@@ -632,12 +632,8 @@ pub(super) fn sweep<'t>(
                 if is_told_apart && cx.family == Family::V4 {
                     over(&mut ranges, BROADCAST);
                 }
-                if is_any(&together, &cx, &ranges) {
-                    parts.entry((is_without, old, new)).or_default().push(Part {
-                        family: cx.family,
-                        way: cx.way.to_vec(),
-                        ranges,
-                    });
+                if let Some(part) = part(&together, &cx, ranges) {
+                    parts.entry((is_without, old, new)).or_default().push(part);
                 }
             }
         }
@@ -716,12 +712,8 @@ pub(super) fn sweep_bans<'t>(
             let old = Context { asked: &before, ..cx };
             let old = sequence.outcomes(&old, &universe, outcomes);
             for (pair, ranges) in changed(&old, &new, &universe, cx.family) {
-                if is_any(&together, &cx, &ranges) {
-                    parts.entry(pair).or_default().push(Part {
-                        family: cx.family,
-                        way: cx.way.to_vec(),
-                        ranges,
-                    });
+                if let Some(part) = part(&together, &cx, ranges) {
+                    parts.entry(pair).or_default().push(part);
                 }
             }
         }
@@ -793,6 +785,15 @@ const MOST_WORK: usize = 20_000_000;
 
 /// Where outcomes differ, by the addresses and the two outcomes.
 type Changes = HashMap<(Vec<Part>, u32, u32), Vec<Box_>>;
+
+/// The addresses in these ranges, if there is one that can be.
+fn part(together: &Together<'_>, cx: &Context<'_>, ranges: Ranges) -> Option<Part> {
+    is_any(together, cx, &ranges).then(|| Part {
+        family: cx.family,
+        way: cx.way.to_vec(),
+        ranges,
+    })
+}
 
 /// Is there an address in these ranges that can be?
 fn is_any(together: &Together<'_>, cx: &Context<'_>, ranges: &[(u128, u128)]) -> bool {
