@@ -171,7 +171,7 @@ fn socket(link: &[u8]) -> Option<u64> {
     str::from_utf8(number).ok()?.parse().ok()
 }
 
-/// The one of systemd's own hierarchy, or of the only one.
+/// The one of systemd's own hierarchy, or of the only one. Where both are there, only one of them may have units.
 fn control_group(text: &[u8]) -> Vec<u8> {
     let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
     let path = |marker: &[u8]| {
@@ -180,9 +180,13 @@ fn control_group(text: &[u8]) -> Vec<u8> {
             rest.strip_prefix(marker).map(<[u8]>::to_vec)
         })
     };
-    path(b":name=systemd:")
-        .or_else(|| path(b"::"))
-        .unwrap_or_default()
+    let both = [path(b":name=systemd:"), path(b"::")];
+    let mut all = both.into_iter().flatten();
+    let first = all.next().unwrap_or_default();
+    match unit(&first) {
+        Some(_) => first,
+        None => all.find(|group| unit(group).is_some()).unwrap_or(first),
+    }
 }
 
 /// The innermost service or scope of a control group.
@@ -322,5 +326,10 @@ mod tests {
             control_group(b"3:cpu:/y\n1:name=systemd:/system.slice/x.service\n0::/\n"),
             b"/system.slice/x.service"
         );
+        assert_eq!(
+            control_group(b"1:name=systemd:/\n0::/system.slice/x.service\n"),
+            b"/system.slice/x.service"
+        );
+        assert_eq!(control_group(b"1:name=systemd:/a\n0::/b\n"), b"/a");
     }
 }

@@ -85,7 +85,7 @@ pub fn run(args: &Args) -> ExitCode {
 
 fn attach(args: &Args) -> Result<ExitCode, String> {
     let unit = Unit::new(args.unit.as_deref().unwrap_or_default(), &args.root)?;
-    let settings = unit.settings()?;
+    let settings = unit.settings_but_ours()?;
     let plan = Plan::new(&unit, &settings, args)?;
     let text = drop_in(&unit, &settings, &plan, args)?;
     for note in plan.notes() {

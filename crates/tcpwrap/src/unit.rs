@@ -3,6 +3,7 @@
 //! It reads files, so that it works on a machine that is not running, such as an image being built. Where units
 //! and their drop-ins are, and which comes first, is in systemd.unit(5).
 
+mod confinement;
 mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use crate::output::at;
+pub use confinement::{Confinement, Mounted, User};
 pub use settings::Settings;
 
 /// Where units are, the first place first.
@@ -120,12 +122,58 @@ impl Unit {
         Ok(())
     }
 
-    /// The settings of the `[Service]` section, ours left out.
+    /// The settings of the `[Service]` section as systemd has them.
     ///
     /// # Errors
-    /// A message, where there is no such unit, or it cannot be read, or something is read after our drop-in that
-    /// has the last word.
+    /// A message, where there is no such unit, or it cannot be read.
     pub fn settings(&self) -> Result<Settings, String> {
+        let mut settings = self.of_fragment()?;
+        for path in self.drop_ins().values() {
+            settings.read(&self.text(path)?);
+        }
+        Ok(settings)
+    }
+
+    /// The same of the files that go by its own name, not by an alias or a part of it: what most units have, and
+    /// found with few looks.
+    ///
+    /// # Errors
+    /// As [`settings`](Self::settings).
+    pub fn own_settings(&self) -> Result<Settings, String> {
+        let mut settings = self.of_fragment()?;
+        let own = PLACES.map(|place| self.root.join(place).join(format!("{}.d", self.name)));
+        for path in drop_ins_of(own.into_iter()).values() {
+            settings.read(&self.text(path)?);
+        }
+        Ok(settings)
+    }
+
+    /// The same as [`settings`](Self::settings), ours left out.
+    ///
+    /// # Errors
+    /// As there, and where something is read after our drop-in that has the last word.
+    pub fn settings_but_ours(&self) -> Result<Settings, String> {
+        let mut settings = self.of_fragment()?;
+        for (name, path) in self.drop_ins() {
+            if name == DROP_IN {
+                continue;
+            }
+            let mut own = Settings::default();
+            let text = self.text(&path)?;
+            own.read(&text);
+            if name.as_str() > DROP_IN && own.mention("ExecStart") {
+                return Err(format!(
+                    "{}: this sets ExecStart, and is read after {DROP_IN}: give it a name that comes before",
+                    path.display()
+                ));
+            }
+            settings.read(&text);
+        }
+        Ok(settings)
+    }
+
+    /// The settings of its own file.
+    fn of_fragment(&self) -> Result<Settings, String> {
         let Some(fragment) = self.fragment() else {
             return Err(format!(
                 "there is no {} in {}, nor where else systemd looks for units",
@@ -138,18 +186,6 @@ impl Unit {
         }
         let mut settings = Settings::default();
         settings.read(&self.text(&fragment)?);
-        for (name, path) in self.drop_ins() {
-            let mut own = Settings::default();
-            let text = self.text(&path)?;
-            own.read(&text);
-            if name.as_str() > DROP_IN && own.mention("ExecStart") {
-                return Err(format!(
-                    "{}: this sets ExecStart, and is read after {DROP_IN}: give it a name that comes before",
-                    path.display()
-                ));
-            }
-            settings.read(&text);
-        }
         Ok(settings)
     }
 
@@ -176,18 +212,9 @@ impl Unit {
         (is_unit && name.ends_with(SUFFIX)).then_some(name)
     }
 
-    /// The drop-ins by their names, ours left out: of two with one name, the more particular one counts.
+    /// The drop-ins by their names.
     fn drop_ins(&self) -> BTreeMap<String, PathBuf> {
-        let mut drop_ins = BTreeMap::new();
-        for directory in self.drop_in_directories() {
-            for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-                let name = entry.file_name().to_string_lossy().into_owned();
-                if name.ends_with(".conf") && name != DROP_IN {
-                    drop_ins.entry(name).or_insert(entry.path());
-                }
-            }
-        }
-        drop_ins
+        drop_ins_of(self.drop_in_directories().into_iter())
     }
 
     /// Where its drop-ins may be, the most particular place first.
@@ -247,6 +274,30 @@ impl Unit {
         let file = rustix::fs::openat2(&root, inside, flags, Mode::empty(), ResolveFlags::IN_ROOT)?;
         fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
     }
+}
+
+/// The names of all services that are installed below `root`.
+pub fn installed(root: &Path) -> BTreeSet<String> {
+    let directories = PLACES.iter().flat_map(|place| fs::read_dir(root.join(place)));
+    let names = directories
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.ends_with(SUFFIX)).collect()
+}
+
+/// The drop-ins in these directories by their names: of two with one name, the more particular one counts.
+fn drop_ins_of(directories: impl Iterator<Item = PathBuf>) -> BTreeMap<String, PathBuf> {
+    let mut drop_ins = BTreeMap::new();
+    for directory in directories {
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".conf") {
+                drop_ins.entry(name).or_insert(entry.path());
+            }
+        }
+    }
+    drop_ins
 }
 
 /// The template of an instance.

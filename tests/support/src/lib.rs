@@ -1,5 +1,5 @@
 //! What tests of real programs share: a machine of their own ([`alone`], [`Machine`]), daemons that die
-//! with the test ([`Daemon`]), a name server ([`name_server`]), what goes to the system log ([`Log`]), and where
+//! with the test ([`Daemon`]), a name server ([`name_server`]), systemd ([`Systemd`]), what goes to the system log ([`Log`]), and where
 //! programs are ([`program`], [`packaged`]).
 //!
 //! Not for tests of the pure engine, which needs none of this. Needs root, Linux and util-linux.
@@ -28,6 +28,7 @@ mod dns;
 mod log;
 mod machine;
 mod programs;
+mod systemd;
 
 pub use alone::{alone, alone_for};
 pub use daemon::Daemon;
@@ -35,6 +36,7 @@ pub use dns::name_server;
 pub use log::{Entry, Log};
 pub use machine::{Machine, Neighbour};
 pub use programs::{NO_NETGROUPS, library, packaged, program, reference_knows_netgroups, run, target};
+pub use systemd::Systemd;
 
 use std::time::{Duration, Instant};
 

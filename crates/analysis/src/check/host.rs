@@ -277,9 +277,9 @@ codes! {
 
     /// A daemon cannot come at what a rule asks.
     pub OUT_OF_REACH = "W531" "out-of-reach" Warning {
-        meaning: "A daemon that runs here cannot come at what a rule for it asks or remembers: it runs as another user, in a \
-            root directory of its own, with `/run` or `/var` read-only, or its unit forbids it to ask the kernel. For it \
-            that is not known, whatever other programs know.",
+        meaning: "A daemon that runs here, or that an installed unit would start, cannot come at what a rule for it asks or \
+            remembers: it runs as another user, in a root directory of its own, with `/run` or `/var` read-only or hidden, \
+            or its unit forbids it to ask the kernel. For it that is not known, whatever other programs know.",
         remedy: "Change how the daemon is started (ReadWritePaths=, RestrictAddressFamilies=), have `tcpwrap run` guard it, \
             or give it rules that ask nothing of the kind.",
         bad: allow("snmptrapd: ALL : limit 5/minute\n"),

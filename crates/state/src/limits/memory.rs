@@ -17,7 +17,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -31,6 +31,12 @@ use crate::{Answer, Unknown, files};
 pub const DIRECTORY: &str = "/run/tcpwrap";
 const ROOTS: &str = "limits.root";
 const OTHERS: &str = "limits";
+
+/// The directory in which the memories of all other users are.
+pub fn others() -> PathBuf {
+    Path::new(DIRECTORY).join(OTHERS)
+}
+
 /// How many sources a memory holds.
 pub const SLOTS: u32 = 1 << 17;
 /// The smallest memory.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::network::Network;
 use crate::{Answer, Unknown};
 
-pub use memory::{DIRECTORY, LEAST_SLOTS, MOST_SLOTS, Memory, SLOTS};
+pub use memory::{DIRECTORY, LEAST_SLOTS, MOST_SLOTS, Memory, SLOTS, others};
 
 /// Ticks of the clock in a second. TATs are kept in these.
 const TICKS: u128 = 10_000;

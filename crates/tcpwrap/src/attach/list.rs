@@ -147,7 +147,7 @@ fn parts(command: &str) -> Option<(Vec<String>, &str)> {
 
 /// Does the unit still start what it started, and does a guard run?
 fn state(name: &str, root: &Path, guarded: &[&str]) -> State {
-    let Ok(settings) = Unit::new(name, root).and_then(|unit| unit.settings()) else {
+    let Ok(settings) = Unit::new(name, root).and_then(|unit| unit.settings_but_ours()) else {
         return State::NoUnit;
     };
     let lines = settings.list("ExecStart");

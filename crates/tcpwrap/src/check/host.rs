@@ -337,7 +337,7 @@ impl Host {
         open.pop();
     }
 
-    /// What is wrong with the daemons; gives who decides for those that run.
+    /// What is wrong with the daemons; gives who decides for them.
     fn daemons(&mut self) -> Vec<reach::Decider> {
         let mut daemons: Vec<_> = std::mem::take(&mut self.daemons).into_iter().collect();
         daemons.sort_by(|a, b| a.0.cmp(&b.0));
@@ -377,6 +377,7 @@ impl Host {
             return Vec::new();
         }
         let mut deciders: Vec<_> = guards.listeners().filter_map(reach::Decider::of).collect();
+        deciders.extend(guards.stopped(&deciders));
         deciders.dedup_by(|a, b| a.is_like(b));
         deciders
     }

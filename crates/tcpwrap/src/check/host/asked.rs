@@ -2,7 +2,7 @@
 //! time zones, and daemons that cannot reach what is remembered.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use analysis::check::{denies_in_doubt, host as codes, quoted};
 use analysis::document::{OptionField, Rule};
@@ -329,7 +329,7 @@ impl Host {
                     let file = state.config().bans.as_ref().ok().map(|bans| bans.file.clone());
                     file.filter(|file| file.exists()).map(Thing::List)
                 }
-                Need::Limits => Some(Thing::Write(Path::new(state::limits::DIRECTORY).to_path_buf())),
+                Need::Limits => Some(Thing::Limits),
                 Need::Banning => {
                     let file = state.config().bans.as_ref().ok().map(|bans| &bans.file);
                     file.and_then(|file| file.parent())
@@ -377,7 +377,7 @@ fn consequence(asking: &Asking) -> String {
 fn is_about(token: &[u8], decider: &Decider) -> bool {
     use hosts_access::syntax::pattern::DaemonPattern;
     match DaemonPattern::parse(token).service {
-        Service::Port(port) => port == decider.port,
+        Service::Port(port) => Some(port) == decider.port,
         Service::Name(pattern) => string_matches(pattern, &decider.daemon),
     }
 }

@@ -4,6 +4,8 @@ use analysis::check::{Code, host as codes, quoted};
 use hosts_access::Diagnostic;
 use obey::{Answer, Listener, Listeners, Machine, words};
 
+use super::reach::{Decider, stopped};
+
 /// What is known of this machine's daemons.
 pub(super) struct Guards {
     machine: Option<Machine>,
@@ -71,6 +73,13 @@ impl Guards {
             self.listeners = machine.and_then(|machine| obey::listeners(machine, false).ok());
         }
         self.listeners.iter().flat_map(|listeners| &listeners.all)
+    }
+
+    /// The daemons of units that do not run.
+    pub(super) fn stopped(&self, running: &[Decider]) -> Vec<Decider> {
+        self.machine
+            .as_ref()
+            .map_or_else(Vec::new, |machine| stopped(machine, running))
     }
 
     /// Listeners for which it is certain that nothing asks.
