@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 machine=$(rustc +nightly -vV | sed -n 's/^host: //p')
 out=${CARGO_TARGET_DIR:-$PWD/target}/tsan
 RUSTFLAGS="-Zsanitizer=thread" CARGO_TARGET_DIR=$out \
-    cargo +nightly build -Zbuild-std --target "$machine" --package libwrap
+    cargo +nightly rustc -Zbuild-std --target "$machine" --package libwrap --lib --crate-type staticlib
 runtime=$(rustc +nightly --print sysroot)/lib/rustlib/$machine/lib/librustc-nightly_rt.tsan.a
 
 # build PROGRAM < SOURCE

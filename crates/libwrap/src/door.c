@@ -50,11 +50,6 @@ void wrap_syslog(int level, const char *text)
     syslog(level, "%s", text);
 }
 
-/* What the library does where Rust's own would write to standard error: see xtask/src/libwrap.rs. */
-void wrap_call_nothing(void)
-{
-}
-
 /* Calls that programs may have taken over: through the dynamic symbol table. */
 void wrap_call_shell_cmd(char *command)
 {
