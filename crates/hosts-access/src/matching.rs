@@ -234,17 +234,17 @@ fn wildcard_matches(pattern: &[u8], string: &[u8]) -> bool {
     while s < string.len() {
         match pattern.get(p) {
             Some(b'*') => {
-                last_star = Some((p, s));
                 p += 1;
+                last_star = Some((p, s));
             }
             Some(c) if *c == b'?' || c.eq_ignore_ascii_case(&string[s]) => {
                 p += 1;
                 s += 1;
             }
             _ => match &mut last_star {
-                Some((star, from)) => {
+                Some((after_star, from)) => {
                     *from += 1;
-                    (p, s) = (*star + 1, *from);
+                    (p, s) = (*after_star, *from);
                 }
                 None => return false,
             },

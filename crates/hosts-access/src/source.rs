@@ -610,6 +610,260 @@ mod tests {
         assert!(matches!(read(Path::new("/dev/null")).0, Contents::Text(text) if text.is_empty()));
     }
 
+    /// A change within the clock tick of the one before would not show.
+    #[test]
+    fn what_has_just_changed_is_not_settled() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("table");
+        std::fs::write(&path, "ALL: ALL\n").unwrap();
+        let metadata = path.metadata().unwrap();
+        let id = FileId::of(&metadata);
+        let changed = metadata.ctime_nsec().unsigned_abs() + metadata.ctime().unsigned_abs() * 1_000_000_000;
+        let after = |milliseconds: i64| {
+            let margin = Duration::from_nanos(changed);
+            let age = Duration::from_millis(milliseconds.unsigned_abs());
+            UNIX_EPOCH
+                + if milliseconds < 0 {
+                    margin - age
+                } else {
+                    margin + age
+                }
+        };
+        for (milliseconds, is_settled) in [(-1000, false), (0, false), (50, false), (51, true), (9000, true)]
+        {
+            assert_eq!(
+                id.is_settled(after(milliseconds)),
+                is_settled,
+                "{milliseconds} ms"
+            );
+        }
+        let before_1970 = FileId {
+            changed: (-1, 0),
+            ..id
+        };
+        assert!(!before_1970.is_settled(after(9000)));
+    }
+
+    #[test]
+    fn every_part_of_an_identity_counts_and_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let id = FileId::of(&directory.path().metadata().unwrap());
+        let others = [
+            FileId { device: !0, ..id },
+            FileId { inode: !0, ..id },
+            FileId { size: !0, ..id },
+            FileId {
+                modified: (-2, 5),
+                ..id
+            },
+            FileId {
+                changed: (-3, 7),
+                ..id
+            },
+        ];
+        for (at, other) in others.into_iter().enumerate() {
+            assert_ne!(other, id, "{at}");
+            assert_eq!(FileId::from_bytes(&other.to_bytes()), other, "{at}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_all_that_is_in_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let text = "a line\n".repeat(100_000);
+        std::fs::write(&path, &text).unwrap();
+        assert_eq!(bytes(&path).unwrap(), text.as_bytes());
+        assert_eq!(
+            bytes(directory.path()).unwrap_err().kind(),
+            io::ErrorKind::IsADirectory
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_as_it_is_is_left_alone_ever_longer() {
+        let lease = || Some(io::Error::from(io::ErrorKind::WouldBlock));
+        for failed in [lease, || None] {
+            let pauses: Vec<_> = (0..).map_while(|tries| pause(tries, failed()).ok()).collect();
+            assert!(pauses.is_sorted() && pauses[0] > Duration::ZERO, "{pauses:?}");
+            let error = pause(pauses.len(), failed()).unwrap_err();
+            let says = if failed().is_some() { "lease" } else { "changing" };
+            assert!(error.to_string().contains(says), "{error}");
+        }
+        let other = pause(0, Some(io::ErrorKind::PermissionDenied.into()));
+        assert_eq!(other.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    }
+
+    /// A file of many lines, and where each begins.
+    fn long_file(directory: &Path) -> (std::path::PathBuf, String, Vec<usize>) {
+        let mut text = String::new();
+        let mut starts = Vec::new();
+        for number in 0..6000 {
+            starts.push(text.len());
+            text += &format!("{number}{}\n", "x".repeat(number * 7 % 90));
+        }
+        let path = directory.join("long");
+        std::fs::write(&path, &text).unwrap();
+        (path, text, starts)
+    }
+
+    #[test]
+    fn a_reader_goes_to_where_any_line_begins() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, text, starts) = long_file(directory.path());
+        let mut reader = Reader::open(&path).unwrap();
+        // Near and far, forwards and backwards, and to where it is.
+        let far = (0..500).map(|step| step * 2657 % starts.len());
+        let near = (0..700).map(|step| step * 3);
+        let back = (0..starts.len()).rev().step_by(400);
+        for (step, line) in far.chain(near).chain(back).chain([40, 40, 41]).enumerate() {
+            if step % 5 == 0 {
+                reader.suspend();
+                assert!(reader.resume(&path, true).unwrap());
+            }
+            let start = starts[line];
+            let place = reader.jump(start as u64).unwrap().expect("such a line");
+            let found = &reader.piece()[place..];
+            assert!(
+                !found.is_empty() && text.as_bytes()[start..].starts_with(found),
+                "{line}"
+            );
+            // Pieces are whole lines.
+            assert!(found.ends_with(b"\n"), "{line}");
+        }
+        // And on from there.
+        let last = starts[starts.len() - 2000];
+        let place = reader.jump(last as u64).unwrap().unwrap();
+        let mut rest = reader.piece()[place..].to_vec();
+        while reader.read_piece().unwrap() {
+            rest.extend_from_slice(reader.piece());
+        }
+        assert_eq!(rest, &text.as_bytes()[last..]);
+        assert!(reader.is_unchanged(&path, true).unwrap());
+        for beyond in [text.len() as u64, text.len() as u64 + 5] {
+            assert_eq!(reader.jump(beyond).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn who_goes_on_to_what_is_near_reads_more_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, text, starts) = long_file(directory.path());
+        let mut reader = Reader::open(&path).unwrap();
+        // The first jump is to what is near the beginning, of which nothing was read.
+        reader.jump(starts[4000] as u64).unwrap();
+        reader.jump(starts[100] as u64).unwrap();
+        let mut sizes = vec![reader.piece().len()];
+        let mut end = starts[100] + sizes[0];
+        while end + PIECE < text.len() {
+            let next = starts[starts.partition_point(|start| *start < end) + 3];
+            assert_eq!(reader.jump(next as u64).unwrap(), Some(0));
+            sizes.push(reader.piece().len());
+            end = next + reader.piece().len();
+        }
+        // As much as whole lines leave of 4 kB, 8 kB, and so on.
+        for (at, size) in sizes.iter().enumerate() {
+            let most = (SMALL_PIECE << at).min(PIECE);
+            assert!((most - 100..=most).contains(size), "{at}: {sizes:?}");
+        }
+        assert!(sizes.len() > 3, "{sizes:?}");
+        reader.jump(starts[0] as u64).unwrap();
+        assert!(reader.piece().len() <= SMALL_PIECE);
+    }
+
+    /// A small file is read at once, with no further read to see that it ends.
+    #[test]
+    fn small_files_fit_into_one_piece() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("small");
+        for lines in [1, 100, 511, 512, 513, 5000] {
+            let text = "\n".repeat(lines);
+            std::fs::write(&path, &text).unwrap();
+            let mut reader = Reader::open(&path).unwrap();
+            assert!(reader.read_piece().unwrap());
+            assert_eq!(reader.piece(), text.as_bytes());
+            assert!(reader.is_read() && !reader.read_piece().unwrap());
+            assert!(reader.buffer.len() > lines && reader.buffer.len() <= (lines + 1).max(512));
+        }
+    }
+
+    #[test]
+    fn a_reader_goes_on_only_in_the_same_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, text, _) = long_file(directory.path());
+        let mut reader = Reader::open(&path).unwrap();
+        assert!(reader.read_piece().unwrap());
+        let mut read = reader.piece().to_vec();
+        reader.suspend();
+        assert!(reader.resume(&path, false).unwrap());
+        while reader.read_piece().unwrap() {
+            read.extend_from_slice(reader.piece());
+        }
+        assert_eq!(read, text.as_bytes());
+        // Another one in its place: what was read whole needs it no more, unless it is jumped about in.
+        reader.suspend();
+        let mut begun = Reader::open(&path).unwrap();
+        assert!(begun.read_piece().unwrap() && begun.is_unchanged(&path, false).unwrap());
+        assert!(!begun.is_unchanged(&path, true).unwrap(), "there is more to read");
+        begun.suspend();
+        std::fs::rename(&path, directory.path().join("old")).unwrap();
+        std::fs::write(&path, &text).unwrap();
+        assert!(reader.resume(&path, false).unwrap());
+        assert!(!reader.resume(&path, true).unwrap());
+        assert!(!reader.is_unchanged(&path, true).unwrap());
+        assert!(!begun.resume(&path, false).unwrap());
+    }
+
+    /// A piece ends where a logical line does; one that is longer than what is read at once is read whole.
+    #[test]
+    fn pieces_are_whole_logical_lines() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("joined");
+        let long = format!("{}\\\nend\n", "y".repeat(3 * PIECE));
+        let joined = "z\\\n".repeat(PIECE / 2) + "end\n";
+        let text = ["a\n", &long, "\n", &joined, "b\n", "no end"].concat();
+        std::fs::write(&path, &text).unwrap();
+        let mut reader = Reader::open(&path).unwrap();
+        let mut lines = 0;
+        let mut read = Vec::new();
+        while reader.read_piece().unwrap() {
+            let mut in_piece = Lines::new(reader.piece());
+            while let Some(line) = in_piece.next() {
+                let is_last = read.len() + line.offset + line.text.len() == text.len();
+                let ending = if is_last {
+                    Ending::Unterminated
+                } else {
+                    Ending::Newline
+                };
+                assert_eq!(line.ending, ending);
+                lines += 1;
+            }
+            read.extend_from_slice(reader.piece());
+        }
+        assert_eq!((read, lines), (text.into_bytes(), 6));
+    }
+
+    #[test]
+    fn a_table_is_stale_once_it_is_another() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("table");
+        let (Contents::Missing, missing) = read(&path) else {
+            panic!("there is none");
+        };
+        assert!(matches!(missing, Seen::Missing) && !missing.is_stale(&path));
+        std::fs::write(&path, "x\n").unwrap();
+        let there = Seen::File(FileId::of(&path.metadata().unwrap()));
+        assert!(missing.is_stale(&path) && !there.is_stale(&path) && Seen::Unsettled.is_stale(&path));
+        std::fs::write(&path, "xy\n").unwrap();
+        assert!(there.is_stale(&path));
+        std::fs::remove_file(&path).unwrap();
+        assert!(there.is_stale(&path) && !missing.is_stale(&path));
+        // A directory that may not be asked is another matter than a file that is not there.
+        let below_a_file = directory.path().join("file");
+        std::fs::write(&below_a_file, "").unwrap();
+        assert!(missing.is_stale(&below_a_file.join("table")));
+    }
+
     #[test]
     fn a_backslash_joins_the_next_line() {
         assert_eq!(
@@ -637,5 +891,18 @@ mod tests {
         );
         assert_eq!(lines(b"a\\\n"), [("a".into(), 1, 1, Ending::Unterminated)]);
         assert_eq!(lines(b"\\\n"), []);
+        assert_eq!(lines(b"a\n\\\n").len(), 1);
+        assert_eq!(lines(b"\\\nb"), [("b".into(), 1, 2, Ending::Unterminated)]);
+        assert_eq!(
+            lines(b"a\\\n\\\nb\\\nc"),
+            [("abc".into(), 1, 4, Ending::Unterminated)]
+        );
+    }
+
+    #[test]
+    fn a_nul_byte_is_told_wherever_it_is() {
+        for text in [&b"\0\n"[..], b"a\0b\n", b"a\\\nb\0\n", b"\0"] {
+            assert_eq!(lines(text).last().unwrap().3, Ending::Nul);
+        }
     }
 }
