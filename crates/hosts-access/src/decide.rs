@@ -440,6 +440,7 @@ mod tests {
     use super::*;
     use crate::diagnostic::Place;
     use crate::dry::DryHost;
+    use crate::matching::Match;
     use crate::request::Side;
 
     fn decide(tables: &Tables) -> Decision {
@@ -516,6 +517,60 @@ mod tests {
         });
         let wanted = [(1, Some(Verdict::Denied), 0), (2, None, 1), (3, None, 1)];
         assert_eq!(shown.collect::<Vec<_>>(), wanted);
+    }
+
+    /// The rules that were tried, by table and line, and whether each matched.
+    #[derive(Default)]
+    struct Tried(Vec<(TableKind, u32, usize, Option<Match>)>);
+
+    impl Trace for Tried {
+        fn rule(&mut self, table: TableKind, _: &Arc<Path>, line: &source::Line<'_>) {
+            self.0.push((table, line.first, 0, None));
+        }
+        fn again(&mut self) {
+            self.0.pop();
+        }
+        fn token(&mut self, _: &[u8], _: Match) {
+            self.0.last_mut().unwrap().2 += 1;
+        }
+        fn matched(&mut self, matched: Match) {
+            self.0.last_mut().unwrap().3 = Some(matched);
+        }
+    }
+
+    /// Whether or not an earlier one decides, and however often more must be known for it.
+    #[test]
+    fn every_rule_of_both_tables_is_tried_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let tables = Tables::in_directory(directory.path());
+        let allow = "sshd: ALL\n# none\nno rule\nsshd: .example.net @g u1@192.0.2.1: deny\n";
+        std::fs::write(tables.path(TableKind::Allow), allow).unwrap();
+        let deny = "vsftpd: ALL\nsshd: {country=DE}: spawn a\nsshd: 198.51.100.\n ALL: ALL";
+        std::fs::write(tables.path(TableKind::Deny), deny).unwrap();
+        let mut host = DryHost::new("192.0.2.1").named("a.example.org").with_user("u1");
+        let mut request = Request::new("sshd").verbose(2);
+        let tried = tables.try_all(&mut request, &mut host, Tried::default()).0;
+        let (allow, deny) = (TableKind::Allow, TableKind::Deny);
+        let wanted = [
+            (allow, 1, 2, Some(Match::Yes)),
+            (allow, 4, 4, Some(Match::Yes)),
+            (deny, 1, 1, Some(Match::No)),
+            (deny, 2, 2, Some(Match::Unknown)),
+            (deny, 3, 2, Some(Match::No)),
+        ];
+        assert_eq!(tried, wanted);
+        let said: Vec<_> = host
+            .log
+            .iter()
+            .map(|line| line.place.as_ref().unwrap().line)
+            .collect();
+        assert_eq!(said, [3, 4, 4], "what is no rule, and a line that does not end");
+        assert!(request.place().is_none());
+        std::fs::remove_file(tables.path(TableKind::Allow)).unwrap();
+        let tried = tables
+            .try_all(&mut Request::new("sshd"), &mut host, Tried::default())
+            .0;
+        assert_eq!(tried.len(), 3);
     }
 
     /// Fails the first command and no other.

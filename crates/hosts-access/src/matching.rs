@@ -254,8 +254,17 @@ fn wildcard_matches(pattern: &[u8], string: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// No file names anybody.
+    pub(crate) struct NoFiles;
+
+    impl Matching for NoFiles {
+        fn file_matches(&mut self, _: &mut Request, _: Side, _: &[u8], _: usize) -> Result<Match, Pending> {
+            Ok(Match::No)
+        }
+    }
 
     fn matches(pattern: &str, string: &str) -> bool {
         string_matches(StringPattern::parse(pattern.as_bytes()), string.as_bytes())

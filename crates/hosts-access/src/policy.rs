@@ -405,6 +405,33 @@ mod tests {
     use super::*;
     use crate::dry::DryHost;
 
+    /// Text, where each rule begins, and what is looked up.
+    #[test]
+    fn how_much_memory_tables_take() {
+        let tables = Tables::default();
+        let bytes = |rules: usize| {
+            let text: String = (0..rules)
+                .map(|n| format!("sshd: 10.{}.{}.1\n", n / 250, n % 250))
+                .collect();
+            let length = text.len();
+            let of = |allow, deny| Compiled::of_texts(&tables, allow, deny).bytes();
+            let text = || Some(text.clone().into_bytes());
+            // As much in either table.
+            assert_eq!(of(text(), None), of(None, text()));
+            assert_eq!(of(text(), text()), 2 * of(text(), None));
+            of(text(), None) - length
+        };
+        assert_eq!(Compiled::of_texts(&tables, None, None).bytes(), 0);
+        for rules in [1000, 20_000] {
+            // Eight bytes say where a rule is, eight to twenty where it is looked up.
+            assert!(
+                (16 * rules..32 * rules).contains(&bytes(rules)),
+                "{} for {rules}",
+                bytes(rules)
+            );
+        }
+    }
+
     #[test]
     fn a_file_is_looked_at_only_by_who_needs_it() {
         let directory = tempfile::tempdir().unwrap();

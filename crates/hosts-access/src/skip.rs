@@ -212,15 +212,8 @@ fn beginning(line: &Window) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::{Pending, Side};
-
-    struct NoFiles;
-
-    impl Matching for NoFiles {
-        fn file_matches(&mut self, _: &mut Request, _: Side, _: &[u8], _: usize) -> Result<Match, Pending> {
-            Ok(Match::No)
-        }
-    }
+    use crate::matching::tests::NoFiles;
+    use crate::request::Side;
 
     /// The numbers of the lines at which it stops, for a client whose name is known.
     fn stops(lines: &[String]) -> Vec<usize> {

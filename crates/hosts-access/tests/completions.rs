@@ -317,13 +317,23 @@ proptest! {
 }
 
 fn one(table: TableKind, rule: &str, answers: &[(Fact, Known)]) -> (Decision, Vec<String>) {
+    one_from("192.0.2.1", table, rule, answers)
+}
+
+/// Decides by one rule on a client at this address.
+fn one_from(
+    address: &str,
+    table: TableKind,
+    rule: &str,
+    answers: &[(Fact, Known)],
+) -> (Decision, Vec<String>) {
     let dir = tempfile::tempdir().unwrap();
     let name = match table {
         TableKind::Allow => "hosts.allow",
         TableKind::Deny => "hosts.deny",
     };
     std::fs::write(dir.path().join(name), format!("{rule}\n")).unwrap();
-    let mut host = DryHost::new("192.0.2.1");
+    let mut host = DryHost::new(address);
     for (fact, known) in answers {
         host = host.told(fact.clone(), known.clone());
     }
@@ -538,6 +548,102 @@ fn a_list_that_does_not_answer_lists_nobody() {
     ] {
         let (decision, _) = one(TableKind::Deny, rule, &listed(known));
         assert_eq!(!decision.verdict.is_granted(), denied, "{rule}");
+    }
+}
+
+/// A program may pass no address. That it has none is known, so that nothing is asked.
+#[test]
+fn whoever_has_no_address_is_nowhere_and_in_no_list() {
+    let noon = hosts_access::syntax::time::Moment { day: 0, minute: 720 };
+    let told = [
+        (Fact::Time(None), Ok(Found::Time(noon))),
+        (Fact::Banned, Ok(Found::Yes)),
+        (
+            Fact::Nearness,
+            Ok(Found::Nearness {
+                same_host: true,
+                same_net: true,
+            }),
+        ),
+    ];
+    for address in ["unknown", "a.socket"] {
+        for pattern in [
+            "{country=DE}",
+            "{continent=EU}",
+            "{asn=1}",
+            "{dns=home.example.net}",
+            "{rbl=zen.example.net}",
+            "{samehost}",
+            "{samenet}",
+            "{banned}",
+        ] {
+            for answers in [&[][..], &told] {
+                let (decision, log) =
+                    one_from(address, TableKind::Deny, &format!("sshd: {pattern}"), answers);
+                assert_eq!((decision.reason, log), (Reason::NoMatch, Vec::new()), "{pattern}");
+            }
+        }
+        // The time is the same for all; a mistake is one for all.
+        let (decision, _) = one_from(address, TableKind::Deny, "sshd: {time=Thu}", &told);
+        assert_eq!(decision.reason, Reason::Rule);
+        let (decision, _) = one_from(address, TableKind::Deny, "sshd: {country=DEU}", &told);
+        assert_eq!(decision.reason, Reason::NotKnown);
+    }
+}
+
+/// Each pattern is held against its own answer.
+#[test]
+fn a_pattern_matches_by_what_was_found() {
+    let location = |country: Option<&[u8; 2]>, continent: Option<&[u8; 2]>| {
+        let found = Found::Location {
+            country: country.copied(),
+            continent: continent.copied(),
+        };
+        (Fact::Location, found)
+    };
+    let near = |same_host, same_net| (Fact::Nearness, Found::Nearness { same_host, same_net });
+    let addresses = |list: &[&str]| {
+        let list = list.iter().map(|address| address.parse().unwrap());
+        let name = Fact::Addresses(b"home.example.net".to_vec());
+        (name, Found::Addresses(list.collect()))
+    };
+    for (pattern, (fact, found), matches) in [
+        ("{country=DE|AT}", location(Some(b"AT"), None), true),
+        ("{country=de}", location(Some(b"DE"), Some(b"EU")), true),
+        ("{country=EU}", location(Some(b"DE"), Some(b"EU")), false),
+        ("{country=DE}", location(None, None), false),
+        ("{continent=EU}", location(None, Some(b"EU")), true),
+        ("{continent=NA|EU}", location(Some(b"DE"), Some(b"EU")), true),
+        ("{continent=AS}", location(Some(b"AS"), Some(b"OC")), false),
+        ("{asn=AS64496}", (Fact::System, Found::System(Some(64496))), true),
+        (
+            "{asn=64497|64496}",
+            (Fact::System, Found::System(Some(64496))),
+            true,
+        ),
+        ("{asn=64497}", (Fact::System, Found::System(Some(64496))), false),
+        ("{asn=64496}", (Fact::System, Found::System(None)), false),
+        ("{samehost}", near(true, false), true),
+        ("{samehost}", near(false, true), false),
+        ("{samenet}", near(false, true), true),
+        ("{samenet}", near(true, false), false),
+        (
+            "{dns=Home.Example.Net}",
+            addresses(&["2001:db8::1", "192.0.2.1"]),
+            true,
+        ),
+        ("{dns=home.example.net}", addresses(&["::ffff:192.0.2.1"]), true),
+        ("{dns=home.example.net}", addresses(&["192.0.2.2"]), false),
+        ("{banned}", (Fact::Banned, Found::Yes), true),
+        ("{banned}", (Fact::Banned, Found::No), false),
+    ] {
+        let (decision, _) = one(
+            TableKind::Deny,
+            &format!("sshd: {pattern}"),
+            &[(fact, Ok(found.clone()))],
+        );
+        let wanted = if matches { Reason::Rule } else { Reason::NoMatch };
+        assert_eq!(decision.reason, wanted, "{pattern} {found:?}");
     }
 }
 

@@ -27,7 +27,10 @@ fn hosts_options_names_every_option_and_no_other() {
     let named: BTreeSet<_> = items(&page).into_iter().map(|(word, _)| word).collect();
     let known: BTreeSet<_> = Keyword::ALL.into_iter().map(Keyword::as_str).collect();
     assert_eq!(named, known);
-    // And each with a value where it takes one.
+    let told: BTreeSet<_> = Keyword::ALL.into_iter().map(Keyword::help).collect();
+    assert_eq!(told.len(), known.len(), "each is told from the others");
+    assert!(told.iter().all(|help| help.contains(' ')), "{told:?}");
+    // And each with a value where it takes one, on the page and in helps.
     for (word, value) in items(&page) {
         let takes = Keyword::parse(word.as_bytes()).unwrap().takes();
         let shown = match value {
@@ -36,6 +39,12 @@ fn hosts_options_names_every_option_and_no_other() {
             _ => Takes::Value,
         };
         assert_eq!(shown, takes, "{word} {value}");
+        let explained = match Keyword::parse(word.as_bytes()).unwrap().value() {
+            "" => Takes::Nothing,
+            value if value.starts_with('[') && value.ends_with(']') => Takes::Optional,
+            _ => Takes::Value,
+        };
+        assert_eq!(explained, takes, "{word}");
     }
 }
 

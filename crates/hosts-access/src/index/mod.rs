@@ -11,6 +11,8 @@ pub mod disk;
 mod keys;
 mod lists;
 mod long;
+#[cfg(test)]
+mod offers;
 mod postings;
 mod table;
 #[cfg(test)]

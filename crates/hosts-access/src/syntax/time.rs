@@ -320,6 +320,21 @@ mod tests {
         assert_eq!(last("0800-1800"), None);
     }
 
+    /// Between two edges it is all the same, so these are where to look.
+    #[test]
+    fn edges_are_where_it_begins_and_no_longer_is() {
+        let edges = |value: &'static str| times(value.as_bytes()).unwrap().edges();
+        assert_eq!(edges("Mon-Fri"), (vec![], vec![]));
+        assert_eq!(
+            edges("Mon/0800-1800|2200-0600"),
+            (vec![], vec![480, 1080, 1320, 360])
+        );
+        assert_eq!(
+            edges("2026-11-24..2026-11-26|2026-12-24/0000-2400"),
+            (vec![20_781, 20_784, 20_811, 20_812], vec![0, 1440])
+        );
+    }
+
     #[test]
     fn what_is_no_time() {
         for wrong in [
