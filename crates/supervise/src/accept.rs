@@ -7,11 +7,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use libc::{c_int, sockaddr, sockaddr_storage, socklen_t};
 
 use crate::call::{check, is_readable, option, owned};
+use crate::pool::close_elsewhere;
 use crate::stuck::Watchdog;
 
 /// A socket that a program accepts from, while the guard has a descriptor of it.
@@ -108,8 +110,11 @@ impl Drop for Connection {
     }
 }
 
+/// A descriptor that a program has too was the last one, and its `close` waited for the client.
+static HAS_LINGERED: AtomicBool = AtomicBool::new(false);
+
 /// Does `close` wait for the client?
-pub(crate) fn lingers(fd: BorrowedFd<'_>) -> bool {
+fn lingers(fd: BorrowedFd<'_>) -> bool {
     option::<[c_int; 2]>(fd, libc::SOL_SOCKET, libc::SO_LINGER)
         .is_ok_and(|[on, seconds]| on != 0 && seconds != 0)
 }
@@ -127,6 +132,24 @@ pub(crate) struct Accepted {
 }
 
 impl Accepted {
+    /// Closes the guard's descriptor of a connection that the program has too. Where the program was faster with its
+    /// own, this is the one that lingers: it is got out of that, and from then on such are closed elsewhere.
+    pub(crate) fn part_from(mut self: Box<Self>, watchdog: &Watchdog) {
+        self.fd.is_the_programs = true;
+        let fd = self.fd.as_fd();
+        if HAS_LINGERED.load(Relaxed)
+            && lingers(fd)
+            && let Ok(copy) = fd.try_clone_to_owned()
+        {
+            // Where it comes back, the close below is the last one.
+            let _ = close_elsewhere(copy);
+        }
+        // What it is to do may change at any time.
+        if watchdog.during(|| drop(self)).1 {
+            HAS_LINGERED.store(true, Relaxed);
+        }
+    }
+
     /// This host's end, which few connections are asked for.
     pub(crate) fn server(&self) -> Option<SocketAddr> {
         local_address(self.fd.as_fd()).ok()?.internet()
@@ -157,7 +180,7 @@ pub(crate) fn accept(
     if listener.listens && !std::mem::take(&mut listener.readable) && !is_readable(fd) {
         return Ok(None);
     }
-    let connection = match watchdog.during(accept) {
+    let connection = match watchdog.during(accept).0 {
         Ok(connection) => connection,
         Err(error)
             if matches!(

@@ -45,6 +45,27 @@ impl Snapshot {
     pub(crate) fn rules(&self) -> Option<Arc<Compiled>> {
         self.gone.is_none().then(|| Arc::clone(&self.compiled))
     }
+
+    /// Hears of changes, and says whether it is time to look for those that are not told. Who hears of one takes it out
+    /// of the kernel's queue; nobody else must find that empty and these rules not yet marked as replaced.
+    fn hear(&self, changes: &Changes) -> Heard {
+        let mut looked = lock(&self.looked);
+        if self.is_replaced.load(SeqCst) || !changes.is_quiet() {
+            self.is_replaced.store(true, SeqCst);
+            return Heard::Change;
+        }
+        let look = looked.elapsed() >= LOOK;
+        if look {
+            *looked = Instant::now();
+        }
+        Heard::Nothing { look }
+    }
+}
+
+/// What the kernel tells of the files.
+enum Heard {
+    Change,
+    Nothing { look: bool },
 }
 
 /// The tables, and what must be there.
@@ -101,26 +122,16 @@ impl Current {
             return false;
         }
         let quiet = match &snapshot.changes {
-            Some(changes) if changes.trust() == Trust::Tells => {
-                changes.is_quiet() && self.looks_same(snapshot)
-            }
+            Some(changes) if changes.trust() == Trust::Tells => match snapshot.hear(changes) {
+                Heard::Nothing { look } => !(look && self.is_stale(snapshot)),
+                Heard::Change => false,
+            },
             _ => !self.is_stale(snapshot),
         };
         if !quiet {
             snapshot.is_replaced.store(true, SeqCst);
         }
         quiet
-    }
-
-    /// Looks at the files from time to time.
-    fn looks_same(&self, snapshot: &Snapshot) -> bool {
-        let mut looked = lock(&snapshot.looked);
-        if looked.elapsed() < LOOK {
-            return true;
-        }
-        *looked = Instant::now();
-        drop(looked);
-        !self.is_stale(snapshot)
     }
 
     fn is_stale(&self, snapshot: &Snapshot) -> bool {

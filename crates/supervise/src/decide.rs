@@ -8,14 +8,16 @@
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use hosts_access::host::{self, ask};
+use hosts_access::policy::Compiled;
 use hosts_access::{
-    Decision, Effect, Evaluation, Fact, Host, LookUpTimes, Need, Outcome, Reason, Record, Request, Severity,
-    Side, Step, Tables, Then, Verdict,
+    Decision, Effect, Evaluation, Fact, Host, LogLine, LookUpTimes, Need, Outcome, Reason, Record, Request,
+    Severity, Side, Step, Tables, Then, Verdict,
 };
 use system::endpoints::Endpoint;
 use system::host::SocketHost;
@@ -26,6 +28,7 @@ use crate::accept::{Accepted, set_nonblocking};
 use crate::current::Current;
 use crate::log::Log;
 use crate::names::Names;
+use crate::repeated::Repeated;
 use crate::rules;
 
 /// What does not change from connection to connection.
@@ -35,6 +38,7 @@ pub(crate) struct Rules {
     /// What the rules call the program.
     pub daemon: Vec<u8>,
     pub names: Names,
+    repeated: Repeated,
     pub log: Log,
     /// The user this process decides as.
     uid: u32,
@@ -48,6 +52,7 @@ impl Rules {
             current: Current::new(tables, required),
             daemon,
             names: Names::default(),
+            repeated: Repeated::default(),
             log,
             // SAFETY: takes nothing and cannot fail.
             uid: unsafe { libc::geteuid() },
@@ -137,6 +142,8 @@ pub(crate) struct Undecided {
     ident_timeout: Duration,
     /// What it waits for.
     pub(crate) wants: Wants,
+    /// The rules, as long as they have asked for nothing, done nothing and said nothing.
+    repeats: Option<Arc<Compiled>>,
 }
 
 /// Begins to decide. The answer, logged, unless something has to be waited for.
@@ -144,16 +151,31 @@ pub(crate) fn begin(rules: &Rules, question: Question<'_>) -> Result<Answer, Box
     if let Some(answer) = source_routed(rules, &question) {
         return Ok(answer);
     }
-    let request = question
-        .host(&|_, _| {})
-        .request(&rules.daemon)
-        .process(question.process.to_string());
+    let holding = rules.current.at_once().and_then(|current| current.rules());
+    let request = || {
+        let request = question.host(&|_, _| {}).request(&rules.daemon);
+        request.process(question.process.to_string())
+    };
+    let repeated = |by| rules.repeated.get(by, &question.client);
+    if let Some(decided) = holding.as_ref().and_then(repeated) {
+        let (decision, line) = &*decided;
+        log(
+            rules,
+            &question,
+            decision,
+            line.clone(),
+            LookUpTimes::default(),
+            request,
+        );
+        return Ok(answer(rules, &question, decision));
+    }
     let mut undecided = Undecided {
-        evaluation: None,
-        request,
+        evaluation: holding.clone().map(Into::into),
+        request: request(),
         times: LookUpTimes::default(),
         ident_timeout: ident::TIMEOUT,
         wants: Wants::Rules,
+        repeats: holding,
     };
     match undecided.go_on(rules, &question, false) {
         Some(decision) => Ok(undecided.conclude(rules, &question, decision)),
@@ -182,8 +204,18 @@ impl Undecided {
         }
     }
 
-    fn conclude(self, rules: &Rules, question: &Question<'_>, decision: Decision) -> Answer {
-        conclude(rules, question, decision, self.request, self.times)
+    /// Logs the decision, and does what it says.
+    fn conclude(mut self, rules: &Rules, question: &Question<'_>, decision: Decision) -> Answer {
+        let usual = [Severity::INFO, Severity::WARNING];
+        let line = ask(&mut self.request, &mut question.host(&|_, _| {}), |request| {
+            decision.log_line(request, usual)
+        });
+        if let Some(by) = self.repeats {
+            let decided = (decision.clone(), line.clone());
+            rules.repeated.keep(&by, &question.client, decided);
+        }
+        log(rules, question, &decision, line, self.times, || self.request);
+        answer(rules, question, &decision)
     }
 
     /// Steps to the decision. Nothing, where that would take waiting and it may not wait.
@@ -223,7 +255,9 @@ impl Undecided {
             .remembering(&facts::STAYS)
             .ident_timeout(self.ident_timeout);
         loop {
-            match evaluation.step(&mut self.request) {
+            let step = evaluation.step(&mut self.request);
+            self.repeats = self.repeats.take().filter(|_| matches!(step, Step::Done(_)));
+            match step {
                 Step::Log(diagnostic) => rules.log.diagnostic(&diagnostic),
                 Step::Done(decision) => return Some(decision),
                 Step::Need(need) => {
@@ -322,24 +356,24 @@ fn denied() -> Decision {
     }
 }
 
-/// Logs the decision, and gives the connection to the command of a `twist`.
-fn conclude(
+fn log(
     rules: &Rules,
     question: &Question<'_>,
-    decision: Decision,
-    mut request: Request,
+    decision: &Decision,
+    line: LogLine,
     look_ups: LookUpTimes,
-) -> Answer {
-    let usual = [Severity::INFO, Severity::WARNING];
-    let line = ask(&mut request, &mut question.host(&|_, _| {}), |request| {
-        decision.log_line(request, usual)
-    });
+    request: impl FnOnce() -> Request,
+) {
     rules.log.decision(question.process, line, |line| Record {
         client: Some(question.client),
         server: question.connection.server(),
         look_ups,
-        ..Record::new(decision.clone(), line, &request, (question.process, rules.uid))
+        ..Record::new(decision.clone(), line, &request(), (question.process, rules.uid))
     });
+}
+
+/// Gives the connection to the command of a `twist`.
+fn answer(rules: &Rules, question: &Question<'_>, decision: &Decision) -> Answer {
     match decision.then() {
         Then::Serve => Answer::Granted,
         Then::Refuse => Answer::Refused,

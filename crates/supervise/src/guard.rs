@@ -5,8 +5,8 @@
 //! another thread could put another socket in its place. So connections of every family are accepted here,
 //! and errors are given as the kernel would.
 //!
-//! A connection costs the guard seventeen system calls, and nine more where the call was there before it; each one more
-//! is seen in `cargo xtask bench run`.
+//! A connection costs the guard sixteen system calls, and six more where the call was there before it; `docs/speed.md`
+//! lists them, and each one more is seen in `cargo xtask bench run`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -43,6 +43,8 @@ const KEPT: usize = 1024;
 const MANY: usize = 64;
 /// For how many calls that wait their memory is open, where the guard may have descriptors for that.
 const OPENED: usize = 64;
+/// How many events are heard of at a time.
+const AT_A_TIME: usize = 16;
 /// What an event is about, in the upper bits of its token.
 pub(crate) const WATCH: u64 = 1 << 62;
 pub(crate) const WAKE: u64 = 2 << 62;
@@ -71,10 +73,14 @@ pub(crate) struct Guard {
     pub(crate) hopeless: VecDeque<(Instant, u64)>,
     /// When to see again what became of connections that are ready.
     pub(crate) look_again: Instant,
+    /// When to see whether the processes of calls that have begun to wait have descriptors left.
+    pub(crate) see_waiting: Option<Instant>,
     /// How many calls to come before it is seen which are gone.
     calls_to_come: usize,
     /// Listeners to go on with.
     pub(crate) again: Vec<u64>,
+    /// The time when the last of what has happened was heard of.
+    pub(crate) now: Instant,
     /// What has happened and is still to be seen to.
     events: VecDeque<Happened>,
     /// Where the guard is laid down for errands.
@@ -163,8 +169,10 @@ impl Guard {
             timers: Timers::default(),
             hopeless: VecDeque::new(),
             look_again: Instant::now(),
+            see_waiting: None,
             calls_to_come: MANY,
             again: Vec::new(),
+            now: Instant::now(),
             events: VecDeque::new(),
             errands: VecDeque::new(),
             out: None,
@@ -225,7 +233,7 @@ impl Guard {
         match outcome {
             Outcome::Taken(take, result) => self.taken(take, result),
             Outcome::Opened(open, memory) => self.opened(open, memory),
-            Outcome::Handed(handover, result) => self.finish(handover, result, source),
+            Outcome::Handed(handed) => self.finish(handed, source),
         }
     }
 
@@ -237,6 +245,7 @@ impl Guard {
             Err(error) => self.confined(Err(error)),
         }
         self.confined(confine());
+        self.now = Instant::now();
         let Some(out) = self.out.take() else {
             return;
         };
@@ -265,7 +274,7 @@ impl Guard {
                 }
             }
             match outcome {
-                Outcome::Handed(handover, result) => self.finish(handover, result, None),
+                Outcome::Handed(handed) => self.finish(handed, None),
                 Outcome::Taken(take, result) if matches!(take.purpose, Purpose::Call { .. }) => {
                     self.taken(take, result);
                 }
@@ -292,7 +301,7 @@ impl Guard {
             for listener in std::mem::take(&mut self.again) {
                 self.ask(listener, 0, News::Readable(false));
             }
-            self.expire(Instant::now());
+            self.expire(self.now);
             if self.errands.is_empty() {
                 self.wait()?;
             }
@@ -322,9 +331,10 @@ impl Guard {
 
     /// Waits until something happens.
     fn wait(&mut self) -> io::Result<()> {
-        let mut events = [libc::epoll_event { events: 0, u64: 0 }; 64];
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; AT_A_TIME];
         let timeout = self.timeout();
         let events = self.epoll.wait(&mut events, timeout)?;
+        self.now = Instant::now();
         let is_alone = events.len() == 1;
         let happened = events
             .iter()
@@ -338,12 +348,13 @@ impl Guard {
         if !self.again.is_empty() {
             return 0;
         }
-        let now = Instant::now();
+        let now = self.now;
         let patience = (self.room.held() > self.lookups.undecided()).then_some(now + LOOK_AGAIN);
         let deadline = self.timers.next();
         let hopeless = self.hopeless.front().map(|(time, _)| *time);
         let retry = self.is_full.then_some(now + HELD);
-        match [deadline, hopeless, patience, retry].into_iter().flatten().min() {
+        let times = [deadline, hopeless, patience, retry, self.see_waiting];
+        match times.into_iter().flatten().min() {
             // Rounded up, so that the last fraction is not spent spinning.
             Some(time) => {
                 i32::try_from(time.saturating_duration_since(now).as_millis() + 1).unwrap_or(i32::MAX)
@@ -381,6 +392,7 @@ impl Guard {
                 call,
                 task,
                 opened: None,
+                is_seen: false,
             },
         };
         self.drive(cookie, event, Some(listener));
@@ -392,7 +404,7 @@ impl Guard {
         if self.calls_to_come > 0 {
             return;
         }
-        let (mut waiting, now) = (0, Instant::now());
+        let (mut waiting, now) = (0, self.now);
         // A call that is held has an end, and may be made again when its thread has answered a signal.
         let is_gone = |waiter: &Waiter<_>| waiter.is_blocked() && !self.notifications.is_waiting(waiter.id);
         for queue in self.listeners.values_mut() {

@@ -29,6 +29,7 @@ mod pool;
 mod queue;
 mod reach;
 mod relay;
+mod repeated;
 mod room;
 mod rules;
 mod serve;

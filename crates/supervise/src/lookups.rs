@@ -26,7 +26,7 @@ pub(crate) struct Job {
     /// The listener it came from.
     pub listener: u64,
     pub connection: Box<Accepted>,
-    pub permit: Permit,
+    pub permit: Box<Permit>,
     /// The process that accepted it.
     pub process: u32,
     pub wants: Wants,

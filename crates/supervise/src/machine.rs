@@ -52,6 +52,8 @@ pub(crate) enum Event<W, C> {
     Decided(usize, Vec<C>),
     /// A call's time may be over.
     Due(u64),
+    /// A call waits whose process has no descriptor left.
+    Exhausted(u64),
     /// A second has passed.
     Tick,
     /// A wake-up went to another listener of the port.
@@ -84,7 +86,7 @@ pub(crate) struct Facts {
     pub blocks: bool,
     /// So long.
     pub timeout: Option<Duration>,
-    /// Calls of processes that have no descriptor left.
+    /// Calls of processes that have no descriptor left, where its `accept` does not wait.
     pub exhausted: Vec<u64>,
     /// One of the calls that are held for lookups, of a listener that blocks, is still there.
     pub is_held: bool,
@@ -108,7 +110,7 @@ pub(crate) enum Action<W, C> {
     /// Take a connection out of the backlog, if there is one, and ask the rules: [`Event::Found`].
     Accept,
     /// Hand a connection to a call: [`Event::Delivered`].
-    Deliver(Waiter<W>, C),
+    Deliver(Box<Waiter<W>>, C),
     /// See what is to become of calls that found nothing: [`Event::Seen`].
     Look,
     /// Hear of it each time there is something to accept.
@@ -213,7 +215,7 @@ struct Round {
 pub(crate) struct Machine<W, C> {
     number: u64,
     timers: Timers,
-    waiting: VecDeque<Waiter<W>>,
+    waiting: VecDeque<Box<Waiter<W>>>,
     ready: VecDeque<(C, Instant)>,
     /// How many of its connections are being decided about.
     undecided: usize,
@@ -262,7 +264,7 @@ impl<W, C> Machine<W, C> {
 
     /// The calls that wait, the first one first.
     pub(crate) fn waiting(&self) -> impl DoubleEndedIterator<Item = &Waiter<W>> {
-        self.waiting.iter()
+        self.waiting.iter().map(|waiter| &**waiter)
     }
 
     /// Who makes this call, if it waits.
@@ -271,16 +273,20 @@ impl<W, C> Machine<W, C> {
         waiter.map(|waiter| &mut waiter.caller)
     }
 
+    /// The calls that wait until there is a connection, and who makes them.
+    pub(crate) fn blocked(&mut self) -> impl Iterator<Item = (u64, &mut W)> {
+        let blocked = self.waiting.iter_mut().filter(|waiter| waiter.is_blocked());
+        blocked.map(|waiter| (waiter.id, &mut waiter.caller))
+    }
+
     /// Those that [`Action::Look`] is about.
     pub(crate) fn new_calls(&self) -> impl Iterator<Item = &Waiter<W>> {
-        self.waiting.iter().filter(|waiter| waiter.state == State::New)
+        self.waiting().filter(|waiter| waiter.state == State::New)
     }
 
     /// Those of which it is not known whether they mean to wait.
     pub(crate) fn held_calls(&self) -> impl Iterator<Item = &Waiter<W>> {
-        self.waiting
-            .iter()
-            .filter(|waiter| waiter.is_held_as_if_it_blocked())
+        self.waiting().filter(|waiter| waiter.is_held_as_if_it_blocked())
     }
 
     /// The next connection that is found is not for a call, but kept.
@@ -334,6 +340,11 @@ impl<W, C> Machine<W, C> {
                 self.begin(false, wakes, now)
             }
             Event::Due(id) => self.due(id, now),
+            Event::Exhausted(id) => {
+                let exhausted = self.extract(|waiter| waiter.id == id && waiter.is_blocked());
+                let fail = |waiter: Box<Waiter<W>>| Action::Fail(waiter.id, libc::EMFILE);
+                exhausted.into_iter().map(fail).collect()
+            }
             Event::Tick => {
                 self.ready.retain(|(_, since)| now.duration_since(*since) < KEPT);
                 self.astray = 0;
@@ -355,7 +366,7 @@ impl<W, C> Machine<W, C> {
     }
 
     fn called(&mut self, id: u64, thread: u32, caller: W, wakes: usize, now: Instant) -> Vec<Action<W, C>> {
-        let mut waiter = Waiter {
+        let mut waiter = Box::new(Waiter {
             id,
             thread,
             caller,
@@ -363,7 +374,7 @@ impl<W, C> Machine<W, C> {
             limit: None,
             timer: None,
             was_held: false,
-        };
+        });
         // What the thread waited in before was interrupted by a signal.
         let old = self.waiting.iter().position(|waiter| waiter.thread == thread);
         if let Some(old) = old.and_then(|at| self.waiting.remove(at)) {
@@ -614,9 +625,10 @@ impl<W, C> Machine<W, C> {
     }
 
     /// The call that came first. What it was held counts.
-    fn next(&mut self, now: Instant) -> Option<Waiter<W>> {
-        let waiter = self.waiting.pop_front()?;
+    fn next(&mut self, now: Instant) -> Option<Box<Waiter<W>>> {
+        let mut waiter = self.waiting.pop_front()?;
         self.spend(&waiter, now);
+        waiter.timer = None;
         Some(waiter)
     }
 
@@ -631,12 +643,13 @@ impl<W, C> Machine<W, C> {
     }
 
     /// Takes the calls out that fulfil the condition.
-    fn extract(&mut self, condition: impl Fn(&Waiter<W>) -> bool) -> Vec<Waiter<W>> {
+    fn extract(&mut self, condition: impl Fn(&Waiter<W>) -> bool) -> Vec<Box<Waiter<W>>> {
         // Mostly it is the last one, or none.
-        let Some(first) = self.waiting.iter().position(&condition) else {
+        let Some(first) = self.waiting.iter().position(|waiter| condition(waiter)) else {
             return Vec::new();
         };
-        let (out, rest): (Vec<_>, Vec<_>) = self.waiting.drain(first..).partition(condition);
+        let all = self.waiting.drain(first..);
+        let (out, rest): (Vec<_>, Vec<_>) = all.partition(|waiter| condition(waiter));
         self.waiting.extend(rest);
         out
     }

@@ -51,10 +51,11 @@ impl Memory {
     }
 
     /// Reads what must be there in full.
-    pub(crate) fn read(&self, from: u64, into: &mut [u8]) -> io::Result<()> {
-        let read = self.file.read_at(into, from);
-        let full = read.is_ok_and(|length| length == into.len());
-        full.then_some(()).ok_or_else(fault)
+    pub(crate) fn read<const N: usize>(&self, from: u64) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        let read = self.file.read_at(&mut bytes, from);
+        let full = read.is_ok_and(|length| length == N);
+        full.then_some(bytes).ok_or_else(fault)
     }
 
     /// Writes what is another thing than was read there, where the program itself may.

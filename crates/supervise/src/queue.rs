@@ -19,12 +19,16 @@ pub(crate) struct Caller {
     pub task: Arc<Task>,
     /// Its memory, where that was opened while it waited.
     pub opened: Option<Opened>,
+    /// It was seen while it waited whether its process has a descriptor left.
+    pub is_seen: bool,
 }
 
 /// Memory that is open, and its share of how much may be.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub memory: Memory,
+    /// How much room there is for the client's address, as that stands there.
+    pub given: Option<[u8; 4]>,
     pub _share: Arc<()>,
 }
 
@@ -32,7 +36,7 @@ pub(crate) struct Opened {
 #[derive(Debug)]
 pub(crate) struct Granted {
     pub connection: Box<Accepted>,
-    pub permit: Option<Permit>,
+    pub permit: Option<Box<Permit>>,
 }
 
 /// One listening socket.

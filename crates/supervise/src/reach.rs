@@ -3,7 +3,6 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::accept::Listener;
 use crate::call::{errno, is_exhausted};
@@ -40,7 +39,7 @@ impl Guard {
             errno @ (libc::EBADF | libc::ENOTSOCK) => fail(self, errno),
             libc::EMFILE | libc::ENFILE => {
                 self.complain(call.thread, error);
-                self.hopeless.push_back((Instant::now() + HELD, call.id));
+                self.hopeless.push_back((self.now + HELD, call.id));
             }
             errno => {
                 self.complain(call.thread, error);
@@ -143,6 +142,7 @@ impl Guard {
                 listener: cookie,
                 id,
                 task: Arc::clone(&caller.task),
+                length: caller.call.length,
                 share: Arc::clone(&self.shares),
             };
             self.errands.push_back((Errand::Open(open), None));
@@ -150,12 +150,13 @@ impl Guard {
     }
 
     /// It has been opened. Where it could not be, that is seen when it is needed.
-    pub(crate) fn opened(&mut self, open: Open, memory: io::Result<Memory>) {
+    pub(crate) fn opened(&mut self, open: Open, memory: io::Result<(Memory, Option<[u8; 4]>)>) {
         let queue = self.listeners.get_mut(&open.listener);
         let caller = queue.and_then(|queue| queue.machine.caller(open.id));
-        if let (Some(caller), Ok(memory)) = (caller, memory) {
+        if let (Some(caller), Ok((memory, given))) = (caller, memory) {
             caller.opened = Some(Opened {
                 memory,
+                given,
                 _share: open.share,
             });
         }

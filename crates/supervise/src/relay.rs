@@ -18,9 +18,11 @@ use crate::accept;
 use crate::bell::Bell;
 use crate::confine::confine;
 use crate::guard::Guard;
+use crate::machine::Waiter;
 use crate::memory::Memory;
 use crate::notify::{Call, Notifications};
 use crate::queue::{Caller, Granted};
+use crate::stuck::Watchdog;
 use crate::task::Task;
 
 /// What the guard is laid down for.
@@ -36,8 +38,8 @@ pub(crate) enum Errand {
 pub(crate) enum Outcome {
     /// The socket, and its number.
     Taken(Take, io::Result<(OwnedFd, u64)>),
-    Opened(Open, io::Result<Memory>),
-    Handed(HandOver, Result<(), Problem>),
+    Opened(Open, io::Result<(Memory, Option<[u8; 4]>)>),
+    Handed(Handed),
 }
 
 impl Errand {
@@ -46,24 +48,21 @@ impl Errand {
         match self {
             Errand::Take(take) => take.task.process,
             Errand::Open(open) => open.task.process,
-            Errand::HandOver(handover) => handover.caller.task.process,
+            Errand::HandOver(handover) => handover.waiter.caller.task.process,
         }
     }
 
-    fn run(self, notifications: &Notifications) -> Outcome {
+    fn run(self, notifications: &Notifications, watchdog: &Watchdog) -> Outcome {
         match self {
             Errand::Take(take) => {
                 let taken = take.task.socket(take.fd);
                 Outcome::Taken(take, taken)
             }
             Errand::Open(open) => {
-                let memory = Memory::open(&open.task);
+                let memory = open.run();
                 Outcome::Opened(open, memory)
             }
-            Errand::HandOver(handover) => {
-                let result = handover.run(notifications);
-                Outcome::Handed(handover, result)
-            }
+            Errand::HandOver(handover) => Outcome::Handed(handover.run(notifications, watchdog)),
         }
     }
 }
@@ -73,7 +72,7 @@ impl Outcome {
         match self {
             Outcome::Taken(take, _) => take.task.process,
             Outcome::Opened(open, _) => open.task.process,
-            Outcome::Handed(handover, _) => handover.caller.task.process,
+            Outcome::Handed(handed) => handed.process,
         }
     }
 }
@@ -121,7 +120,18 @@ pub(crate) struct Open {
     pub listener: u64,
     pub id: u64,
     pub task: Arc<Task>,
+    /// Where the call says how much room it has for the client's address.
+    pub length: u64,
     pub share: Arc<()>,
+}
+
+impl Open {
+    /// The memory, and how much room there is, as it seems: whether it is the caller's is seen when that is used.
+    fn run(&self) -> io::Result<(Memory, Option<[u8; 4]>)> {
+        let memory = Memory::open(&self.task)?;
+        let given = memory.read(self.length).ok();
+        Ok((memory, given))
+    }
 }
 
 /// A connection on its way to a call.
@@ -130,9 +140,18 @@ pub(crate) struct HandOver {
     /// The listener.
     pub listener: u64,
     /// The call.
-    pub id: u64,
-    pub caller: Caller,
+    pub waiter: Box<Waiter<Caller>>,
     pub granted: Granted,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(crate) struct Handed {
+    pub listener: u64,
+    pub id: u64,
+    pub process: u32,
+    /// The guard has its connection still where that failed.
+    pub result: Result<(), (Problem, Granted)>,
 }
 
 /// Why a connection was not handed over.
@@ -145,14 +164,31 @@ pub(crate) enum Problem {
 }
 
 impl HandOver {
-    /// The client's address into the caller's memory, if it wants that, then the descriptor into its table.
-    fn run(&self, notifications: &Notifications) -> Result<(), Problem> {
-        let (call, connection) = (self.caller.call, &self.granted.connection);
+    fn run(self, notifications: &Notifications, watchdog: &Watchdog) -> Handed {
         // Closed when the caller has been let go.
-        let _opened = match call.address {
-            0 => None,
-            _ => self.tell_address(notifications).map_err(Problem::Told)?,
-        };
+        let mut opened = None;
+        let handed = self.hand(notifications, &mut opened);
+        Handed {
+            listener: self.listener,
+            id: self.waiter.id,
+            process: self.waiter.caller.task.process,
+            result: match handed {
+                // At once: as long as it is open, the program's own `close` does not end the connection.
+                Ok(()) => {
+                    self.granted.connection.part_from(watchdog);
+                    Ok(())
+                }
+                Err(problem) => Err((problem, self.granted)),
+            },
+        }
+    }
+
+    /// The client's address into the caller's memory, if it wants that, then the descriptor into its table.
+    fn hand(&self, notifications: &Notifications, opened: &mut Option<Memory>) -> Result<(), Problem> {
+        let (call, connection) = (&self.waiter.caller.call, &self.granted.connection);
+        if call.address != 0 {
+            self.tell_address(notifications, opened).map_err(Problem::Told)?;
+        }
         let nonblocking = call.flags & libc::SOCK_NONBLOCK != 0;
         if connection.nonblocking != nonblocking {
             accept::set_nonblocking(connection.fd.as_fd(), nonblocking);
@@ -164,24 +200,24 @@ impl HandOver {
     }
 
     /// Writes the client's address, as far as there is room for it, and its length into the caller's memory.
-    /// Returns what it has opened for that.
-    fn tell_address(&self, notifications: &Notifications) -> io::Result<Option<Memory>> {
-        let (call, address) = (self.caller.call, self.granted.connection.peer.bytes());
-        let mut opened = None;
-        let memory = match &self.caller.opened {
-            Some(opened) => &opened.memory,
-            None => opened.insert(Memory::open(&self.caller.task)?),
+    fn tell_address(&self, notifications: &Notifications, opened: &mut Option<Memory>) -> io::Result<()> {
+        let (caller, address) = (&self.waiter.caller, self.granted.connection.peer.bytes());
+        let call = &caller.call;
+        let (memory, given) = match &caller.opened {
+            Some(ahead) => (&ahead.memory, ahead.given),
+            None => (&*opened.insert(Memory::open(&caller.task)?), None),
         };
         if !notifications.is_waiting(call.id) {
             return Err(io::Error::from_raw_os_error(libc::ESRCH));
         }
-        let mut given = [0; 4];
-        memory.read(call.length, &mut given)?;
+        let given = match given {
+            Some(given) => given,
+            None => memory.read(call.length)?,
+        };
         let room = usize::try_from(i32::from_ne_bytes(given))
             .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
         memory.write(call.address, &address[..address.len().min(room)])?;
-        memory.replace(call.length, &given, &(address.len() as i32).to_ne_bytes())?;
-        Ok(opened)
+        memory.replace(call.length, &given, &(address.len() as i32).to_ne_bytes())
     }
 }
 
@@ -266,7 +302,7 @@ fn lead(relay: &Arc<Relay>, mut guard: Box<Guard>) {
     loop {
         if let Some(errand) = guard.errand() {
             *relay.laid() = Some(guard);
-            let outcome = watchdog.on_errand(|| errand.run(&notifications));
+            let outcome = watchdog.on_errand(|| errand.run(&notifications, &watchdog));
             let Some(back) = relay.laid().take() else {
                 relay.out.fetch_sub(1, SeqCst);
                 // Nobody hears of it when the guard has ended.

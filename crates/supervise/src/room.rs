@@ -87,7 +87,7 @@ impl Room {
     }
 
     /// Takes a place, whether there is one or not.
-    pub(crate) fn take(&self, listener: u64, client: Option<IpAddr>) -> Permit {
+    pub(crate) fn take(&self, listener: u64, client: Option<IpAddr>) -> Box<Permit> {
         let holders = [
             Some(Holder::Listener(listener)),
             client.map(|client| Holder::Client(masked(client, 32, 64))),
@@ -98,10 +98,10 @@ impl Room {
         for holder in holders.into_iter().flatten() {
             *held.of.entry(holder).or_default() += 1;
         }
-        Permit {
+        Box::new(Permit {
             room: self.clone(),
             holders,
-        }
+        })
     }
 }
 

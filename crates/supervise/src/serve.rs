@@ -14,9 +14,8 @@ use crate::guard::{CHILD, Guard};
 use crate::lookups::Job;
 use crate::machine::{Action, Event, Found, Given};
 use crate::notify::is_gone;
-use crate::pool::close_elsewhere;
 use crate::queue::{Caller, Granted};
-use crate::relay::{Errand, HandOver, Problem, Wanted};
+use crate::relay::{Errand, HandOver, Handed, Problem, Wanted};
 
 /// Shared memory communications, which begin as TCP connections.
 const AF_SMC: libc::c_int = 43;
@@ -24,7 +23,7 @@ const AF_SMC: libc::c_int = 43;
 impl Guard {
     /// Tells a listener what has happened, and does what it says, until there is nothing left to do.
     pub(crate) fn drive(&mut self, cookie: u64, event: Event<Caller, Granted>, mut source: Option<Listener>) {
-        let now = Instant::now();
+        let now = self.now;
         let mut next = Some(event);
         while let Some(event) = next.take() {
             let wakes = match (&event, self.listeners.get(&cookie)) {
@@ -60,15 +59,13 @@ impl Guard {
                 return Some(Event::Found(found.unwrap_or(Found::Nothing)));
             }
             Action::Deliver(waiter, granted) => {
-                let (id, caller) = (waiter.id, waiter.caller);
-                if self.is_stuck(&caller.task) {
+                if self.is_stuck(&waiter.caller.task) {
                     let given = Given::Kept(self.keep(cookie, granted), libc::ECONNABORTED);
-                    return Some(Event::Delivered(id, given));
+                    return Some(Event::Delivered(waiter.id, given));
                 }
                 let handover = HandOver {
                     listener: cookie,
-                    id,
-                    caller,
+                    waiter,
                     granted,
                 };
                 self.errands
@@ -83,6 +80,7 @@ impl Guard {
                     return Some(Event::Unwatched(errno(&error)));
                 }
                 self.open_ahead(cookie);
+                self.see_soon();
             }
             Action::Later => self.again.push(cookie),
             Action::Part => *source = None,
@@ -226,50 +224,29 @@ impl Guard {
         unsafe { libc::waitpid(process, std::ptr::null_mut(), libc::WNOHANG) };
     }
 
-    /// Closes the guard's descriptor of a connection that the program has too. Where the program was faster with
-    /// its own, this is the one that lingers, which the guard's main thread must not do.
-    fn part_from(&self, mut connection: Box<Accepted>) {
-        connection.fd.is_the_programs = true;
-        let fd = connection.fd.as_fd();
-        if accept::lingers(fd)
-            && let Ok(copy) = fd.try_clone_to_owned()
-        {
-            // Where it comes back, the close below is the last one.
-            let _ = close_elsewhere(copy);
-        }
-        // What it is to do may change at any time.
-        self.watchdog.during(|| drop(connection));
-    }
-
     /// Sees to what came of a handover.
-    pub(crate) fn finish(
-        &mut self,
-        handover: HandOver,
-        result: Result<(), Problem>,
-        source: Option<Listener>,
-    ) {
-        let HandOver {
+    pub(crate) fn finish(&mut self, handed: Handed, source: Option<Listener>) {
+        let Handed {
             listener: cookie,
             id,
-            granted,
+            result,
             ..
-        } = handover;
+        } = handed;
         let given = match result {
-            Ok(()) => {
-                self.part_from(granted.connection);
-                Given::Done
+            Ok(()) => Given::Done,
+            Err((Problem::Handed(error), granted)) if is_gone(&error) => {
+                Given::Gone(self.keep(cookie, granted))
             }
-            Err(Problem::Handed(error)) if is_gone(&error) => Given::Gone(self.keep(cookie, granted)),
-            Err(Problem::Handed(error)) => Given::Kept(self.keep(cookie, granted), errno(&error)),
+            Err((Problem::Handed(error), granted)) => Given::Kept(self.keep(cookie, granted), errno(&error)),
             // The call may have been gone before, with its memory.
-            Err(Problem::Told(_)) if !self.notifications.is_waiting(id) => {
+            Err((Problem::Told(_), granted)) if !self.notifications.is_waiting(id) => {
                 Given::Gone(self.keep(cookie, granted))
             }
             // The guard has no descriptor left, not the program.
-            Err(Problem::Told(error)) if is_exhausted(&error) => {
+            Err((Problem::Told(error), granted)) if is_exhausted(&error) => {
                 Given::Kept(self.keep(cookie, granted), libc::ECONNABORTED)
             }
-            Err(Problem::Told(error)) => Given::Lost(errno(&error)),
+            Err((Problem::Told(error), _)) => Given::Lost(errno(&error)),
         };
         self.drive(cookie, Event::Delivered(id, given), source);
     }

@@ -14,6 +14,9 @@ use crate::relay::News;
 
 /// How often connections are looked at that nobody has come for.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long a call may wait before it is seen whether its process has a descriptor left. Most do not wait as long, and to
+/// see it takes as long as the rest of what is done when a call begins to wait.
+const SOON: Duration = Duration::from_millis(10);
 
 impl Guard {
     /// What is to be known of calls that have found nothing.
@@ -28,8 +31,9 @@ impl Guard {
         Facts {
             blocks,
             timeout: blocks.then(|| accept::receive_timeout(fd)).flatten(),
+            // A call that is going to wait has time for that.
             exhausted: exhausted
-                .filter(|waiter| waiter.caller.task.has_no_descriptor_left())
+                .filter(|waiter| !blocks && waiter.caller.task.has_no_descriptor_left())
                 .map(|waiter| waiter.id)
                 .collect(),
             is_held: queue
@@ -58,6 +62,30 @@ impl Guard {
         Ok(())
     }
 
+    /// Calls have begun to wait: soon it is seen whether their processes have descriptors left.
+    pub(crate) fn see_soon(&mut self) {
+        self.see_waiting.get_or_insert(self.now + SOON);
+    }
+
+    /// Ends calls that wait though their processes have no descriptor left, for which `accept` does not wait.
+    fn see_waiting(&mut self, now: Instant) {
+        if self.see_waiting.is_none_or(|time| time > now) {
+            return;
+        }
+        self.see_waiting = None;
+        let mut exhausted = Vec::new();
+        for (cookie, queue) in &mut self.listeners {
+            for (id, caller) in queue.machine.blocked() {
+                if !std::mem::replace(&mut caller.is_seen, true) && caller.task.has_no_descriptor_left() {
+                    exhausted.push((*cookie, id));
+                }
+            }
+        }
+        for (cookie, id) in exhausted {
+            self.drive(cookie, Event::Exhausted(id), None);
+        }
+    }
+
     /// Lookups have ended.
     pub(crate) fn decided(&mut self) {
         let mut ended: BTreeMap<u64, (usize, Vec<Granted>)> = BTreeMap::new();
@@ -79,6 +107,7 @@ impl Guard {
 
     /// Ends calls whose time is over, and connections that nobody came for.
     pub(crate) fn expire(&mut self, now: Instant) {
+        self.see_waiting(now);
         for (id, cookie) in self.timers.due(now) {
             self.drive(cookie, Event::Due(id), None);
         }

@@ -98,8 +98,8 @@ impl Watchdog {
         result
     }
 
-    /// Makes a call that may wait, which then fails with `EINTR`.
-    pub(crate) fn during<T>(&self, call: impl FnOnce() -> T) -> T {
+    /// Makes a call that may wait, which then fails with `EINTR`; and says whether it was long enough for that.
+    pub(crate) fn during<T>(&self, call: impl FnOnce() -> T) -> (T, bool) {
         let Shared { state, sleeps, .. } = &*self.shared;
         let (number, heard) = (state.load(SeqCst), HEARD.load(SeqCst));
         state.store(number + 1, SeqCst);
@@ -111,7 +111,7 @@ impl Watchdog {
         while HEARD.load(SeqCst) < heard + signals {
             thread::yield_now();
         }
-        result
+        (result, signals > 0)
     }
 }
 
@@ -160,7 +160,8 @@ mod tests {
             let mut byte = 0u8;
             // SAFETY: room for one byte.
             let mut read = || unsafe { libc::read(reader.as_raw_fd(), (&raw mut byte).cast(), 1) };
-            let read = watchdog.during(|| check(read() as libc::c_long));
+            let (read, was_long) = watchdog.during(|| check(read() as libc::c_long));
+            assert!(was_long);
             assert_eq!(read.unwrap_err().kind(), io::ErrorKind::Interrupted);
             // Long enough for the watchdog to fall asleep.
             thread::sleep(STUCK * 3);

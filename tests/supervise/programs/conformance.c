@@ -419,6 +419,7 @@ static void no_descriptors(void) {
     say("nothing else %s", error(accept(l, NULL, NULL)));
     setrlimit(RLIMIT_NOFILE, &limit);
     say("none left, none waiting: %s", error(accept(l, NULL, NULL)));
+    say("nor where it would wait: %s", error(accept(b, NULL, NULL)));
     setrlimit(RLIMIT_NOFILE, &old);
 }
 

@@ -1,13 +1,14 @@
 //! What `tcpwrap run` says at the start, so that nobody believes himself guarded who is not.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use supervise_tests::{FRIEND, Guarded, STRANGER, talk};
-use support::{Daemon, program, run};
+use support::{Daemon, program, run, wait_until};
 
 #[test]
 fn udp_is_said_not_to_be_guarded() {
@@ -139,5 +140,63 @@ fn rules_that_are_exchanged_as_a_whole_hold_for_the_next_connection() {
         symlink("..2", "/srv/rules/..new").expect("ours");
         fs::rename("/srv/rules/..new", "/srv/rules/..data").expect("ours");
         assert!(!is_served(FRIEND) && is_served(STRANGER));
+    });
+}
+
+/// What was decided of one client holds for the next one from there, but only where the same rules asked, did and said nothing;
+/// and each has its line in the log.
+#[test]
+fn clients_that_come_again() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        let program = guarded.c_program("server", &[]);
+        let listener = OwnedFd::from(TcpListener::bind("192.0.2.1:7000").expect("a listener"));
+        let daemon = Daemon::start(guarded.run(&program).args(["edges", "0"]).stdin(listener));
+        let visits = |answer: &str| {
+            for _ in 0..3 {
+                let said = talk(FRIEND, 7000, b"").unwrap_or_default();
+                assert_eq!(String::from_utf8_lossy(&said), answer, "{}", daemon.output());
+            }
+        };
+        visits("hello\n");
+        guarded.rules("", &format!("ALL: {FRIEND}\n"));
+        visits("");
+        let spawned = machine.directory().join("spawned");
+        let rule = format!("ALL: {FRIEND}: spawn echo %a >> {}\n", spawned.display());
+        guarded.rules(&rule, "ALL: ALL\n");
+        visits("hello\n");
+        wait_until("three commands", || {
+            let text = fs::read_to_string(&spawned).unwrap_or_default();
+            (text == format!("{FRIEND}\n").repeat(3)).then_some(())
+        });
+        guarded.rules(&format!("ALL: {FRIEND}: twist echo twisted\n"), "ALL: ALL\n");
+        visits("twisted\n");
+        let lines = wait_until("all lines", || {
+            let output = daemon.output();
+            let port = |line: &str| {
+                Some(
+                    line.split_once("\"client_port\":")?
+                        .1
+                        .split(',')
+                        .next()?
+                        .to_owned(),
+                )
+            };
+            let lines: Vec<_> = output
+                .lines()
+                .filter(|line| port(line).is_some())
+                .map(str::to_owned)
+                .collect();
+            let ports: BTreeSet<_> = lines.iter().filter_map(|line| port(line)).collect();
+            (ports.len() == 12).then_some(lines)
+        });
+        for (verdict, count) in [("granted", 6), ("denied", 3), ("twisted", 3)] {
+            let verdict = format!("\"verdict\":\"{verdict}\"");
+            assert_eq!(
+                lines.iter().filter(|line| line.contains(&verdict)).count(),
+                count,
+                "{lines:?}"
+            );
+        }
     });
 }

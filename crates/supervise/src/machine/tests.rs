@@ -33,7 +33,7 @@ enum End {
     Interrupted,
 }
 
-type Connection = (u64, Option<Permit>);
+type Connection = (u64, Option<Box<Permit>>);
 
 /// One listener and all around it. What happens in between is chosen by `chance`, where there is one.
 struct World {
@@ -43,7 +43,7 @@ struct World {
     now: Instant,
     backlog: VecDeque<Head>,
     /// Lookups under way.
-    late: Vec<(u64, Answer, Permit)>,
+    late: Vec<(u64, Answer, Box<Permit>)>,
     /// Wake-ups that have not arrived anywhere.
     wakes: usize,
     blocks: bool,
@@ -425,7 +425,7 @@ fn a_wake_up_that_is_rejected() {
 fn a_client_that_could_not_be_handed_over() {
     let mut world = World::new(false);
     let connection = (7, Some(world.room.take(1, None)));
-    world.machine.waiting.push_back(Waiter {
+    world.machine.waiting.push_back(Box::new(Waiter {
         id: 9,
         thread: 1,
         caller: (),
@@ -433,13 +433,34 @@ fn a_client_that_could_not_be_handed_over() {
         limit: None,
         timer: None,
         was_held: false,
-    });
+    }));
     world.calls.insert(9, 1);
     let _ = world.machine.next(world.now);
     world.drive(Event::Delivered(9, Given::Kept(connection, libc::EMFILE)));
     assert_eq!(world.ends[&9], End::Error(libc::EMFILE));
     assert_eq!(world.backlog, [Head::WakeUp]);
     assert_eq!(world.call(1).1, Some(End::Client(7)));
+}
+
+/// A call does not wait in a process that has no descriptor left; one that has ended, or waits for a lookup, is not
+/// concerned.
+#[test]
+fn a_call_that_waits_without_a_descriptor_left() {
+    let mut world = World::new(true);
+    let (id, end) = world.call(1);
+    assert_eq!(end, None);
+    let (other, _) = world.call(2);
+    world.drive(Event::Exhausted(id));
+    assert_eq!(world.ends[&id], End::Error(libc::EMFILE));
+    world.drive(Event::Exhausted(id));
+    let client = world.client(Granted);
+    world.readable();
+    assert_eq!(world.ends[&other], End::Client(client));
+    let mut world = World::new(true);
+    world.client(LateGranted);
+    let (held, _) = world.call(1);
+    world.drive(Event::Exhausted(held));
+    assert_eq!(world.ends.get(&held), None);
 }
 
 /// Others have their turn after so many refused clients, and the call goes on after them.
@@ -482,7 +503,7 @@ fn schedules_at_random() {
         world.chance = Some(chance.fork());
         let mut clients = BTreeMap::new();
         for _ in 0..chance.usize(10..120) {
-            match chance.u8(..8) {
+            match chance.u8(..9) {
                 0 | 1 => {
                     let answer = [Granted, Refused, LateGranted, LateRefused][chance.usize(..4)];
                     clients.insert(world.client(answer), answer);
@@ -507,6 +528,12 @@ fn schedules_at_random() {
                     }
                 }
                 6 => world.pass(Duration::from_millis(chance.u64(1..3000))),
+                8 => {
+                    let ids: Vec<u64> = world.machine.blocked().map(|(id, _)| id).collect();
+                    if let Some(id) = chance.choice(ids) {
+                        world.drive(Event::Exhausted(id));
+                    }
+                }
                 7 => match world.backlog.iter().position(|head| *head == Head::WakeUp) {
                     // To another listener of the port, or into nothing.
                     Some(at) => {
