@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// How long each door is measured, in turns, so that a noisy moment hits all of them.
-const TURN: Duration = Duration::from_millis(400);
-const TURNS: usize = 16;
+const TURN: Duration = Duration::from_millis(100);
+const TURNS: usize = 64;
 /// Clients that are refused come from here; the others from 127.0.0.1.
 const REFUSED: [u8; 4] = [127, 0, 0, 2];
 /// How many of them come at once.
@@ -245,8 +245,8 @@ fn ratio(own: &[f64], other: &[f64]) -> String {
     let mean = mean(&ratios);
     let count = ratios.len() as f64;
     let variance = ratios.iter().map(|ratio| (ratio - mean).powi(2)).sum::<f64>() / (count - 1.0);
-    // Student's t for 15 degrees of freedom.
-    format!("{mean:.2} ± {:.2}", 2.13 * (variance / count).sqrt())
+    // Student's t for 63 degrees of freedom.
+    format!("{mean:.2} ± {:.2}", 2.0 * (variance / count).sqrt())
 }
 
 /// A C program of this directory, built.

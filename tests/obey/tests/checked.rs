@@ -1,10 +1,13 @@
 //! What `tcpwrap check --host` says of rules that do not hold here, on a machine with such daemons.
 
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::process::Command;
 
 use obey_tests::tcpwrap;
 use serde_json::Value;
-use support::packaged;
+use support::{Daemon, packaged};
 
 /// The findings of these codes: the code, the line, and what is said.
 fn found(codes: &[&str]) -> Vec<(String, u64, String)> {
@@ -52,5 +55,28 @@ fn rules_for_daemons_that_do_not_ask_as_they_are_meant_to() {
         machine.put("/etc/hosts.allow", "vsftpd: 10.0.0.1\nmountd: 10.0.0.1\n");
         let left = found(&codes);
         assert!(left.is_empty(), "{left:#?}");
+    });
+}
+
+/// A rule for everything does not hold for what listens here and asks nobody; at loopback alone nobody comes to it.
+#[test]
+fn rules_for_all_where_something_asks_nobody() {
+    support::alone(|machine| {
+        machine.address("192.0.2.1/24");
+        let listens = |address: &str| {
+            let listener = OwnedFd::from(TcpListener::bind(address).expect("a listener"));
+            let mut command = Command::new("sleep");
+            Daemon::start(command.arg("1000").stdin(listener))
+        };
+        machine.put("/etc/hosts.allow", "ALL: 10.0.0.1\n");
+        machine.put("/etc/hosts.deny", "ALL: ALL\n");
+        let _local = listens("127.0.0.1:7000");
+        assert_eq!(found(&["W523"]), []);
+        let _daemon = listens("192.0.2.1:7001");
+        let message = "this does not hold for what asks nobody here: `sleep` at 192.0.2.1:7001/tcp";
+        assert_eq!(found(&["W523"]), [("W523".to_owned(), 1, message.to_owned())]);
+        machine.put("/etc/hosts.allow", "sshd: 10.0.0.1\n");
+        machine.put("/etc/hosts.deny", "sshd: ALL\n");
+        assert_eq!(found(&["W523"]), []);
     });
 }

@@ -165,20 +165,7 @@ fn source_routes_to_listeners_of_both_families() {
     support::alone(|machine| {
         let guarded = Guarded::new(machine);
         guarded.rules("ALL: ALL\n", "");
-        // A router that sends packets where they want to go, back here among others.
-        let router = machine.neighbour("router", &["10.9.0.1/24"], &["10.9.0.2/24"]);
-        for (setting, value) in [
-            ("all/accept_source_route", "1"),
-            ("to-router/accept_source_route", "1"),
-            ("to-router/accept_local", "1"),
-            ("all/rp_filter", "0"),
-            ("to-router/rp_filter", "0"),
-        ] {
-            machine.put(format!("/proc/sys/net/ipv4/conf/{setting}"), value);
-        }
-        let settings = "cd /proc/sys/net/ipv4; for setting in ip_forward conf/*/accept_source_route; do
-            echo 1 > $setting; done";
-        run(router.command("sh").args(["-c", settings]));
+        let _router = machine.router();
         let program = guarded.c_program("server", &[]);
         for address in ["0.0.0.0", "::"] {
             let mut command = guarded.run(&program);
@@ -186,13 +173,8 @@ fn source_routes_to_listeners_of_both_families() {
             let daemon = Daemon::start(command.args(["edges", "0"]).stdin(listener));
             drop(command);
             assert_eq!(hello(&friend()), "hello\n", "{}", daemon.output());
-            // IP_OPTIONS, at the level of IP: loosely by way of the router.
-            let script = "use Socket; socket(my $s, AF_INET, SOCK_STREAM, 0) or die;
-                setsockopt($s, 0, 4, pack('C*', 131, 7, 4, 10, 9, 0, 2, 1)) or die $!;
-                connect($s, pack_sockaddr_in(7000, inet_aton('10.9.0.1'))) or die $!;
-                print 'said: ', scalar <$s>";
-            let client = run(Command::new("perl").args(["-e", script]));
-            assert_eq!(client.stdout, b"said: ", "{address}: {}", daemon.output());
+            let said = machine.said_by_way_of_the_router(PORT);
+            assert_eq!(said, "", "{address}: {}", daemon.output());
             daemon.wait_for("with IP source routing options");
             stop(daemon);
         }

@@ -105,6 +105,38 @@ impl Machine {
         neighbour
     }
 
+    /// A router at 10.9.0.2, which sends packets where they want to go, back here among others; this machine, 10.9.0.1,
+    /// takes them in.
+    pub fn router(&self) -> Neighbour {
+        let router = self.neighbour("router", &["10.9.0.1/24"], &["10.9.0.2/24"]);
+        for (setting, value) in [
+            ("all/accept_source_route", "1"),
+            ("to-router/accept_source_route", "1"),
+            ("to-router/accept_local", "1"),
+            ("all/rp_filter", "0"),
+            ("to-router/rp_filter", "0"),
+        ] {
+            self.put(format!("/proc/sys/net/ipv4/conf/{setting}"), value);
+        }
+        let settings = "cd /proc/sys/net/ipv4; for setting in ip_forward conf/*/accept_source_route; do
+            echo 1 > $setting; done";
+        run(router.command("sh").args(["-c", settings]));
+        router
+    }
+
+    /// What a server at 10.9.0.1 says first to a client that has its packets go by way of the [`router`](Self::router).
+    pub fn said_by_way_of_the_router(&self, port: u16) -> String {
+        // IP_OPTIONS, at the level of IP: a loose route.
+        let script = format!(
+            "use Socket; socket(my $s, AF_INET, SOCK_STREAM, 0) or die;
+            setsockopt($s, 0, 4, pack('C*', 131, 7, 4, 10, 9, 0, 2, 1)) or die $!;
+            connect($s, pack_sockaddr_in({port}, inet_aton('10.9.0.1'))) or die $!;
+            print scalar <$s>"
+        );
+        let client = run(Command::new("perl").args(["-e", &script]));
+        String::from_utf8_lossy(&client.stdout).into_owned()
+    }
+
     /// Receives what is sent to `/dev/log` from now on.
     pub fn log(&self) -> Log {
         Log::at(Path::new("/dev/log"))
