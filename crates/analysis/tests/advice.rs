@@ -54,7 +54,7 @@ fn hold(policy: &Policy, finding: &Finding) -> Option<(Policy, Comparison)> {
         return None;
     };
     let opens = found.differences.iter().any(|d| opens(&d.old, &d.new));
-    let says_so = fix.title.contains("let in more") || fix.title.contains("lets in");
+    let says_so = fix.title.contains("let in ") || fix.title.contains("lets in");
     assert_eq!(fix.lets_in, says_so, "{fix:?}");
     assert!(
         !opens || says_so,
@@ -64,6 +64,17 @@ fn hold(policy: &Policy, finding: &Finding) -> Option<(Policy, Comparison)> {
         shown(&new),
         found.differences,
     );
+    // Where it is said whom, somebody is.
+    if fix.title.contains("which lets in") {
+        assert!(
+            opens,
+            "{}: {}: {} becomes {}",
+            finding.code.id,
+            fix.title,
+            shown(policy),
+            shown(&new)
+        );
+    }
     Some((new, found))
 }
 
@@ -218,6 +229,12 @@ const CLIENTS: &[&str] = &[
     "10.0.0.0/8x",
     "[2001:db8::1]/32",
     "u@10.0.0.1",
+    "{county=DE}",
+    "{country=UK}",
+    "{banned}",
+    "{banned=yes}",
+    "{country=DE, AT}",
+    "{time=Mon 0800-1800}",
     "\\\n",
     "\\ \n",
     "\\\n# x\n",
@@ -240,6 +257,12 @@ const OPTIONS: &[&str] = &[
     ": 22",
     ": /bin/x",
     ": deny :",
+    ": if {country=UK}",
+    ": if 10.1.2.3/8",
+    ": limit 5/minute",
+    ": max 3 : deny",
+    ": ban 1d",
+    ": severity auth.info : limit 5/minute : if 10.",
 ];
 
 fn table(random: &mut Random) -> String {
@@ -258,6 +281,49 @@ fn table(random: &mut Random) -> String {
         text.pop();
     }
     text
+}
+
+/// The words in which the one edit of a table says whom it lets in, if it does.
+fn says(allow: &str, deny: &str) -> Option<String> {
+    let policy = policy(allow, deny);
+    let found = loud(&policy);
+    let fixes: Vec<&Finding> = found.iter().filter(|finding| finding.fix.is_some()).collect();
+    assert_eq!(fixes.len(), 1, "{allow}: {found:#?}");
+    hold(&policy, fixes[0]);
+    let title = &fixes[0].fix.as_ref().unwrap().title;
+    title.split_once(", which ").map(|(_, says)| says.to_owned())
+}
+
+#[test]
+fn whom_an_edit_lets_in_is_said() {
+    for (allow, expected) in [
+        (
+            "sshd: {county=DE}\n",
+            "lets in any known address where {country=DE} to sshd",
+        ),
+        (
+            "sshd: ALL : if {country=UK} : limit 5/minute\n",
+            "may let in any known address where {country=GB} to sshd",
+        ),
+        ("ALL: 10.1.2.3/8\n", "lets in 10.0.0.0/8 to any daemon"),
+        (
+            "sshd: {banned} : deny\nsshd: 10.1.2.3/8\n",
+            "lets in 10.0.0.0/8 where not {banned} to sshd",
+        ),
+        (
+            "sshd: ALL : severity auth.info : limit 5/minute : if 10.\n",
+            "may let in 10.0.0.0/8 to sshd",
+        ),
+        ("sshd: .example.com.\n", "lets in .example.com to sshd"),
+    ] {
+        assert_eq!(says(allow, "ALL: ALL\n").as_deref(), Some(expected), "{allow}");
+    }
+    // All of them are let in already, or refused all the same.
+    assert_eq!(says("sshd: 10.\nsshd: 10.1.2.3/16\n", "ALL: ALL\n"), None);
+    assert_eq!(
+        says("ALL: {country=DE} : deny\nsshd: {country=DE, DE}\n", "ALL: ALL\n"),
+        None
+    );
 }
 
 #[test]

@@ -12,6 +12,9 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
+/// As text, bytes that are no UTF-8 as `\x…`.
+pub use analysis::compare::text::utf8;
+
 /// Exit status for "could not do what was asked".
 pub const CANNOT: u8 = 2;
 
@@ -212,18 +215,6 @@ impl Serialize for Text {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&utf8(&self.0))
     }
-}
-
-/// As text, bytes that are no UTF-8 as `\x…`.
-pub fn utf8(text: &[u8]) -> String {
-    let mut out = String::with_capacity(text.len());
-    for chunk in text.utf8_chunks() {
-        out.push_str(chunk.valid());
-        for byte in chunk.invalid() {
-            out.push_str(&format!("\\x{byte:02x}"));
-        }
-    }
-    out
 }
 
 /// Text for the terminal: control characters and bytes that are no UTF-8 are shown as `\x…`.

@@ -156,6 +156,28 @@ fn zones_that_are_not_known() {
 }
 
 #[test]
+fn names_that_have_no_address_now() {
+    alone(|machine| {
+        let _dns = support::name_server(machine, &["--host-record=home.example.org,198.51.100.7"]);
+        machine.put("/etc/hosts.deny", "ALL: ALL\n");
+        machine.put(
+            "/etc/hosts.allow",
+            "sshd: {dns=home.example.org} {dns=gone.example.org} {dns=other.example.net}\n",
+        );
+        let gone = found(&["W512", "W525"]);
+        assert!(
+            gone[0].contains("`gone.example.org` has no address now, so it matches nobody"),
+            "{gone:#?}"
+        );
+        // Of that one nothing is known.
+        assert!(
+            gone.len() == 2 && gone[1].contains("no answer for `other.example.net`"),
+            "{gone:#?}"
+        );
+    });
+}
+
+#[test]
 fn daemons_that_cannot_come_at_it() {
     alone(|machine| {
         let setting = Setting::new(machine);

@@ -32,7 +32,7 @@ mod systemd;
 
 pub use alone::{alone, alone_for};
 pub use daemon::Daemon;
-pub use dns::name_server;
+pub use dns::{name_server, name_server_at};
 pub use log::{Entry, Log};
 pub use machine::{Machine, Neighbour};
 pub use programs::{NO_NETGROUPS, library, packaged, program, reference_knows_netgroups, run, target};

@@ -48,7 +48,18 @@ codes! {
         bad: allow("sshd: ALL : severity auth.info : if {time=Mon-Fri}\n"),
         good: allow("sshd: ALL : if {time=Mon-Fri} : severity auth.info\n"),
     }
+
+    pub(super) BURST = "W713" "large-burst" Warning {
+        meaning: "`burst` is how many connections may come at once, from a source that has not come for a while. This one is \
+            ten times what the rate allows in a period, or more: the rate says little of what a source can do.",
+        remedy: "Lower it, or write the rate that is meant.",
+        bad: allow("sshd: ALL : limit 5/minute burst 500\n"),
+        good: allow("sshd: ALL : limit 5/minute burst 10\n"),
+    }
 }
+
+/// So many times what the rate allows in a period is much at once.
+const LARGE: u32 = 10;
 
 /// Lints of bounds and bans; options from `end` on are a comment's.
 pub(super) fn lint(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) {
@@ -130,7 +141,7 @@ impl Bound {
     }
 }
 
-/// Bounds that another makes idle.
+/// Bounds that another makes idle, or that allow much at once.
 fn idle(cx: &mut Context<'_, '_>, options: &[&OptionField<'_>]) {
     let mut before: Vec<Bound> = Vec::new();
     for option in options {
@@ -138,6 +149,16 @@ fn idle(cx: &mut Context<'_, '_>, options: &[&OptionField<'_>]) {
         if before.iter().any(|other| other.implies(&bound)) {
             let message = "the bound before it is never wider, so this one refuses nobody";
             cx.report(&IDLE, &option.span, message).help(IDLE.remedy);
+        }
+        if let Bound::Rate(limit) = bound
+            && limit.burst / limit.count.max(1) >= LARGE
+        {
+            let message = format!(
+                "{} may come at once, {} times as many as the rate allows in a period",
+                limit.burst,
+                limit.burst / limit.count.max(1)
+            );
+            cx.report(&BURST, &option.span, message).help(BURST.remedy);
         }
         before.push(bound);
     }

@@ -104,6 +104,7 @@ pub fn check_with(tables: Documents<'_>, options: Options) -> Vec<Finding> {
         let is_read = |entry: &Entry| entry.ending != Ending::Nul;
         let read = document.entries.iter().position(|e| !is_read(e));
         let table = TableLines {
+            tables,
             table,
             document,
             lines: &lines[..read.unwrap_or(lines.len())],
@@ -111,7 +112,7 @@ pub fn check_with(tables: Documents<'_>, options: Options) -> Vec<Finding> {
         };
         let before = found.len();
         lines::table(table.table, document, &mut found);
-        Advice::default().tell(document, &mut found[before..]);
+        Advice::new(tables).tell(document, &mut found[before..]);
         let broken = table.check(
             &mut Together {
                 earlier: &mut earlier,
@@ -133,6 +134,7 @@ pub fn check_with(tables: Documents<'_>, options: Options) -> Vec<Finding> {
 
 /// The lines of one table that are read.
 struct TableLines<'l> {
+    tables: Documents<'l>,
     table: TableKind,
     document: &'l Document,
     lines: &'l [Cow<'l, [u8]>],
@@ -206,7 +208,7 @@ impl<'l> TableLines<'l> {
     /// The lines of these numbers, each by itself.
     fn lint(&self, numbers: Range<usize>) -> Linted {
         let mut linted = Linted::default();
-        let mut advice = Advice::default();
+        let mut advice = Advice::new(self.tables);
         for number in numbers {
             let before = linted.found.len();
             let mut cx = self.context(number, &mut linted.found);

@@ -25,6 +25,7 @@ mod strings;
 mod sweep;
 #[cfg(test)]
 mod tests;
+pub mod text;
 mod words;
 
 use std::collections::{BTreeSet, HashMap};
@@ -289,13 +290,22 @@ impl AddressPart {
 impl Addresses {
     /// Is every address one of them, known or not?
     pub fn is_all(&self) -> bool {
+        self.unknown && self.holds_both_families()
+    }
+
+    /// Is every address one of them, but one that is not known?
+    pub fn is_all_known(&self) -> bool {
+        !self.unknown && self.holds_both_families()
+    }
+
+    fn holds_both_families(&self) -> bool {
         let is_all = |is_v4: bool| {
             self.parts.iter().any(|part| {
                 part.spelled.is_empty()
                     && matches!(part.blocks[..], [b] if b.length == 0 && b.address.is_ipv4() == is_v4)
             })
         };
-        self.unknown && is_all(true) && is_all(false)
+        is_all(true) && is_all(false)
     }
 }
 

@@ -261,6 +261,11 @@ impl Outcome {
         })
     }
 
+    /// Is this so of the verdict in which it ends, whatever commands say and whatever bounds are exceeded?
+    pub fn is_always(&self, how: impl Fn(Verdict) -> bool) -> bool {
+        !self.may_end(|verdict| !how(verdict))
+    }
+
     /// May it end in a verdict of which this is so?
     pub fn may_end(&self, how: impl Fn(Verdict) -> bool) -> bool {
         let mut steps = self.steps.iter();

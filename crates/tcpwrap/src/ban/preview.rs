@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use analysis::compare::text as words;
 use analysis::compare::{Banning, Block, LetIn, banning};
 use analysis::document::{Content, Document, content};
 use hosts_access::Tables;
@@ -82,7 +83,7 @@ impl Preview {
             let services: Vec<String> = one
                 .services
                 .iter()
-                .map(|service| text::service_text(service, text::FEW))
+                .map(|service| words::service(service, text::FEW))
                 .collect();
             let by = match self.rule(one) {
                 Some((file, line, rule)) => format!("{file} line {line}: {rule}"),

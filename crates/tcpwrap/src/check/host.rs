@@ -17,6 +17,7 @@ use std::path::Path;
 use analysis::check::{Code, Finding, Level, Span, host as codes, misread_from, quoted, words};
 use analysis::document::{Content, Document, Entry, Rule, content};
 use hosts_access::source::{self, Contents, Ending};
+use hosts_access::syntax::brace::Brace;
 use hosts_access::syntax::option::{Keyword, user_and_group};
 use hosts_access::syntax::pattern::{HostPattern, Service, StringPattern};
 use hosts_access::{TableKind, Tables, Verdict};
@@ -85,6 +86,8 @@ struct Host {
     hosts: HashMap<Vec<u8>, Place>,
     addresses: HashMap<Vec<u8>, Place>,
     endpoints: HashMap<Vec<u8>, Place>,
+    /// Names whose addresses `{dns=…}` asks for.
+    moving: HashMap<Vec<u8>, Place>,
     users: HashMap<Vec<u8>, bool>,
     groups: HashMap<Vec<u8>, bool>,
     files: HashMap<Vec<u8>, usize>,
@@ -250,6 +253,10 @@ impl Host {
                 let name = name.to_ascii_lowercase();
                 self.hosts.entry(name).or_insert_with(|| at.span(span));
             }
+            HostPattern::Brace(Brace::Name(name)) => {
+                let name = name.to_ascii_lowercase();
+                self.moving.entry(name).or_insert_with(|| at.span(span));
+            }
             HostPattern::Text {
                 pattern: StringPattern::Exact(address),
                 tries_name: false,
@@ -396,6 +403,8 @@ impl Host {
         }
         let endpoints = sorted(&mut self.endpoints);
         questions.extend(endpoints.map(|(name, place)| (Question::Endpoint(name), place)));
+        let moving = sorted(&mut self.moving);
+        questions.extend(moving.map(|(name, place)| (Question::Moving(name), place)));
         for (place, (code, message)) in names::judge(&questions) {
             self.report(code, &place, message);
         }

@@ -3,11 +3,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use analysis::compare::text;
 use analysis::compare::{Addresses, Clients, Comparison, Like, Outcome, Ports, Service, Strings, compare};
 use analysis::document::{Document, Documents};
 use hosts_access::Verdict;
 
-use crate::diff::text::answers_text;
 use crate::output::utf8;
 
 /// So many things are named.
@@ -436,7 +436,7 @@ fn set_words(clients: &Clients, addresses: &Ranges, told: &[&Strings]) -> Option
         }
     }
     if !clients.answers.is_empty() {
-        let answers: Vec<String> = clients.answers.iter().map(answers_text).collect();
+        let answers: Vec<String> = clients.answers.iter().map(text::answers).collect();
         let answers = answers.join(" and ");
         text = match *addresses == Ranges::all() {
             true => format!("everyone where {answers}"),

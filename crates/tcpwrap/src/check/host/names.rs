@@ -30,6 +30,8 @@ pub(super) enum Question {
     Client(Vec<u8>),
     /// Does the name of a server endpoint stand for one address?
     Endpoint(Vec<u8>),
+    /// Has a name that moves an address now?
+    Moving(Vec<u8>),
 }
 
 type Judgement = (&'static Code, String);
@@ -43,7 +45,7 @@ pub(super) fn judge(hosts: &[(Question, Place)]) -> Vec<(Place, Judgement)> {
     let mut found = Vec::new();
     let mut not_asked = Vec::new();
     for (question, place) in hosts {
-        let (Question::Client(name) | Question::Endpoint(name)) = question;
+        let (Question::Client(name) | Question::Endpoint(name) | Question::Moving(name)) = question;
         match lookups.answer(question) {
             Answer::Given(judged) => found.extend(judged.map(|judged| (place.clone(), judged))),
             Answer::Silence => {
@@ -69,6 +71,11 @@ fn look_up(question: &Question) -> Result<Option<Judgement>, NoAnswer> {
             let has_several = resolved.is_some_and(|resolved| resolved.addresses.len() > 1);
             let message = || format!("{} has several addresses", quoted(name));
             Ok(has_several.then(|| (&codes::MANY_ADDRESSES, message())))
+        }
+        Question::Moving(name) => {
+            let has_address = netdb::ask(name, Family::Any)?.is_some_and(|found| !found.addresses.is_empty());
+            let message = || format!("{} has no address now, so it matches nobody", quoted(name));
+            Ok((!has_address).then(|| (&codes::NO_HOST, message())))
         }
     }
 }
