@@ -5,6 +5,7 @@
 pub mod reference;
 pub mod tables;
 
+use std::process::Command;
 use std::time::Instant;
 
 /// Runs `work` until it has taken a while, and returns the nanoseconds one call took: the best of
@@ -23,4 +24,22 @@ pub fn nanoseconds(mut work: impl FnMut()) -> f64 {
         best = best.min(start.elapsed().as_secs_f64() / f64::from(calls));
     }
     best * 1e9
+}
+
+/// The instructions that this program takes with these arguments, as valgrind counts them.
+///
+/// # Errors
+/// What is wrong with valgrind.
+pub fn instructions(arguments: &[&str]) -> Result<i64, String> {
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(program)
+        .args(arguments)
+        .output()
+        .map_err(|error| format!("valgrind: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    let collected = text.lines().find_map(|line| line.split_once("Collected : "));
+    let (_, number) = collected.ok_or_else(|| format!("valgrind: {text}"))?;
+    number.trim().parse().map_err(|_| format!("valgrind: {text}"))
 }

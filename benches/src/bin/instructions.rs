@@ -6,8 +6,8 @@
 use std::env;
 use std::hint::black_box;
 use std::path::Path;
-use std::process::Command;
 
+use benches::instructions;
 use benches::tables::{STRANGER, addresses, mixed};
 use hosts_access::dry::DryHost;
 use hosts_access::{Policy, Request, Side, Tables, UNKNOWN};
@@ -51,7 +51,10 @@ fn main() -> Result<()> {
             STRANGER
         };
         // What making ready costs is in both.
-        let [few, many] = [10, 1010].map(|times| count(how, client, directory.path(), times));
+        let [few, many] = ["10", "1010"].map(|times| {
+            let directory = directory.path().to_string_lossy();
+            instructions(&[how, client, &directory, times])
+        });
         println!(
             "{:<44}{:>14}",
             format!("{how}, {rules} {kind}, {who}"),
@@ -77,20 +80,4 @@ fn decide(how: &str, client: &str, directory: &Path, times: u32) {
             _ => tables.decide(&mut request, &mut host),
         });
     }
-}
-
-/// The instructions of a process that decides so often, as valgrind counts them.
-fn count(how: &str, client: &str, directory: &Path, times: u32) -> Result<i64> {
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(env::current_exe()?)
-        .args([how, client])
-        .arg(directory)
-        .arg(times.to_string())
-        .output()
-        .map_err(|error| format!("valgrind: {error}"))?;
-    let text = String::from_utf8_lossy(&output.stderr);
-    let collected = text.lines().find_map(|line| line.split_once("Collected : "));
-    let (_, number) = collected.ok_or_else(|| format!("valgrind: {text}"))?;
-    Ok(number.trim().parse()?)
 }

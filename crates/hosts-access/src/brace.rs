@@ -5,12 +5,16 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::fact::{Cause, Fact, Found};
-use crate::matching::Match;
+use crate::matching::{Match, Matching};
 use crate::request::{Pending, Request};
 use crate::syntax::brace::{Brace, Mistake, Values, code, list_code, read_times, system};
 
 /// Holds a pattern against the client.
-pub(crate) fn brace_matches(brace: Brace<'_>, request: &mut Request) -> Result<Match, Pending> {
+pub(crate) fn brace_matches(
+    brace: Brace<'_>,
+    request: &mut Request,
+    with: &mut impl Matching,
+) -> Result<Match, Pending> {
     let fact = match brace.fact() {
         Ok(fact) => fact,
         Err(mistake) => {
@@ -23,6 +27,7 @@ pub(crate) fn brace_matches(brace: Brace<'_>, request: &mut Request) -> Result<M
         // Whoever has no address is nowhere, and in no list.
         return Ok(Match::No);
     }
+    with.ask(&fact, request);
     let result = match request.fact(&fact)? {
         Ok(found) => brace
             .holds(found, client)

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::decision::{Deciding, Decision, Note, Reason, TableKind, Verdict};
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::effect::{Effect, Outcome};
-use crate::fact::Cause;
+use crate::fact::{Cause, Fact, Known};
 use crate::host::{self, Host};
 use crate::options::{self, Doubt, End, Next, Options, Ran};
 use crate::policy::Compiled;
@@ -107,8 +107,9 @@ impl Tables {
                 continue;
             };
             let mut resume = (0, 0, false);
+            let mut needed = |_: &Fact, _: &Request| None;
             host::ask(request, host, |request| {
-                let mut matcher = Matcher::new(Files::Read, &mut files, &mut trace);
+                let mut matcher = Matcher::new(Files::Read, &mut files, &mut trace, &mut needed);
                 matcher.try_all(Table { kind, path }, &text, &mut resume, request)
             });
         }
@@ -130,6 +131,9 @@ pub enum Step {
     /// The decision.
     Done(Decision),
 }
+
+/// Answers a question of the additions to the language on the spot, or leaves it to be [`Need`]ed.
+pub type Ask<'a> = dyn FnMut(&Fact, &Request) -> Option<Known> + 'a;
 
 /// A decision in the making.
 ///
@@ -215,9 +219,14 @@ impl<T: Trace> Evaluation<'_, T> {
     /// Goes on as far as can be. Once the decision is made, there is nothing more to come, and a further step is
     /// [`Verdict::Denied`].
     pub fn step(&mut self, request: &mut Request) -> Step {
+        self.step_asking(request, &mut |_, _| None)
+    }
+
+    /// The same, where `ask` may have answers at hand: the rule that asks is not read again for them.
+    pub fn step_asking(&mut self, request: &mut Request, ask: &mut Ask<'_>) -> Step {
         let step = match self.held.take() {
             Some(step) => *step,
-            None => self.advance(request),
+            None => self.advance(request, ask),
         };
         match request.next_log() {
             Some(line) => {
@@ -240,12 +249,12 @@ impl<T: Trace> Evaluation<'_, T> {
         self.trace
     }
 
-    fn advance(&mut self, request: &mut Request) -> Step {
+    fn advance(&mut self, request: &mut Request, ask: &mut Ask<'_>) -> Step {
         loop {
             match &mut self.stage {
                 Stage::Read(kind) => {
                     let kind = *kind;
-                    let read = self.read(kind, request);
+                    let read = self.read(kind, request, ask);
                     match read {
                         Read::Suspended => match request.take_need() {
                             Some(need) => return Step::Need(need),
@@ -281,11 +290,14 @@ impl<T: Trace> Evaluation<'_, T> {
                     }
                 }
                 Stage::Options(options, _) => match options.step(request) {
-                    Err(_) => {
-                        if let Some(need) = request.take_need() {
-                            return Step::Need(need);
-                        }
-                    }
+                    Err(_) => match request.take_need() {
+                        Some(Need::Fact(fact)) if !request.has_log() => match ask(&fact, request) {
+                            Some(known) => request.set_fact(fact, known),
+                            None => return Step::Need(Need::Fact(fact)),
+                        },
+                        Some(need) => return Step::Need(need),
+                        None => {}
+                    },
                     Ok(Next::Do(effect)) => return Step::Do(effect),
                     Ok(Next::End(end)) => {
                         if let Some(step) = self.conclude(end, request) {
@@ -298,11 +310,11 @@ impl<T: Trace> Evaluation<'_, T> {
         }
     }
 
-    fn read(&mut self, kind: TableKind, request: &mut Request) -> Read {
+    fn read(&mut self, kind: TableKind, request: &mut Request, ask: &mut Ask<'_>) -> Read {
         let (compiled, kept) = match &self.rules {
             Rules::Scanned(tables) => {
                 let path = tables.path(kind);
-                let mut matcher = Matcher::new(Files::Read, &mut self.files, &mut self.trace);
+                let mut matcher = Matcher::new(Files::Read, &mut self.files, &mut self.trace, ask);
                 return matcher.scan(Table { kind, path }, &mut self.resume, request);
             }
             Rules::Compiled(compiled) => (*compiled, FilesKept::AsTheyAre),
@@ -310,7 +322,7 @@ impl<T: Trace> Evaluation<'_, T> {
         };
         let (path, contents) = compiled.for_reading(kind);
         let files = Files::Compiled(compiled, kept);
-        let mut matcher = Matcher::new(files, &mut self.files, &mut self.trace);
+        let mut matcher = Matcher::new(files, &mut self.files, &mut self.trace, ask);
         matcher.consult(Table { kind, path }, contents, &mut self.resume, request)
     }
 

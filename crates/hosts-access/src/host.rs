@@ -63,7 +63,8 @@ pub fn decide<T: Trace>(
     host: &mut dyn Host,
 ) -> Decision {
     loop {
-        match evaluation.step(request) {
+        let mut ask = |fact: &Fact, request: &Request| Some(fact_of(host, fact, request));
+        match evaluation.step_asking(request, &mut ask) {
             Step::Log(diagnostic) => host.log(&diagnostic),
             Step::Need(need) => answer(&need, request, host),
             Step::Do(effect) => evaluation.done(host.perform(&effect, request.place())),
@@ -116,6 +117,10 @@ pub fn ask<R>(
     }
 }
 
+fn fact_of(host: &mut dyn Host, fact: &Fact, request: &Request) -> Known {
+    host.fact(fact, request.looked_up_ip(), request.place())
+}
+
 /// Answers what a request needs.
 pub fn answer(need: &Need, request: &mut Request, host: &mut dyn Host) {
     let at = request.place();
@@ -146,8 +151,7 @@ pub fn answer(need: &Need, request: &mut Request, host: &mut dyn Host) {
             request.set_banner(file);
         }
         Need::Fact(fact) => {
-            let client = request.looked_up_ip();
-            let known = host.fact(fact, client, request.place());
+            let known = fact_of(host, fact, request);
             request.set_fact(fact.clone(), known);
         }
         Need::Pause(time) => host.pause(*time),

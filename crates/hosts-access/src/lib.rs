@@ -101,7 +101,7 @@ mod text;
 mod trace;
 mod work;
 
-pub use decide::{ALLOW_TABLE, DENY_TABLE, Evaluation, Step, Tables};
+pub use decide::{ALLOW_TABLE, Ask, DENY_TABLE, Evaluation, Step, Tables};
 pub use decision::{Decision, LogLine, Note, Reason, Severity, TableKind, Then, Verdict};
 pub use diagnostic::{Diagnostic, Kind, Place};
 pub use effect::{Effect, Outcome};

@@ -5,6 +5,7 @@
 
 use crate::address::{Ipv6, dotted_quad, reduce_mapped};
 use crate::brace::brace_matches;
+use crate::fact::Fact;
 use crate::request::{Address, Pending, Request, Side, is_known_name, is_unknown};
 use crate::syntax::cidr_mask;
 use crate::syntax::list::list_matches;
@@ -66,6 +67,9 @@ pub(crate) trait Matching {
         path: &[u8],
         depth: usize,
     ) -> Result<Match, Pending>;
+
+    /// Has the request told the answer to a question, where it can be had at once.
+    fn ask(&mut self, _fact: &Fact, _request: &mut Request) {}
 
     /// A token of one of the lists was tried.
     fn tried(&mut self, _token: &[u8], _matched: Match) {}
@@ -141,7 +145,7 @@ pub(crate) fn host_matches(
 ) -> Result<Match, Pending> {
     work::add(1);
     let matches = match pattern {
-        HostPattern::Brace(brace) => return brace_matches(brace, request),
+        HostPattern::Brace(brace) => return brace_matches(brace, request, with),
         HostPattern::Netgroup(group) => request.in_netgroup(side, group)?,
         HostPattern::File(path) => return with.file_matches(request, side, path, depth),
         HostPattern::Known => is_known_name(request.name(side)?) && !is_unknown(request.address(side)?),

@@ -12,12 +12,12 @@ use crate::expand::{Banner, Expansion, client_info};
 use crate::fact::{Cause, Fact, Known};
 pub use crate::option_error::OptionError;
 use crate::request::{Pending, Request};
-use crate::room;
+use crate::room::{self, LONG_LINE};
 use crate::syntax::list::tokens;
 use crate::syntax::option::{
     self as syntax, ActsOn, Decides, Keyword, Order, Takes, keyword_and_value, option_fields,
 };
-use crate::text::trim;
+use crate::text::{trim, trim_start};
 
 /// How a rule's options ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -272,7 +272,9 @@ impl Options {
         }
         self.at += fields.position_in(rest);
         // The option, its message or effect, and copies of these on their way.
-        room::expect(10 * field.len());
+        if field.len() > LONG_LINE {
+            room::expect(10 * field.len());
+        }
         let checked = check(&field, fields.is_at_end());
         let checked = checked.and_then(|found| check_order(self.last, found.0).map(|()| found));
         match checked {
@@ -367,7 +369,8 @@ impl Options {
     /// Does the rule deny, whatever comes of its options?
     fn denies(&self) -> bool {
         let table = self.rule.as_ref().map(|rule| rule.table);
-        table.is_some_and(|table| verdict(&self.text, table) == Some(Verdict::Denied))
+        // What stands before a bound decides nothing.
+        table.is_some_and(|table| verdict(&self.text[self.at..], table) == Some(Verdict::Denied))
     }
 
     /// A bound has been asked.
@@ -590,7 +593,11 @@ pub fn check_order(last: Option<Keyword>, keyword: Keyword) -> Result<(), Option
 /// The client lists of the `if` options that a rule's options begin with. One that is empty is a mistake, which is
 /// found when the options run.
 pub fn conditions(options: &[u8]) -> impl Iterator<Item = Cow<'_, [u8]>> {
-    option_fields(options)
+    // Few rules have any.
+    let may_have = trim_start(options)
+        .get(..2)
+        .is_some_and(|word| word.eq_ignore_ascii_case(b"if"));
+    option_fields(if may_have { options } else { b"" })
         .map_while(|field| {
             let (word, value) = keyword_and_value(&field);
             (Keyword::parse(word) == Some(Keyword::If)).then(|| match (&field, value) {

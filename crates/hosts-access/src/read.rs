@@ -8,9 +8,10 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::decide::FilesKept;
+use crate::decide::{Ask, FilesKept};
 use crate::decision::{Deciding, RuleLine, TableKind};
 use crate::diagnostic::{Kind, Place};
+use crate::fact::Fact;
 use crate::files::HostFile;
 use crate::index::{Candidate, LongRule};
 use crate::index_file::{self, DiskIndex, Jump, NoIndex};
@@ -18,7 +19,7 @@ use crate::matching::{self, MAX_FILE_DEPTH, Match, Matching, host_matches};
 use crate::options;
 use crate::policy::{Compiled, Kept};
 use crate::request::{Pending, Request, Side};
-use crate::room;
+use crate::room::{self, LONG_LINE};
 use crate::skip::Skipper;
 use crate::source::{self, Ending, Line, Lines, Reader};
 use crate::syntax::pattern::HostPattern;
@@ -78,9 +79,6 @@ pub(crate) struct Scanning {
     index: Option<DiskIndex>,
     next: u32,
 }
-
-/// What is longer is copied only where there is memory for it.
-const LONG_LINE: usize = 4096;
 
 /// Files that patterns name, as one decision sees them: each is looked at when a pattern first needs it, and kept
 /// until the decision ends. Most decisions need none.
@@ -158,6 +156,7 @@ pub(crate) struct Matcher<'m, T> {
     files: Files<'m>,
     files_seen: &'m mut FilesSeen,
     trace: &'m mut T,
+    ask: &'m mut Ask<'m>,
 }
 
 /// What one line turned out to be.
@@ -234,11 +233,17 @@ impl Table<'_> {
 
 impl<'m, T: Trace> Matcher<'m, T> {
     #[inline]
-    pub(crate) fn new(files: Files<'m>, files_seen: &'m mut FilesSeen, trace: &'m mut T) -> Self {
+    pub(crate) fn new(
+        files: Files<'m>,
+        files_seen: &'m mut FilesSeen,
+        trace: &'m mut T,
+        ask: &'m mut Ask<'m>,
+    ) -> Self {
         Matcher {
             files,
             files_seen,
             trace,
+            ask,
         }
     }
 
@@ -625,6 +630,16 @@ impl<T: Trace> Matching for Matcher<'_, T> {
         }
         self.files_seen.get().open.pop();
         Ok(matched)
+    }
+
+    fn ask(&mut self, fact: &Fact, request: &mut Request) {
+        // What was logged before the question comes before what is logged about it.
+        if request.has_log() || request.facts().iter().any(|(asked, _)| asked == fact) {
+            return;
+        }
+        if let Some(known) = (self.ask)(fact, request) {
+            request.set_fact(fact.clone(), known);
+        }
     }
 
     #[inline]

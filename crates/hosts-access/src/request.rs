@@ -169,7 +169,7 @@ struct Rare {
     /// Netgroups and the hosts that were asked about, and whether they are in it.
     netgroups: HashMap<Vec<u8>, bool>,
     /// What was asked and answered besides.
-    facts: Vec<(Fact, Known)>,
+    facts: SmallVec<[(Fact, Known); 1]>,
     /// Why the rule that is tried comes to *unknown*, if it does.
     causes: Vec<Cause>,
     /// The banner file that was asked for.
@@ -525,6 +525,11 @@ impl Request {
     #[inline]
     pub fn next_log(&mut self) -> Option<Diagnostic> {
         self.rare.as_mut()?.log.pop_front()
+    }
+
+    /// Are there lines that were logged and not taken yet?
+    pub(crate) fn has_log(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| !rare.log.is_empty())
     }
 
     /// Have so many lines been logged that they should be taken before more are?

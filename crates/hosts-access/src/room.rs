@@ -6,6 +6,9 @@ use std::hint::black_box;
 /// What a decision needs beside what grows with its tables: log lines, names, the way out.
 const SPARE: usize = 1 << 16;
 
+/// What is longer is copied only where there is memory for it.
+pub(crate) const LONG_LINE: usize = 4096;
+
 /// Is there room for so much, and then for all the rest?
 pub(crate) fn has(bytes: usize) -> bool {
     let mut vector = Vec::<u8>::new();

@@ -11,6 +11,30 @@ pub fn strerror(error: &std::io::Error) -> String {
     }
 }
 
+/// Is it short enough for a plain loop? A search by vectors costs so much before its first byte.
+#[inline]
+fn is_short(text: &[u8]) -> bool {
+    text.len() <= 32
+}
+
+/// Is the byte in the text, which is short most times?
+#[inline]
+pub(crate) fn has(text: &[u8], wanted: u8) -> bool {
+    match is_short(text) {
+        true => text.contains(&wanted),
+        false => memchr::memchr(wanted, text).is_some(),
+    }
+}
+
+/// The same of either of two bytes, and where the first one is.
+#[inline]
+pub(crate) fn find_either(text: &[u8], [one, other]: [u8; 2]) -> Option<usize> {
+    match is_short(text) {
+        true => text.iter().position(|byte| *byte == one || *byte == other),
+        false => memchr::memchr2(one, other, text),
+    }
+}
+
 /// The characters that separate tokens of a list.
 pub fn is_separator(byte: u8) -> bool {
     matches!(byte, b',' | b' ' | b'\t' | b'\r' | b'\n')
@@ -33,14 +57,20 @@ pub(crate) fn after_blanks(text: &[u8]) -> &[u8] {
 }
 
 /// `text` without white space at either end.
-pub(crate) fn trim(mut text: &[u8]) -> &[u8] {
-    while let [first, rest @ ..] = text
-        && is_white_space(*first)
+pub(crate) fn trim(text: &[u8]) -> &[u8] {
+    let mut text = trim_start(text);
+    while let [rest @ .., last] = text
+        && is_white_space(*last)
     {
         text = rest;
     }
-    while let [rest @ .., last] = text
-        && is_white_space(*last)
+    text
+}
+
+/// The same at its beginning alone.
+pub(crate) fn trim_start(mut text: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = text
+        && is_white_space(*first)
     {
         text = rest;
     }
@@ -50,8 +80,15 @@ pub(crate) fn trim(mut text: &[u8]) -> &[u8] {
 /// The position of the first `delimiter` outside square brackets. Brackets are only counted: an
 /// unbalanced one hides every delimiter after it.
 pub fn find_outside_brackets(text: &[u8], delimiter: u8) -> Option<usize> {
+    // Mostly there are none before it.
+    let first = if is_short(text) {
+        let stops = |byte: &u8| *byte == delimiter || matches!(byte, b'[' | b']');
+        text.iter().position(stops)?
+    } else {
+        memchr::memchr3(delimiter, b'[', b']', text)?
+    };
     let mut depth = 0i64;
-    for (at, &byte) in text.iter().enumerate() {
+    for (at, &byte) in text.iter().enumerate().skip(first) {
         match byte {
             b'[' => depth += 1,
             b']' => depth -= 1,

@@ -255,8 +255,15 @@ impl Undecided {
             .remembering(&facts::STAYS)
             .ident_timeout(self.ident_timeout);
         loop {
-            let step = evaluation.step(&mut self.request);
-            self.repeats = self.repeats.take().filter(|_| matches!(step, Step::Done(_)));
+            let mut is_asked = false;
+            let mut ask = |fact: &Fact, request: &Request| {
+                is_asked = true;
+                let at_hand = rules.is_at_hand(fact);
+                at_hand.then(|| host.fact(fact, request.looked_up_ip(), request.place()))
+            };
+            let step = evaluation.step_asking(&mut self.request, &mut ask);
+            let repeats = matches!(step, Step::Done(_)) && !is_asked;
+            self.repeats = self.repeats.take().filter(|_| repeats);
             match step {
                 Step::Log(diagnostic) => rules.log.diagnostic(&diagnostic),
                 Step::Done(decision) => return Some(decision),

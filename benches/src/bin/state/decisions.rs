@@ -1,18 +1,24 @@
-//! Whole decisions of a process that stays, and how much longer they take than by a rule with an address.
+//! Whole decisions of a process that stays: how much longer they take than by a rule with an address, and their
+//! instructions, as valgrind counts them where it is installed.
 
 use std::hint::black_box;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use benches::nanoseconds;
 use benches::tables::addresses;
+use benches::{instructions, nanoseconds};
 use hosts_access::{Policy, Tables};
 use system::endpoints::{Endpoint, Endpoints};
 use system::facts::State;
 use system::host::SocketHost;
 
 use crate::questions::client;
+
+/// Where the tables are.
+const RULES: &str = "/srv/rules";
+/// The argument by which this program only decides.
+pub const REPEAT: &str = "--repeat";
 
 /// Rules for ten countries.
 fn countries() -> String {
@@ -34,26 +40,42 @@ pub fn run(has_database: bool) -> Result<(), String> {
         cases.insert(2, ("ten rules with {country}", countries()));
         cases.push(("100,000 addresses, ten with {country}", long + &countries()));
     }
-    println!("\n{:<44}{:>10}{:>12}", "microseconds a decision", "", "more");
+    println!(
+        "\n{:<44}{:>10}{:>12}{:>14}",
+        "microseconds a decision", "", "more", "instructions"
+    );
     let mut first = None;
     for (name, deny) in cases {
-        let took = decide(&deny)?;
+        std::fs::create_dir_all(RULES).map_err(|error| error.to_string())?;
+        std::fs::write(Path::new(RULES).join("hosts.allow"), deny).map_err(|error| error.to_string())?;
+        let took = by_rules(|decide| nanoseconds(decide))?;
         let first = *first.get_or_insert(took);
-        println!("{name:<44}{:>10.3}{:>12.3}", took / 1e3, (took - first) / 1e3);
+        // What making ready costs is in both.
+        let [few, many] = [10, 1010].map(|times| instructions(&[REPEAT, &times.to_string()]));
+        let counted = few.and_then(|few| Ok(((many? - few) / 1000).to_string()));
+        println!(
+            "{name:<44}{:>10.3}{:>12.3}{:>14}",
+            took / 1e3,
+            (took - first) / 1e3,
+            counted.unwrap_or_else(|problem| problem),
+        );
     }
     Ok(())
 }
 
-fn decide(deny: &str) -> Result<f64, String> {
-    let problem = |error: std::io::Error| error.to_string();
-    let directory = Path::new("/srv/rules");
-    std::fs::create_dir_all(directory).map_err(problem)?;
-    std::fs::write(directory.join("hosts.deny"), deny).map_err(problem)?;
-    let compiled = Policy::new(Tables::in_directory(directory)).current();
-    let socket = UdpSocket::bind("127.0.0.1:0").map_err(problem)?;
+/// Decides so often, for valgrind.
+pub fn repeat(times: &str) -> Result<(), String> {
+    let times: u32 = times.parse().map_err(|_| "how often?")?;
+    by_rules(|decide| (0..times).for_each(|_| decide()))
+}
+
+/// Gives `work` a decision by the rules, each time about another client.
+fn by_rules<R>(work: impl FnOnce(&mut dyn FnMut()) -> R) -> Result<R, String> {
+    let compiled = Policy::new(Tables::in_directory(Path::new(RULES))).current();
+    let socket = UdpSocket::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
     let state = State::new(true);
     let mut n = 7;
-    Ok(nanoseconds(|| {
+    Ok(work(&mut || {
         let ends = Endpoints {
             client: Endpoint::Internet(SocketAddr::new(client(&mut n), 4000)),
             server: Endpoint::Internet(SocketAddr::from(([192, 0, 2, 1], 22))),

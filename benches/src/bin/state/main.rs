@@ -29,6 +29,11 @@ exec \"$@\"";
 
 fn main() -> Result<(), String> {
     let problem = |error: std::io::Error| error.to_string();
+    if let [_, repeat, times] = &env::args().collect::<Vec<_>>()[..]
+        && repeat == decisions::REPEAT
+    {
+        return decisions::repeat(times);
+    }
     let database = env::args_os().nth(1).map(PathBuf::from);
     if env::var_os(INSIDE).is_none() {
         let mut command = Command::new("unshare");

@@ -206,7 +206,7 @@ impl<'t> Brace<'t> {
         let [b'{', inner @ .., b'}'] = token else {
             return None;
         };
-        let (name, value) = match memchr::memchr(b'=', inner) {
+        let (name, value) = match inner.iter().position(|byte| *byte == b'=') {
             Some(at) => (&inner[..at], Some(&inner[at + 1..])),
             None => (inner, None),
         };

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use crate::decision::Severity;
-use crate::text::{after_blanks, find_outside_brackets, is_blank, trim, whole_signed, whole_unsigned};
+use crate::text::{
+    after_blanks, find_either, find_outside_brackets, is_blank, trim, whole_signed, whole_unsigned,
+};
 
 /// The options there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -329,6 +331,17 @@ impl<'t> Iterator for OptionFields<'t> {
         if self.rest.is_empty() {
             return None;
         }
+        let is_list = begins_condition(self.rest);
+        let plain = match is_list {
+            true => None,
+            false => find_either(self.rest, [b':', b'\\']).or(Some(self.rest.len())),
+        };
+        if let Some(end) = plain.filter(|end| self.rest.get(*end) != Some(&b'\\')) {
+            self.ended_by_colon = end < self.rest.len();
+            let field = &self.rest[..end];
+            self.rest = &self.rest[end + usize::from(self.ended_by_colon)..];
+            return Some(Cow::Borrowed(field));
+        }
         let mut unescaped: Option<Vec<u8>> = None;
         let mut at = 0;
         let mut end = self.rest.len();
@@ -336,7 +349,6 @@ impl<'t> Iterator for OptionFields<'t> {
         self.ended_by_colon = false;
         // A client list is split as one is: outside brackets.
         let mut depth = 0i64;
-        let is_list = begins_condition(self.rest);
         while at < self.rest.len() {
             match self.rest[at..] {
                 [b'[', ..] if is_list => depth += 1,

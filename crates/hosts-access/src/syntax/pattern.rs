@@ -2,7 +2,7 @@
 
 use crate::syntax::brace::Brace;
 use crate::syntax::list::EXCEPT;
-use crate::text::{find_outside_brackets, whole_unsigned};
+use crate::text::{find_either, find_outside_brackets, has, whole_unsigned};
 
 const ALL: &[u8] = b"ALL";
 const KNOWN: &[u8] = b"KNOWN";
@@ -34,7 +34,7 @@ impl<'t> StringPattern<'t> {
     /// Reads a token.
     #[inline]
     pub fn parse(token: &'t [u8]) -> Self {
-        if memchr::memchr2(b'*', b'?', token).is_some() {
+        if find_either(token, [b'*', b'?']).is_some() {
             StringPattern::Wildcard(token)
         } else if token.first() == Some(&b'.') {
             StringPattern::Suffix(token)
@@ -184,7 +184,9 @@ impl<'t> DaemonPattern<'t> {
 /// Splits at the first `@` after the first character that stands outside square brackets.
 #[inline]
 fn split_at_sign(token: &[u8]) -> Option<(&[u8], &[u8])> {
-    memchr::memchr(b'@', token)?;
+    if !has(token, b'@') {
+        return None;
+    }
     let at = 1 + find_outside_brackets(&token[1..], b'@')?;
     Some((&token[..at], &token[at + 1..]))
 }
