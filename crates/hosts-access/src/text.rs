@@ -17,16 +17,7 @@ fn is_short(text: &[u8]) -> bool {
     text.len() <= 32
 }
 
-/// Is the byte in the text, which is short most times?
-#[inline]
-pub(crate) fn has(text: &[u8], wanted: u8) -> bool {
-    match is_short(text) {
-        true => text.contains(&wanted),
-        false => memchr::memchr(wanted, text).is_some(),
-    }
-}
-
-/// The same of either of two bytes, and where the first one is.
+/// Where the first of either of two bytes is.
 #[inline]
 pub(crate) fn find_either(text: &[u8], [one, other]: [u8; 2]) -> Option<usize> {
     match is_short(text) {
@@ -35,9 +26,50 @@ pub(crate) fn find_either(text: &[u8], [one, other]: [u8; 2]) -> Option<usize> {
     }
 }
 
+/// What a byte is to the patterns, a bit each: one look at a token tells what need not be looked for in it.
+pub(crate) mod class {
+    /// Separates tokens of a list.
+    pub(crate) const SEPARATOR: u8 = 1;
+    /// `*` and `?`.
+    pub(crate) const WILDCARD: u8 = 2;
+    /// `@`
+    pub(crate) const AT: u8 = 4;
+    /// `/`
+    pub(crate) const SLASH: u8 = 8;
+    /// Neither a digit nor a dot nor a slash: the token is tried against names too.
+    pub(crate) const NAME: u8 = 16;
+
+    pub(super) const OF: [u8; 256] = {
+        let mut all = [NAME; 256];
+        let mut byte = 0u8;
+        loop {
+            let class = &mut all[byte as usize];
+            match byte {
+                b',' | b' ' | b'\t' | b'\r' | b'\n' => *class |= SEPARATOR,
+                b'*' | b'?' => *class |= WILDCARD,
+                b'@' => *class |= AT,
+                b'/' => *class = SLASH,
+                b'0'..=b'9' | b'.' => *class = 0,
+                _ => {}
+            }
+            if byte == u8::MAX {
+                break all;
+            }
+            byte += 1;
+        }
+    };
+
+    /// All that there is in the text.
+    #[inline]
+    pub(crate) fn seen(text: &[u8]) -> u8 {
+        text.iter().fold(0, |seen, byte| seen | OF[usize::from(*byte)])
+    }
+}
+
 /// The characters that separate tokens of a list.
+#[inline]
 pub fn is_separator(byte: u8) -> bool {
-    matches!(byte, b',' | b' ' | b'\t' | b'\r' | b'\n')
+    class::OF[usize::from(byte)] & class::SEPARATOR != 0
 }
 
 /// The characters that count as blank in empty lines and after option names.

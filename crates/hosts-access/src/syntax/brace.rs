@@ -242,7 +242,10 @@ impl<'t> Brace<'t> {
 
     fn read(known: BraceName, value: &'t [u8]) -> Result<Self, Mistake<'t>> {
         let bad = |value| Mistake::Bad(known, value);
-        if let Some(at) = value.iter().position(|byte| b"{}[]@:*?=".contains(byte)) {
+        if let Some(at) = value
+            .iter()
+            .position(|byte| matches!(byte, b'{' | b'}' | b'[' | b']' | b'@' | b':' | b'*' | b'?' | b'='))
+        {
             return Err(bad(&value[at..]));
         }
         let all = |is: fn(&[u8]) -> bool| match Values(value).iter().find(|value| !is(value)) {

@@ -2,7 +2,7 @@
 
 use crate::syntax::brace::Brace;
 use crate::syntax::list::EXCEPT;
-use crate::text::{find_either, find_outside_brackets, has, whole_unsigned};
+use crate::text::{class, find_outside_brackets, whole_unsigned};
 
 const ALL: &[u8] = b"ALL";
 const KNOWN: &[u8] = b"KNOWN";
@@ -34,7 +34,13 @@ impl<'t> StringPattern<'t> {
     /// Reads a token.
     #[inline]
     pub fn parse(token: &'t [u8]) -> Self {
-        if find_either(token, [b'*', b'?']).is_some() {
+        StringPattern::read(token, class::seen(token))
+    }
+
+    /// The same, where it is known what there is in it.
+    #[inline]
+    fn read(token: &'t [u8], seen: u8) -> Self {
+        if seen & class::WILDCARD != 0 {
             StringPattern::Wildcard(token)
         } else if token.first() == Some(&b'.') {
             StringPattern::Suffix(token)
@@ -85,17 +91,27 @@ impl<'t> HostPattern<'t> {
     /// Reads a token of a client list or a file, user part already taken off.
     #[inline]
     pub fn parse(token: &'t [u8]) -> Self {
+        HostPattern::read(token, class::seen(token))
+    }
+
+    #[inline]
+    fn read(token: &'t [u8], seen: u8) -> Self {
         if token.first() == Some(&b'{')
             && let Some(brace) = Brace::parse(token)
         {
             return HostPattern::Brace(brace);
         }
-        HostPattern::parse_server(token)
+        HostPattern::read_server(token, seen)
     }
 
     /// The same for this host's end, where what stands in braces is a text like any other.
     #[inline]
     pub fn parse_server(token: &'t [u8]) -> Self {
+        HostPattern::read_server(token, class::seen(token))
+    }
+
+    #[inline]
+    fn read_server(token: &'t [u8], seen: u8) -> Self {
         match token {
             [b'@', group @ ..] => return HostPattern::Netgroup(group),
             [b'/', ..] => return HostPattern::File(token),
@@ -107,16 +123,17 @@ impl<'t> HostPattern<'t> {
         if token.eq_ignore_ascii_case(LOCAL) {
             return HostPattern::Local;
         }
-        if let Some(slash) = find_outside_brackets(token, b'/') {
+        if seen & class::SLASH != 0
+            && let Some(slash) = find_outside_brackets(token, b'/')
+        {
             return HostPattern::Net {
                 net: &token[..slash],
                 mask: &token[slash + 1..],
             };
         }
-        let tries_name = token.iter().any(|b| !matches!(b, b'0'..=b'9' | b'.' | b'/'));
         HostPattern::Text {
-            pattern: StringPattern::parse(token),
-            tries_name,
+            pattern: StringPattern::read(token, seen),
+            tries_name: seen & class::NAME != 0,
         }
     }
 }
@@ -134,14 +151,15 @@ impl<'t> ClientPattern<'t> {
     /// Reads a token of a client list.
     #[inline]
     pub fn parse(token: &'t [u8]) -> Self {
-        match split_at_sign(token) {
+        let seen = class::seen(token);
+        match split_at_sign(token, seen) {
             Some((user, host)) => ClientPattern {
                 user: Some(user),
                 host: HostPattern::parse(host),
             },
             None => ClientPattern {
                 user: None,
-                host: HostPattern::parse(token),
+                host: HostPattern::read(token, seen),
             },
         }
     }
@@ -169,12 +187,14 @@ impl<'t> DaemonPattern<'t> {
     /// Reads a token of a daemon list.
     #[inline]
     pub fn parse(token: &'t [u8]) -> Self {
-        let (name, host) = match split_at_sign(token) {
+        let seen = class::seen(token);
+        let (name, host) = match split_at_sign(token, seen) {
             Some((name, host)) => (name, Some(HostPattern::parse_server(host))),
             None => (token, None),
         };
         let service = match whole_unsigned(name, 10).and_then(|n| u16::try_from(n).ok()) {
             Some(port) => Service::Port(port),
+            None if host.is_none() => Service::Name(StringPattern::read(name, seen)),
             None => Service::Name(StringPattern::parse(name)),
         };
         DaemonPattern { service, host }
@@ -183,8 +203,8 @@ impl<'t> DaemonPattern<'t> {
 
 /// Splits at the first `@` after the first character that stands outside square brackets.
 #[inline]
-fn split_at_sign(token: &[u8]) -> Option<(&[u8], &[u8])> {
-    if !has(token, b'@') {
+fn split_at_sign(token: &[u8], seen: u8) -> Option<(&[u8], &[u8])> {
+    if seen & class::AT == 0 {
         return None;
     }
     let at = 1 + find_outside_brackets(&token[1..], b'@')?;
