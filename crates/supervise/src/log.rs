@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hosts_access::{Diagnostic, Kind, LogLine, Reason, Record, Severity, Then, Verdict};
+use hosts_access::{Diagnostic, Kind, LogLine, Note, Reason, Record, Severity, Then, Verdict};
 use serde::Serialize;
 use system::syslog;
 
@@ -73,7 +73,23 @@ struct Object {
     name_lookup_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_lookup_ms: Option<f64>,
+    /// Rules on trial, and what was not known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<NoteObject>,
     message: String,
+}
+
+/// What led to a decision besides the rule that decided.
+#[derive(Serialize)]
+struct NoteObject {
+    kind: &'static str,
+    file: String,
+    line: u32,
+    rule: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    causes: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -226,11 +242,7 @@ impl Object {
             client_user: record.user.as_deref().map(lossy),
             server_address: address(record.server),
             server_port: record.server.map(|end| end.port()),
-            verdict: match decision.verdict {
-                Verdict::Granted => "granted",
-                Verdict::Denied => "denied",
-                Verdict::Delegated => "twisted",
-            },
+            verdict: verdict(decision.verdict),
             reason: reason(decision.reason),
             file: rule.map(|rule| rule.place.file.display().to_string()),
             line: rule.map(|rule| rule.place.line),
@@ -241,8 +253,36 @@ impl Object {
             },
             name_lookup_ms: record.look_ups.name.map(milliseconds),
             user_lookup_ms: record.look_ups.user.map(milliseconds),
+            notes: decision.notes.iter().filter_map(NoteObject::of).collect(),
             message: lossy(&record.line.text),
         }
+    }
+}
+
+impl NoteObject {
+    fn of(note: &Note) -> Option<Self> {
+        let (kind, rule, would_be, causes) = match note {
+            Note::Trial { rule, verdict } => ("trial", rule, *verdict, &[][..]),
+            Note::NotKnown { rule, causes } => ("not known", rule, None, &causes[..]),
+            // A kind that this version has no words for.
+            _ => return None,
+        };
+        Some(NoteObject {
+            kind,
+            file: rule.place.file.display().to_string(),
+            line: rule.place.line,
+            rule: lossy(rule.text()),
+            verdict: would_be.map(verdict),
+            causes: causes.iter().map(ToString::to_string).collect(),
+        })
+    }
+}
+
+fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Granted => "granted",
+        Verdict::Denied => "denied",
+        Verdict::Delegated => "twisted",
     }
 }
 

@@ -66,6 +66,26 @@ fn late_names(guarded: &Guarded<'_>, how: &str) {
 }
 
 #[test]
+fn trials_and_what_is_not_known_are_in_the_log() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        guarded.rules("ALL: ALL: trial: deny\nALL: {nation=1}\nALL: ALL\n", "ALL: ALL\n");
+        let daemon = server(&guarded, JSON, "threads");
+        assert!(greeted(FRIEND));
+        daemon.wait_for("\"event\":\"connection\"");
+        let output = daemon.output();
+        for said in [
+            "\"notes\":[{\"kind\":\"trial\",\"file\":",
+            "\"line\":1,\"rule\":\"ALL: ALL: trial: deny\",\"verdict\":\"denied\"},{\"kind\":\"not known\",",
+            "\"line\":2,\"rule\":\"ALL: {nation=1}\",\"causes\":[\"",
+        ] {
+            assert!(output.contains(said), "{said}: {output}");
+        }
+        stop(daemon);
+    });
+}
+
+#[test]
 fn late_names_delay_their_own_clients_only() {
     support::alone(|machine| {
         let guarded = Guarded::new(machine);
