@@ -226,6 +226,87 @@ fn nobody_is_in_roots_way() {
     }
 }
 
+/// What opening the memory comes to for a process of the user 65534.
+fn opened_by_another(directory: &Path, program: &Path) -> String {
+    let done = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(program)
+        .args(["open_inside", "--exact", "--include-ignored", "--nocapture"])
+        .env(DIRECTORY, directory)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{done:?}");
+    String::from_utf8_lossy(&done.stdout).into_owned()
+}
+
+#[test]
+#[ignore = "run by who_takes_a_users_place_opens_nothing, as another user"]
+fn open_inside() {
+    let Some(directory) = std::env::var_os(DIRECTORY) else {
+        return;
+    };
+    match Memory::open(Path::new(&directory), 64).map(|memory| memory.take(b"rule", &rate(), client(1))) {
+        Ok(taken) => println!("opened: {taken:?}"),
+        Err(unknown) => println!("unknown: {unknown}"),
+    }
+}
+
+#[test]
+fn who_takes_a_users_place_opens_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    Memory::open(directory.path(), 64).unwrap();
+    for path in [directory.path(), &directory.path().join("limits")] {
+        let mode = if path == directory.path() { 0o755 } else { 0o1777 };
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let program = directory.path().join("test");
+    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    // What the user 1234 can put there first: nothing of it is used, waited for or removed.
+    for plant in [
+        "cp \"$2\" 65534; chmod 666 65534",
+        "cp \"$2\" 65534; chmod 600 65534",
+        ": > 65534",
+        "mkdir 65534",
+        "mkfifo -m 666 65534",
+        "ln -s /etc/passwd 65534",
+        "ln -s nowhere 65534",
+        "ln -s ../limits.root 65534",
+    ] {
+        let sound = directory.path().join("sound");
+        std::fs::copy(directory.path().join("limits.root"), &sound).unwrap();
+        std::fs::set_permissions(&sound, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let done = Command::new("setpriv")
+            .args(["--reuid=1234", "--regid=1234", "--clear-groups", "sh", "-c"])
+            .arg(format!("cd \"$1/limits\" && {plant}"))
+            .arg("sh")
+            .args([directory.path(), &sound])
+            .status()
+            .unwrap();
+        assert!(done.success(), "{plant}");
+        let said = opened_by_another(directory.path(), &program);
+        assert!(said.contains("unknown: "), "{plant}: {said}");
+        let planted = directory.path().join("limits/65534");
+        assert!(planted.symlink_metadata().is_ok(), "{plant}");
+        let script = "rm -rf \"$1/limits/65534\"";
+        Command::new("sh")
+            .args(["-c", script, "sh"])
+            .arg(directory.path())
+            .status()
+            .unwrap();
+    }
+    // With nobody in its place.
+    let said = opened_by_another(directory.path(), &program);
+    assert!(said.contains("opened: Ok(Within"), "{said}");
+    // A second name of it, wherever that leads.
+    std::fs::hard_link(
+        directory.path().join("limits/65534"),
+        directory.path().join("second"),
+    )
+    .unwrap();
+    let said = opened_by_another(directory.path(), &program);
+    assert!(said.contains("unknown: "), "{said}");
+}
+
 #[test]
 fn damage_and_what_is_in_the_way() {
     let directory = tempfile::tempdir().unwrap();

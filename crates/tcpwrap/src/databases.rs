@@ -29,6 +29,19 @@ pub struct Database {
     pub days: u64,
     /// Why this copy is asked, where it is one.
     instead: Option<String>,
+    /// The copy that `tcpwrap compile` has kept of it, or why that cannot be used.
+    pub copy: Option<Answer<Copy>>,
+}
+
+/// A copy that is asked when the database itself is gone.
+#[derive(Debug)]
+pub struct Copy {
+    /// Its file.
+    pub path: PathBuf,
+    /// The date its database was made.
+    pub made: String,
+    /// How many days ago that was.
+    pub days: u64,
 }
 
 impl Database {
@@ -41,7 +54,21 @@ impl Database {
                 "{} was made {days} days ago ({made}): networks have moved since",
                 self.path.display()
             )),
-            None => None,
+            None => self.problem_of_copy(),
+        }
+    }
+
+    /// The same of its copy, which nobody looks at until it is needed.
+    fn problem_of_copy(&self) -> Option<String> {
+        const AGAIN: &str = "`tcpwrap compile` makes a new one";
+        match self.copy.as_ref()? {
+            Err(unknown) => Some(format!("its copy cannot be used: {unknown}; {AGAIN}")),
+            Ok(copy) if copy.days > self.days + OLD => Some(format!(
+                "its copy, of {}, is {} days older; {AGAIN}",
+                copy.made,
+                copy.days - self.days
+            )),
+            Ok(_) => None,
         }
     }
 }
@@ -51,7 +78,6 @@ impl Database {
 /// # Errors
 /// There is none, or it is damaged.
 pub fn look_at(state: &State, what: What) -> Answer<Database> {
-    const DAY: u64 = 86_400;
     let database = match what {
         What::Countries => state.countries(),
         What::Systems => state.systems(),
@@ -60,13 +86,30 @@ pub fn look_at(state: &State, what: What) -> Answer<Database> {
     for address in samples() {
         database.locate(address, false)?;
     }
-    let made = stamp::show(edition.built);
+    let copy = database.kept().map(|kept| {
+        kept.map(|edition| Copy {
+            made: day(edition.built),
+            days: days_since(edition.built),
+            path: edition.path,
+        })
+    });
     Ok(Database {
         path: edition.path,
-        made: made.get(..10).unwrap_or(&made).to_owned(),
-        days: stamp::now().saturating_sub(edition.built) / DAY,
+        made: day(edition.built),
+        days: days_since(edition.built),
         instead: edition.instead,
+        copy,
     })
+}
+
+fn day(seconds: u64) -> String {
+    let shown = stamp::show(seconds);
+    shown.get(..10).unwrap_or(&shown).to_owned()
+}
+
+fn days_since(seconds: u64) -> u64 {
+    const DAY: u64 = 86_400;
+    stamp::now().saturating_sub(seconds) / DAY
 }
 
 /// Addresses all over both families.

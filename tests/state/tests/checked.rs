@@ -93,6 +93,61 @@ fn databases_that_are_missing_damaged_or_old() {
 }
 
 #[test]
+fn copies_of_databases_and_their_age() {
+    const COPY: &str = "/var/lib/tcpwrap/databases/srv/places.mmdb";
+    alone(|machine| {
+        support::run(Command::new("mount").args(["-t", "tmpfs", "tmpfs", "/var/lib"]));
+        machine.put("/etc/tcpwrap.toml", "[geo]\ncountry = '/srv/places.mmdb'\n");
+        machine.put("/etc/hosts.deny", "ALL: ALL\n");
+        machine.put("/etc/hosts.allow", "sshd: {country=DE}\n");
+        put_database(machine, 70);
+        succeed(&["compile"]);
+        put_database(machine, 3);
+        let told = || found(&["W526", "W527"]);
+        let status = || succeed(&["status"]);
+        // As old as that is what it says.
+        let older = told();
+        assert!(
+            older.len() == 1 && older[0].contains("its copy, of 20"),
+            "{older:?}"
+        );
+        assert!(older[0].contains("is 67 days older"), "{older:?}");
+        assert!(
+            status().contains(", 3 days old, and its copy of 20") && status().contains(", 70 days old: "),
+            "{}",
+            status()
+        );
+        succeed(&["compile"]);
+        assert_eq!(told(), [""; 0]);
+        assert!(
+            status().contains(", 3 days old, and its copy of 20"),
+            "{}",
+            status()
+        );
+        assert!(succeed(&["status", "--json"]).contains(&format!("\"file\": \"{COPY}\"")));
+        machine.put(COPY, "nothing of the kind");
+        let damaged = told();
+        assert!(
+            damaged.len() == 1 && damaged[0].contains(&format!("its copy cannot be used: {COPY}: ")),
+            "{damaged:?}"
+        );
+        // The copy itself, where it is what is asked.
+        succeed(&["compile"]);
+        std::fs::remove_file("/srv/places.mmdb").unwrap();
+        let asked = told();
+        assert!(
+            asked.len() == 1 && asked[0].contains("/srv/places.mmdb: no such file; a copy of 20"),
+            "{asked:?}"
+        );
+        assert!(
+            status().contains(&format!("{COPY} of 20")) && !status().contains("and its copy"),
+            "{}",
+            status()
+        );
+    });
+}
+
+#[test]
 fn bans_that_nobody_asks_for_or_too_late() {
     alone(|machine| {
         configure(machine);

@@ -193,6 +193,18 @@ const BEFORE_ROOT: &[Case] = &[case(
     [false; 2],
 )];
 
+/// And where somebody else has taken the place of a user's.
+const TAKEN: &[Case] = &[case(
+    "user",
+    "User=nobody",
+    LIMIT,
+    &[
+        "/run/tcpwrap/limits/65534 is user 1234's, who was there first",
+        DENIED,
+    ],
+    [false; 2],
+)];
+
 const FIRST_PORT: u16 = 3001;
 const SOMEBODY: &str = "192.0.2.30";
 const BANNED_ONE: &str = "192.0.2.31";
@@ -309,6 +321,21 @@ fn what_is_said_of_a_unit_is_what_happens() {
         run(Command::new("mkdir").args(["-p", "/run/tcpwrap"]));
         run(Command::new("mkdir").args(["-m", "1777", "/run/tcpwrap/limits"]));
         hold(machine, CASES);
+    });
+}
+
+#[test]
+fn a_users_place_that_somebody_took_is_told_and_opens_nothing() {
+    alone_for(240, |machine| {
+        run(Command::new("mkdir").args(["-p", "/run/tcpwrap"]));
+        run(Command::new("mkdir").args(["-m", "1777", "/run/tcpwrap/limits"]));
+        run(Command::new("setpriv").args([
+            "--reuid=1234",
+            "--clear-groups",
+            "touch",
+            "/run/tcpwrap/limits/65534",
+        ]));
+        hold(machine, TAKEN);
     });
 }
 

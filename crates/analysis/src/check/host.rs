@@ -238,10 +238,10 @@ codes! {
         good: allow("sshd: 10.0.0.1\n"),
     }
 
-    /// A database is old, or a copy of one that is gone.
+    /// A database is old, a copy of one that is gone, or has a copy that is.
     pub OLD_DATABASE = "W527" "old-database" Warning {
-        meaning: "The database of countries or autonomous systems was made more than 60 days ago, or is gone or \
-            damaged and a copy of it is asked. Networks change hands all the time, so it is wrong about more and more \
+        meaning: "The database of countries or autonomous systems was made more than 60 days ago; or it is gone or \
+            damaged and a copy of it is asked; or the copy that would be asked then is damaged, or 60 days older. Networks change hands all the time, so it is wrong about more and more \
             clients.",
         remedy: "Install a newer one, and have it updated regularly.",
         bad: allow("sshd: {country=DE}\n"),

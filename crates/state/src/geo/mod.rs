@@ -381,6 +381,27 @@ impl Database {
         })
     }
 
+    /// The copy that is kept of it, if there is one.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn kept(&self) -> Option<Answer<Edition>> {
+        let paths = self.paths.iter().map(|path| copy::path_of(&self.copies, path));
+        paths.into_iter().find_map(|path| {
+            let file = match files::open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+                Err(error) => return Some(Err(Unknown::file(&path, &error))),
+                Ok(file) => file,
+            };
+            let opened = Opened::new(path, file).map_err(|(_, why)| why);
+            Some(opened.map(|opened| Edition {
+                path: opened.path,
+                built: opened.layout.built,
+                instead: None,
+            }))
+        })
+    }
+
     /// What should be logged, once: that something else is asked than the file that should be.
     pub(crate) fn news(&self) -> Vec<String> {
         self.news.take()

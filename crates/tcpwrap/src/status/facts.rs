@@ -491,8 +491,21 @@ pub struct Database {
     pub made: Option<String>,
     /// How many days ago.
     pub days: Option<u64>,
+    /// The copy that is kept of it.
+    pub copy: Option<Copy>,
     /// What is wrong with it.
     pub problem: Option<String>,
+}
+
+/// A copy of a database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Copy {
+    /// Its file.
+    pub file: Text,
+    /// The date its database was made.
+    pub made: String,
+    /// How many days ago.
+    pub days: u64,
 }
 
 /// The databases that the rules of these tables ask.
@@ -520,6 +533,11 @@ fn databases(tables: &Pair) -> Vec<Database> {
             Ok(found) => Database {
                 what: name,
                 problem: found.problem(),
+                copy: found.copy.and_then(Result::ok).map(|copy| Copy {
+                    file: Text(copy.path.into_os_string().into_encoded_bytes()),
+                    made: copy.made,
+                    days: copy.days,
+                }),
                 file: Some(Text(found.path.as_os_str().as_encoded_bytes().to_vec())),
                 made: Some(found.made),
                 days: Some(found.days),
@@ -529,6 +547,7 @@ fn databases(tables: &Pair) -> Vec<Database> {
                 file: None,
                 made: None,
                 days: None,
+                copy: None,
                 problem: Some(unknown.to_string()),
             },
         })

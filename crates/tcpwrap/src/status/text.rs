@@ -72,6 +72,14 @@ pub fn whole(status: &Status) -> String {
         if let (Some(file), Some(made), Some(days)) = (&database.file, &database.made, database.days) {
             let _ = write!(out, "{} of {made}, {days} days old", clean(&file.0));
         }
+        // Where the copy is what is asked, it has been named.
+        if let Some(copy) = database
+            .copy
+            .as_ref()
+            .filter(|copy| Some(&copy.file) != database.file.as_ref())
+        {
+            let _ = write!(out, ", and its copy of {}, {} days old", copy.made, copy.days);
+        }
         let between = if database.file.is_some() { ": " } else { "" };
         let problem = database
             .problem

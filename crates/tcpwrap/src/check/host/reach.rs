@@ -140,7 +140,12 @@ impl Decider {
             Thing::Write(path) => self.cannot_write(path),
             Thing::Limits => match self.user() {
                 User::Root | User::Unknown => self.cannot_write(Path::new(limits::DIRECTORY)),
-                User::Other(_) | User::Dynamic => self.cannot_write(&limits::others()),
+                User::Other(id) => {
+                    let directory = limits::others();
+                    self.cannot_write(&directory)
+                        .or_else(|| self.is_taken(&directory.join(id.to_string()), id))
+                }
+                User::Dynamic => self.cannot_write(&limits::others()),
             },
             Thing::Netlink => self.cannot_ask_the_kernel(),
         }
@@ -244,6 +249,27 @@ impl Decider {
         match may_write {
             true => None,
             false => Why::closed(format!("{} is closed to its user", path.display())),
+        }
+    }
+
+    /// Why a file cannot be this user's: somebody else was there first.
+    fn is_taken(&self, path: &Path, user: u32) -> Option<Why> {
+        let own = match &self.is {
+            Is::Running { process, .. } => in_root(process.id, path),
+            Is::Stopped { confinement, .. } => match confinement.at(path) {
+                Mounted::Host(_) => path.to_path_buf(),
+                _ => return None,
+            },
+        };
+        let metadata = std::fs::symlink_metadata(own).ok()?;
+        let is_its = metadata.is_file() && metadata.uid() == user;
+        match is_its {
+            true => None,
+            false => Why::closed(format!(
+                "{} is user {}'s, who was there first: remove it",
+                path.display(),
+                metadata.uid()
+            )),
         }
     }
 
