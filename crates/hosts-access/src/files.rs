@@ -1,6 +1,8 @@
 //! The files that `/path` patterns name (hosts_access(5), PATTERNS): white space apart, each word is a
 //! host pattern.
 
+mod indexed;
+
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -8,12 +10,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::diagnostic::Kind;
+use crate::index::disk::{self, NoIndex};
 use crate::index::{TokenCandidates, TokenIndex};
 use crate::request::{Pending, Request, Side};
 use crate::sieve::Sieve;
 use crate::source::{self, Contents, Seen};
 use crate::syntax::pattern::HostPattern;
 use crate::text::{is_white_space, strerror};
+
+pub(crate) use indexed::{IndexedFile, NextWord};
 
 /// The path a `/path` token names.
 pub fn path(token: &[u8]) -> &Path {
@@ -33,10 +38,32 @@ pub fn text(token: &[u8]) -> Vec<u8> {
 pub(crate) struct HostFile {
     contents: Contents,
     seen: Seen,
-    index: Option<TokenIndex>,
+    index: FileIndex,
+}
+
+/// How its words are found.
+#[derive(Debug)]
+enum FileIndex {
+    /// One after the other.
+    None,
+    /// The same, since the index beside the file is damaged.
+    Damaged,
+    /// By an index in memory.
+    Memory(Box<TokenIndex>),
+    /// By the one beside the file, which is not read: [`IndexedFile`].
+    Beside,
 }
 
 impl HostFile {
+    /// A file that is not read, since it has an index beside it.
+    pub(crate) fn beside_index() -> Self {
+        HostFile {
+            contents: Contents::Missing,
+            seen: Seen::Unsettled,
+            index: FileIndex::Beside,
+        }
+    }
+
     /// Reads the file a `/path` token names, of which other tries found it changing. Without what certainly does not
     /// match, where it is read for the client of a request.
     ///
@@ -72,18 +99,32 @@ impl HostFile {
         HostFile {
             contents,
             seen,
-            index: None,
+            index: FileIndex::None,
         }
+    }
+
+    /// Remembers whether the index beside it is damaged.
+    pub(crate) fn without_index(mut self, no_index: NoIndex) -> Self {
+        if let NoIndex::Damaged = no_index {
+            self.index = FileIndex::Damaged;
+        }
+        self
+    }
+
+    /// Is it to be read through the index beside it?
+    pub(crate) fn has_index(&self) -> bool {
+        matches!(self.index, FileIndex::Beside)
     }
 
     /// Makes the file ready for many decisions.
     pub(crate) fn indexed(mut self) -> Self {
-        self.index = u32::try_from(self.text().len()).ok().and_then(|_| {
+        let index = u32::try_from(self.text().len()).ok().and_then(|_| {
             // `as`: offsets fit, since the length does.
             TokenIndex::new(
                 words(self.text()).map(|(offset, word)| (offset as u32, HostPattern::parse(word))),
             )
         });
+        self.index = index.map_or(FileIndex::None, |index| FileIndex::Memory(Box::new(index)));
         self
     }
 
@@ -100,8 +141,11 @@ impl HostFile {
         self.seen.is_stale(path(token))
     }
 
-    /// Logs that the file cannot be read, if so.
+    /// Logs that the file, or its index, cannot be read, if so.
     pub(crate) fn warn(&self, token: &[u8], request: &mut Request) {
+        if let FileIndex::Damaged = self.index {
+            request.log(Kind::Warning, disk::damaged(path(token), "list"));
+        }
         if let Contents::Unreadable(error) = &self.contents {
             request.log(
                 Kind::Warning,
@@ -128,11 +172,11 @@ impl HostFile {
     pub(crate) fn words(&self, side: Side) -> Words<'_> {
         let text = self.text();
         match &self.index {
-            Some(index) => Words::Indexed {
+            FileIndex::Memory(index) => Words::Indexed {
                 text,
                 candidates: Box::new(index.candidates(side)),
             },
-            None => Words::All {
+            FileIndex::None | FileIndex::Damaged | FileIndex::Beside => Words::All {
                 text,
                 at: 0,
                 side,

@@ -12,9 +12,9 @@ use crate::decide::{Ask, FilesKept};
 use crate::decision::{Deciding, RuleLine, TableKind};
 use crate::diagnostic::{Kind, Place};
 use crate::fact::Fact;
-use crate::files::HostFile;
+use crate::files::{HostFile, IndexedFile, NextWord};
 use crate::index::{Candidate, LongRule};
-use crate::index_file::{self, DiskIndex, Jump, NoIndex};
+use crate::index_file::{self, DiskIndex, Jump, NoIndex, What};
 use crate::matching::{self, MAX_FILE_DEPTH, Match, Matching, host_matches};
 use crate::options;
 use crate::policy::{Compiled, Kept};
@@ -119,35 +119,64 @@ impl Files<'_> {
         seen: &mut Seen,
         request: &mut Request,
     ) -> Result<Arc<HostFile>, Pending> {
-        let (side, client) = match (self, side) {
-            (Files::Read, Side::Client) => (side, Some(&*request)),
-            (Files::Read, Side::Server) => (side, None),
-            // What is kept is for both.
-            (Files::Compiled(..), _) => (Side::Client, None),
-        };
+        let side = self.kept_for(side);
         room::expect(8 * path.len());
         let files = &mut seen.files[side as usize];
         files.try_reserve(1).expect("memory for a decision");
-        let known = files.get(path).cloned().or_else(|| match self {
-            Files::Compiled(compiled, kept) => compiled.file(path, kept),
-            Files::Read => None,
-        });
-        let file = match known {
-            Some(file) => file,
-            None => match HostFile::read(path, client, seen.tries) {
-                Ok(file) => Arc::new(file),
-                Err(time) => {
-                    seen.tries += 1;
-                    return Err(request.pause(time));
-                }
-            },
+        let known = match (files.get(path), self, side) {
+            (Some(file), ..) => Ok(Arc::clone(file)),
+            (None, Files::Compiled(compiled, kept), _) => compiled.file(path, kept).ok_or(NoIndex::NotOurs),
+            (None, Files::Read, Side::Client) => {
+                IndexedFile::open(path).map(|_| Arc::new(HostFile::beside_index()))
+            }
+            (None, Files::Read, Side::Server) => Err(NoIndex::NotOurs),
+        };
+        match known {
+            Ok(file) => {
+                files.entry(path.to_vec()).or_insert_with(|| Arc::clone(&file));
+                file.warn(path, request);
+                Ok(file)
+            }
+            Err(no_index) => self.read(path, side, no_index, seen, request),
+        }
+    }
+
+    /// The same, read whole.
+    fn read(
+        self,
+        path: &[u8],
+        side: Side,
+        no_index: NoIndex,
+        seen: &mut Seen,
+        request: &mut Request,
+    ) -> Result<Arc<HostFile>, Pending> {
+        let side = self.kept_for(side);
+        let client = match (self, side) {
+            (Files::Read, Side::Client) => Some(&*request),
+            (Files::Read, Side::Server) | (Files::Compiled(..), _) => None,
+        };
+        let file = match HostFile::read(path, client, seen.tries) {
+            Ok(file) => Arc::new(file.without_index(no_index)),
+            Err(time) => {
+                seen.tries += 1;
+                return Err(request.pause(time));
+            }
         };
         seen.tries = 0;
-        files.entry(path.to_vec()).or_insert_with(|| Arc::clone(&file));
+        seen.files[side as usize].insert(path.to_vec(), Arc::clone(&file));
         // It would match nothing, and a deny table grant; the edge of the process makes this a denial.
         assert!(!file.is_short(), "memory for a list of patterns");
         file.warn(path, request);
         Ok(file)
+    }
+
+    /// For which end a file is kept.
+    fn kept_for(self, side: Side) -> Side {
+        match self {
+            Files::Read => side,
+            // What is compiled is for both.
+            Files::Compiled(..) => Side::Client,
+        }
     }
 }
 
@@ -209,13 +238,7 @@ impl Table<'_> {
     /// Logs that the table's index is damaged.
     fn warn_of_index(&self, request: &mut Request) {
         request.set_place(None);
-        let index = index_file::path_of(self.path);
-        let text = [
-            index.as_os_str().as_encoded_bytes(),
-            b": damaged, the table is read without it",
-        ]
-        .concat();
-        request.log(Kind::Warning, text);
+        request.log(Kind::Warning, index_file::damaged(self.path, "table"));
         request.set_place(Some(self.place(0)));
     }
 
@@ -552,7 +575,7 @@ impl Scanning {
     /// The table's index, where there is one that is its own.
     fn index(table: Table<'_>, reader: &Reader, request: &mut Request) -> Option<DiskIndex> {
         let (id, owner) = reader.identity();
-        match DiskIndex::open(table.path, &id, owner) {
+        match DiskIndex::open(table.path, What::Table, &id, owner) {
             Ok(index) => Some(index),
             Err(NoIndex::NotOurs) => None,
             Err(NoIndex::Damaged) => {
@@ -577,6 +600,38 @@ impl Scanning {
         // One that was replaced meanwhile is done without.
         self.index = self.index.take().and_then(|index| index.resume(owner));
         self.reader.resume(path, jumped)
+    }
+}
+
+impl<T: Trace> Matcher<'_, T> {
+    /// Does a word of a file match that has an index beside it, if that can be used?
+    fn words_match(
+        &mut self,
+        path: &[u8],
+        side: Side,
+        depth: usize,
+        request: &mut Request,
+    ) -> Result<Result<Match, NoIndex>, Pending> {
+        let file = match IndexedFile::open(path) {
+            Ok(file) => file,
+            Err(no_index) => return Ok(Err(no_index)),
+        };
+        let mut candidates = file.candidates();
+        let mut matched = Match::No;
+        while matched != Match::Yes {
+            match file.next(&mut candidates, request)? {
+                NextWord::Word(word) => {
+                    let pattern = HostPattern::parse(&word);
+                    matched = matched.or(host_matches(pattern, side, request, self, depth + 1)?);
+                }
+                NextWord::End => break,
+                NextWord::Lost => return Ok(Err(NoIndex::Damaged)),
+            }
+        }
+        Ok(match file.is_unchanged(path) {
+            true => Ok(matched),
+            false => Err(NoIndex::NotOurs),
+        })
     }
 }
 
@@ -611,7 +666,19 @@ impl<T: Trace> Matching for Matcher<'_, T> {
         seen.tried.try_reserve(1).expect("memory for a decision");
         seen.tried.insert(path.to_vec(), depth);
         seen.open.push(path.to_vec());
-        let file = self.files.open(path, side, seen, request)?;
+        let mut file = self.files.open(path, side, seen, request)?;
+        if file.has_index() {
+            match self.words_match(path, side, depth, request)? {
+                Ok(matched) => {
+                    self.files_seen.get().open.pop();
+                    return Ok(matched);
+                }
+                Err(no_index) => {
+                    let seen = self.files_seen.get();
+                    file = self.files.read(path, side, no_index, seen, request)?;
+                }
+            }
+        }
         let mut words = file.words(side);
         let mut matched = Match::No;
         while matched != Match::Yes

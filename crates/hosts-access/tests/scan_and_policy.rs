@@ -374,7 +374,7 @@ fn filler() -> String {
 proptest! {
     #![proptest_config(cases::cases(100))]
 
-    /// The scan with an index beside each table, whole or damaged, is the scan without.
+    /// The scan with an index beside each table and list, whole or damaged, is the scan without.
     #[test]
     fn decide_alike_with_an_index_beside_the_tables(
         allow in prop::collection::vec(table(), 0..6),
@@ -388,7 +388,7 @@ proptest! {
         let named = |texts: &[String]| filler() + &texts.concat().replace("FILE", &file.to_string_lossy());
         std::fs::write(dir.path().join("hosts.allow"), named(&allow))?;
         std::fs::write(dir.path().join("hosts.deny"), named(&deny))?;
-        std::fs::write(&file, words)?;
+        std::fs::write(&file, "\n".repeat(40_000) + &words)?;
         let tables = Tables::in_directory(dir.path());
         let requests: Vec<_> = requests
             .into_iter()
@@ -417,6 +417,10 @@ proptest! {
             std::fs::write(&index, &image.bytes)?;
             indexes.push((index, image.bytes));
         }
+        let id = FileId::of(&std::fs::metadata(&file)?);
+        let image = index_file::of_list(&std::fs::read(&file)?, &id).expect("it is not too long");
+        std::fs::write(index_file::path_of(&file), &image.bytes)?;
+        indexes.push((index_file::path_of(&file), image.bytes));
         prop_assert_eq!(&scanned, &ask_all());
         for (at, cut, bits) in damage {
             for (index, bytes) in &indexes {

@@ -1,15 +1,15 @@
-//! `tcpwrap compile`: an index beside each long table, for the programs that read the tables anew for each connection,
+//! `tcpwrap compile`: an index beside each long table, and each long list of hosts that its rules name, for the programs that read the tables anew for each connection,
 //! and copies of the databases that rules ask (`copies`).
 
 mod copies;
 
 use std::fs::{self, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
-use hosts_access::{TableKind, index_file};
+use hosts_access::{Policy, TableKind, Tables, index_file};
 use rustix::fs::{Gid, Uid};
 use serde::Serialize;
 
@@ -22,7 +22,8 @@ use crate::rules::Rules;
 /// tcpd, and programs that make one decision and end, as OpenSSH's sshd does for each connection, then read a few
 /// blocks instead of the whole table. An index belongs to one state of a table and is not used beside another, so
 /// that it can be forgotten but never be wrong. `tcpwrap edit`, `fmt` and `check --fix` write it anew where there is
-/// one; tcpwrap-compile.path does after other editors.
+/// one; tcpwrap-compile.path does after other editors. So it is with the files of hosts that rules name by their
+/// paths, where they are long.
 ///
 /// Databases of countries and autonomous systems that rules ask are copied, if all of them can be read. The copy is
 /// asked while the database is missing or damaged.
@@ -44,16 +45,27 @@ pub struct Args {
     json: bool,
 }
 
-/// What was done for one table.
+/// What was done for one table, or one list.
 #[derive(Debug, Serialize)]
 struct Done {
-    table: String,
+    #[serde(flatten)]
+    of: Of,
     index: String,
     what: What,
     #[serde(skip_serializing_if = "Option::is_none")]
     rules: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    patterns: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<usize>,
+}
+
+/// What an index is of.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Of {
+    Table(String),
+    List(String),
 }
 
 /// What was done for a table or a database.
@@ -90,7 +102,7 @@ pub fn run(args: &Args) -> ExitCode {
 fn compile_all(args: &Args) -> Result<Vec<Each>, String> {
     let tables = args.rules.existing_tables()?;
     let both: [&Path; 2] = [TableKind::Allow, TableKind::Deny].map(|kind| &**tables.path(kind));
-    let mut done: Vec<_> = indexes(args, &both)?.into_iter().map(Each::Table).collect();
+    let mut done: Vec<_> = indexes(args, &tables)?.into_iter().map(Each::Table).collect();
     // Whoever names tables means these, and not what the host's own ask.
     if !args.rules.are_named() {
         done.extend(copies::all(args, &both)?.into_iter().map(Each::Database));
@@ -98,28 +110,51 @@ fn compile_all(args: &Args) -> Result<Vec<Each>, String> {
     Ok(done)
 }
 
-fn indexes(args: &Args, tables: &[&Path]) -> Result<Vec<Done>, String> {
-    tables
+fn indexes(args: &Args, tables: &Tables) -> Result<Vec<Done>, String> {
+    let both = [TableKind::Allow, TableKind::Deny].map(|kind| tables.path(kind).to_path_buf());
+    let done = both
         .iter()
-        .map(|table| {
-            let index = index_file::path_of(table);
-            let done = if args.remove {
-                remove(&index).map(|what| (what, None))
-            } else if args.refresh && !index.exists() {
-                Ok((What::None, None))
-            } else {
-                write(table)
-            };
-            let (what, image) = done.map_err(|error| output::at(&index, &error))?;
-            Ok(Done {
-                table: output::utf8(table.as_os_str().as_encoded_bytes()),
-                index: output::utf8(index.as_os_str().as_encoded_bytes()),
-                what,
-                rules: image.as_ref().map(|image| image.rules),
-                bytes: image.as_ref().map(|image| image.bytes.len()),
-            })
-        })
-        .collect()
+        .map(|table| index_of(args, table, index_file::compile, Of::Table));
+    let mut done = done.collect::<Result<Vec<_>, _>>()?;
+    let compiled = Policy::new(tables.clone()).current();
+    let mut lists: Vec<&Path> = compiled
+        .paths()
+        .filter(|path| !both.iter().any(|table| table == path))
+        .collect();
+    lists.sort_unstable();
+    for list in lists {
+        done.push(index_of(args, list, index_file::compile_list, Of::List)?);
+    }
+    Ok(done)
+}
+
+/// How the index of a file is made.
+type Compile = fn(&Path) -> io::Result<Option<index_file::Image>>;
+
+fn index_of(args: &Args, path: &Path, compile: Compile, of: fn(String) -> Of) -> Result<Done, String> {
+    let index = index_file::path_of(path);
+    let done = if args.remove {
+        remove(&index).map(|what| (what, None))
+    } else if args.refresh && !index.exists() {
+        Ok((What::None, None))
+    } else {
+        write(path, compile)
+    };
+    let (what, image) = done.map_err(|error| output::at(&index, &error))?;
+    let of = of(output::utf8(path.as_os_str().as_encoded_bytes()));
+    let count = image.as_ref().map(|image| image.rules);
+    let (rules, patterns) = match of {
+        Of::Table(_) => (count, None),
+        Of::List(_) => (None, count),
+    };
+    Ok(Done {
+        of,
+        index: output::utf8(index.as_os_str().as_encoded_bytes()),
+        what,
+        rules,
+        patterns,
+        bytes: image.as_ref().map(|image| image.bytes.len()),
+    })
 }
 
 fn each_line(done: &Each) -> String {
@@ -131,17 +166,22 @@ fn each_line(done: &Each) -> String {
 
 fn line(done: &Done) -> String {
     let index = output::escape(done.index.as_bytes());
+    let (Of::Table(path) | Of::List(path)) = &done.of;
+    let (kind, what) = match done.of {
+        Of::Table(_) => ("table", "rules"),
+        Of::List(_) => ("list", "patterns"),
+    };
     match done.what {
         What::Written => format!(
-            "{index}: {} rules, {} kB\n",
-            done.rules.unwrap_or(0),
+            "{index}: {} {what}, {} kB\n",
+            done.rules.or(done.patterns).unwrap_or(0),
             done.bytes.unwrap_or(0).div_ceil(1000)
         ),
         What::Current => format!("{index}: as before\n"),
         What::Removed => format!("{index}: removed\n"),
         What::NotNeeded => format!(
-            "{}: needs no index: a table of less than {} kB is read as soon as one\n",
-            output::escape(done.table.as_bytes()),
+            "{}: needs no index: a {kind} of less than {} kB is read as soon as one\n",
+            output::escape(path.as_bytes()),
             index_file::SMALLEST >> 10
         ),
         What::None => format!("{index}: there is none\n"),
@@ -152,7 +192,7 @@ fn line(done: &Done) -> String {
 pub fn refresh(table: &Path) {
     let index = index_file::path_of(table);
     if index.exists()
-        && let Err(error) = write(table)
+        && let Err(error) = write(table, index_file::compile)
     {
         output::note(&format!(
             "tcpwrap: {}; the table is read without it until `tcpwrap compile`\n",
@@ -161,9 +201,14 @@ pub fn refresh(table: &Path) {
     }
 }
 
-fn write(table: &Path) -> io::Result<(What, Option<index_file::Image>)> {
+fn write(table: &Path, compile: Compile) -> io::Result<(What, Option<index_file::Image>)> {
     let index = index_file::path_of(table);
-    let Some(image) = index_file::compile(table)? else {
+    let image = compile(table)?;
+    if !is_ours(&index) {
+        let other = || io::Error::other("there is another file of that name, which is left alone");
+        return image.map_or(Ok((What::NotNeeded, None)), |_| Err(other()));
+    }
+    let Some(image) = image else {
         // What is there is that of another state.
         remove(&index)?;
         return Ok((What::NotNeeded, None));
@@ -189,7 +234,20 @@ fn write(table: &Path) -> io::Result<(What, Option<index_file::Image>)> {
     Ok((What::Written, Some(image)))
 }
 
-fn remove(index: &PathBuf) -> io::Result<What> {
+/// Is what stands there an index, or nothing? Ban lists have files of the same name, and so may others.
+fn is_ours(index: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = fs::File::open(index).and_then(|file| file.take(8).read_to_end(&mut start));
+    match read {
+        Ok(_) => index_file::is_index(&start),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+fn remove(index: &Path) -> io::Result<What> {
+    if index.exists() && !is_ours(index) {
+        return Ok(What::None);
+    }
     match fs::remove_file(index) {
         Ok(()) => Ok(What::Removed),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(What::None),

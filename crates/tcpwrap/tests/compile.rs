@@ -103,3 +103,34 @@ fn what_cannot_be_done_is_said() {
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("hosts.deny.index: "), "{text}");
 }
+
+#[test]
+fn long_lists_that_rules_name_get_one_too() {
+    let directory = tables();
+    let [list, short, deny] = ["list", "short", "hosts.deny"].map(|name| directory.path().join(name));
+    let addresses: String = (0..5000)
+        .map(|at| format!("10.1.{}.{}\n", at >> 8, at & 255))
+        .collect();
+    fs::write(&list, addresses).unwrap();
+    fs::write(&short, format!("192.0.2.1\n{}\n", list.display())).unwrap();
+    fs::write(&deny, format!("ALL: {}\n", short.display())).unwrap();
+    let text = said(&tcpwrap(&["compile"], directory.path()));
+    assert!(text.contains("list.index: 5000 patterns, "), "{text}");
+    assert!(text.contains("short: needs no index: a list of "), "{text}");
+    let json = said(&tcpwrap(&["compile", "--json"], directory.path()));
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["result"][2]["list"], list.to_str().unwrap());
+    assert_eq!(value["result"][2]["patterns"], 5000);
+    let text = said(&tcpwrap(&["compile", "--remove"], directory.path()));
+    assert!(text.contains("list.index: removed"), "{text}");
+
+    // Ban lists have an index of another kind there.
+    let index = directory.path().join("list.index");
+    fs::write(&index, "tcpbans1 and more").unwrap();
+    let output = tcpwrap(&["compile"], directory.path());
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("list.index: there is another file"), "{text}");
+    said(&tcpwrap(&["compile", "--remove"], directory.path()));
+    assert!(index.exists());
+}

@@ -84,8 +84,8 @@ pub fn decisions(data: &[u8]) {
     assert_eq!(scanned, compiled, "one evaluator");
 }
 
-/// Decides by a deny table with an index beside it, as it was written and then damaged: what the scan without one
-/// decides. The parts of the input are separated by 0xff; the last says which bytes are damaged, each by two bytes for
+/// Decides by a deny table and a list, `LIST` to its patterns, with an index beside each, as it was written and then
+/// damaged: what the scan without one decides. The parts of the input are separated by 0xff; the last says which bytes are damaged, each by two bytes for
 /// the place and one for what is done.
 pub fn indexes(data: &[u8]) {
     let mut parts = data.splitn(5, |byte| *byte == 0xff);
@@ -93,37 +93,48 @@ pub fn indexes(data: &[u8]) {
     let directory = TempDir::new().expect("a temporary directory");
     let table = directory.path().join("hosts.deny");
     // No index is looked for beside a short table.
-    let text = [b"#".repeat(40_000), b"\n".to_vec(), with_list(rules, "/nowhere")].concat();
+    let list = directory.path().join("list");
+    let rules = with_list(rules, &list.display().to_string());
+    let text = [&b"#".repeat(40_000)[..], b"\n", &rules].concat();
+    let words = [&b"\n".repeat(40_000)[..], &rules].concat();
     fs::write(&table, &text).expect("a file of ours");
+    fs::write(&list, &words).expect("a file of ours");
     let tables = Tables::in_directory(directory.path());
     let decide = || {
         let host = DryHost::new(address).named(name).commands_succeed(false);
         let mut decided = decided(host, daemon, |request, host| tables.decide(request, host));
         decided.1.retain(|line| {
-            !line
-                .text
-                .ends_with(b".index: damaged, the table is read without it")
+            let text = String::from_utf8_lossy(&line.text);
+            !text.contains(".index: damaged, the ")
         });
         decided
     };
     let scanned = decide();
-    let index = index_file::path_of(&table);
-    let id = FileId::of(&fs::metadata(&table).expect("our file"));
-    let mut image = index_file::of_text(&text, &id).expect("it is not too long").bytes;
-    fs::write(&index, &image).expect("a file of ours");
+    let [id, list_id] = [&table, &list].map(|path| FileId::of(&fs::metadata(path).expect("our file")));
+    let of_text = index_file::of_text(&text, &id).expect("it is not too long");
+    let of_list = index_file::of_list(&words, &list_id).expect("it is not too long");
+    let mut images = [(&table, of_text.bytes), (&list, of_list.bytes)];
+    let write = |images: &[(&std::path::PathBuf, Vec<u8>)]| {
+        for (path, image) in images {
+            fs::write(index_file::path_of(path), image).expect("a file of ours");
+        }
+    };
+    write(&images);
     assert_eq!(scanned, decide(), "an index changes nothing");
     for damage in damage.chunks_exact(3) {
         let at = usize::from(damage[0]) << 8 | usize::from(damage[1]);
-        match damage[2] {
-            0 => image.truncate(at),
-            bits => {
-                let length = image.len().max(1);
-                if let Some(byte) = image.get_mut(at % length) {
-                    *byte ^= bits;
+        for (_, image) in &mut images {
+            match damage[2] {
+                0 => image.truncate(at),
+                bits => {
+                    let length = image.len().max(1);
+                    if let Some(byte) = image.get_mut(at % length) {
+                        *byte ^= bits;
+                    }
                 }
             }
         }
-        fs::write(&index, &image).expect("a file of ours");
+        write(&images);
         assert_eq!(scanned, decide(), "nor does a damaged one");
     }
 }

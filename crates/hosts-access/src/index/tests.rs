@@ -240,6 +240,34 @@ fn long_lists_are_looked_up() {
 }
 
 #[test]
+fn a_list_with_an_index_beside_it_costs_as_little() {
+    let scene = Scene::new("");
+    let [deny, list] = ["hosts.deny", "list"].map(|name| scene.directory.path().join(name));
+    std::fs::write(&deny, format!("sshd: {}\n", list.display())).unwrap();
+    let words = |at| format!("{}\n.sub{at}.example.net 10.{}.0.0/16", address(at), at & 63);
+    std::fs::write(&list, table(RULES, words)).unwrap();
+    let decide = |client: &str| {
+        let (mut host, mut verdict) = (DryHost::new(client), None);
+        let steps =
+            steps(|| verdict = Some(scene.tables.decide(&mut Request::new("sshd"), &mut host).verdict));
+        assert_eq!(host.log, []);
+        (steps, verdict.unwrap().is_granted())
+    };
+    let scanned = ["10.99.98.97", "192.0.3.7", "10.9.0.1"].map(|client| (client, decide(client)));
+    let image = disk::compile_list(&list).unwrap().expect("it is long enough");
+    assert_eq!(image.rules, 3 * RULES as usize);
+    std::fs::write(disk::path_of(&list), image.bytes).unwrap();
+    for (client, (scan, granted)) in scanned {
+        let (indexed, now) = decide(client);
+        assert_eq!(now, granted, "{client}");
+        assert!(indexed <= FEW, "{client}: {indexed} steps, the scan {scan}");
+    }
+    // Another list than it is of, even if it is as long.
+    std::fs::write(&list, table(RULES, |at| words(at).replace("10.", "11."))).unwrap();
+    assert!(decide("10.9.0.1").1 && !decide("11.9.0.1").1);
+}
+
+#[test]
 fn a_scan_with_an_index_beside_its_table_costs_as_little() {
     for (shape, rule) in KEYED {
         let scene = Scene::new(&format!("#{}\n{}", "-".repeat(40_000), table(RULES, rule)));

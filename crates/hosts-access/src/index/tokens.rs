@@ -3,10 +3,31 @@
 use super::builder::HostsBuilder;
 use super::candidates::{Candidates, Shape};
 use super::keys::ANY_SERVICE;
+use super::lists::Entry;
 use super::postings::Postings;
 use crate::request::{Pending, Request, Side};
 use crate::room::Room;
 use crate::syntax::pattern::HostPattern;
+
+/// Where each token begins, and which keys they are under; nothing where there is no memory for them.
+pub(super) fn entries<'t>(
+    tokens: impl Iterator<Item = (u32, HostPattern<'t>)>,
+) -> Option<(Vec<u32>, Vec<Entry>, Shape)> {
+    let mut offsets = Vec::new();
+    let mut hosts = HostsBuilder::default();
+    for (offset, token) in tokens {
+        offsets.put(offset)?;
+        // `as`: there are no more of them than offsets.
+        hosts.add(token, &[ANY_SERVICE], None, offsets.len() as u32)?;
+    }
+    offsets.shrink_to_fit();
+    let (entries, hosts) = hosts.finish()?;
+    let shape = Shape {
+        hosts,
+        ..Shape::default()
+    };
+    Some((offsets, entries, shape))
+}
 
 /// Tokens by what they could match.
 #[derive(Debug)]
@@ -20,21 +41,10 @@ pub(crate) struct TokenIndex {
 impl TokenIndex {
     /// Of tokens and where they begin; nothing where there is no memory for them.
     pub(crate) fn new<'t>(tokens: impl Iterator<Item = (u32, HostPattern<'t>)>) -> Option<Self> {
-        let mut offsets = Vec::new();
-        let mut hosts = HostsBuilder::default();
-        for (offset, token) in tokens {
-            offsets.put(offset)?;
-            // `as`: there are no more of them than offsets.
-            hosts.add(token, &[ANY_SERVICE], None, offsets.len() as u32)?;
-        }
-        offsets.shrink_to_fit();
-        let (entries, hosts) = hosts.finish()?;
+        let (offsets, entries, shape) = entries(tokens)?;
         Some(TokenIndex {
             offsets,
-            shape: Shape {
-                hosts,
-                ..Shape::default()
-            },
+            shape,
             postings: Postings::new(&entries)?,
         })
     }

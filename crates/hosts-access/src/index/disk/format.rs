@@ -4,7 +4,24 @@ use crate::index::candidates::Shape;
 use crate::index::keys::{HostShape, TextShape, mixed};
 use crate::source::FileId;
 
-const MAGIC: &[u8; 8] = b"tcpwrapi";
+/// What an index is of, which its first bytes say: a file may be a table to one program and a list to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// The rules of a table.
+    Table,
+    /// The words of a file that a pattern names.
+    List,
+}
+
+impl What {
+    pub(super) fn magic(self) -> &'static [u8; 8] {
+        match self {
+            What::Table => b"tcpwrapi",
+            What::List => b"tcpwrapw",
+        }
+    }
+}
+
 /// Raised when the same keys or bytes come to mean something else.
 const VERSION: u32 = 2;
 /// What stands before the part of the header that is checked.
@@ -50,6 +67,7 @@ pub(super) struct Section {
 /// What the header says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Header {
+    pub(super) what: What,
     pub(super) table: FileId,
     pub(super) shape: Shape,
     pub(super) sections: Vec<Section>,
@@ -66,7 +84,7 @@ impl Header {
             body.extend(section.entries.to_le_bytes());
             body.extend(section.offset.to_le_bytes());
         }
-        let mut header = MAGIC.to_vec();
+        let mut header = self.what.magic().to_vec();
         header.extend(VERSION.to_le_bytes());
         header.extend(((BEFORE_HEADER + body.len()) as u32).to_le_bytes());
         header.extend(sum([&body]).to_le_bytes());
@@ -74,10 +92,10 @@ impl Header {
         header
     }
 
-    /// The length that a header says it has; nothing where it is none of this version.
-    pub(super) fn length(start: &[u8; BEFORE_HEADER]) -> Option<usize> {
+    /// The length that a header says it has; nothing where it is none of this version, or of something else.
+    pub(super) fn length(start: &[u8; BEFORE_HEADER], what: What) -> Option<usize> {
         let mut from = Bytes(start);
-        if from.take(MAGIC.len())? != MAGIC || from.u32()? != VERSION {
+        if from.array()? != what.magic() || from.u32()? != VERSION {
             return None;
         }
         let length = from.u32()? as usize;
@@ -87,7 +105,7 @@ impl Header {
     }
 
     /// Reads a whole header; nothing where it is damaged.
-    pub(super) fn parse(header: &[u8]) -> Option<Self> {
+    pub(super) fn parse(header: &[u8], what: What) -> Option<Self> {
         let (start, body) = header.split_at_checked(BEFORE_HEADER)?;
         let wanted = start.last_chunk::<8>()?;
         if sum([body]) != u64::from_le_bytes(*wanted) {
@@ -106,6 +124,7 @@ impl Header {
             });
         }
         Some(Header {
+            what,
             table,
             shape,
             sections,

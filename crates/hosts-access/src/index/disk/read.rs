@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::format::{
-    BEFORE_HEADER, BLOCK, FENCE, Header, Kind, PAYLOAD, POSTINGS, RULES, Section, checksum, posting, rule,
+    BEFORE_HEADER, BLOCK, FENCE, Header, Kind, PAYLOAD, POSTINGS, RULES, Section, What, checksum, posting,
+    rule,
 };
 use super::{SMALLEST, path_of};
 use crate::index::candidates::{Candidates, Shape};
@@ -38,6 +39,9 @@ pub(crate) struct DiskIndex {
     is_damaged: Cell<bool>,
 }
 
+/// See [`DiskIndex::candidates`].
+pub(crate) type DiskCandidates<'i> = Candidates<'i, DiskIndex>;
+
 /// Where a table is to be read next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Jump {
@@ -59,8 +63,8 @@ pub(crate) enum NoIndex {
 }
 
 impl DiskIndex {
-    /// Opens the index of a table, of which `table` is the identity and `owner` the owner.
-    pub(crate) fn open(path: &Path, table: &FileId, owner: u32) -> Result<Self, NoIndex> {
+    /// Opens the index of a table or list, of which `table` is the identity and `owner` the owner.
+    pub(crate) fn open(path: &Path, what: What, table: &FileId, owner: u32) -> Result<Self, NoIndex> {
         if table.size() < SMALLEST {
             return Err(NoIndex::NotOurs);
         }
@@ -68,10 +72,10 @@ impl DiskIndex {
         let (file, id) = open_trusted(&path, owner).ok_or(NoIndex::NotOurs)?;
         let start = read_array::<BEFORE_HEADER>(&file).map_err(|_| NoIndex::Damaged)?;
         // Of another version, perhaps.
-        let length = Header::length(&start).ok_or(NoIndex::NotOurs)?;
+        let length = Header::length(&start, what).ok_or(NoIndex::NotOurs)?;
         let mut header = filled(length, 0).ok_or(NoIndex::NotOurs)?;
         file.read_exact_at(&mut header, 0).map_err(|_| NoIndex::Damaged)?;
-        let header = Header::parse(&header).ok_or(NoIndex::Damaged)?;
+        let header = Header::parse(&header, what).ok_or(NoIndex::Damaged)?;
         if header.table != *table {
             return Err(NoIndex::NotOurs);
         }
@@ -129,15 +133,15 @@ impl DiskIndex {
         self.file.is_some().then_some(self)
     }
 
-    /// The rules that could match, from one of them on.
-    pub(crate) fn candidates(&self, from: u32) -> Candidates<'_, Self> {
+    /// The rules, or words, that could match, from one of them on.
+    pub(crate) fn candidates(&self, from: u32) -> DiskCandidates<'_> {
         Candidates::new(self, &self.shape, Side::Client, from)
     }
 
     /// Where the next of them is.
     pub(crate) fn next(
         &self,
-        candidates: &mut Candidates<'_, Self>,
+        candidates: &mut DiskCandidates<'_>,
         request: &mut Request,
     ) -> Result<Jump, Pending> {
         let position = candidates.next(request)?;

@@ -5,14 +5,14 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::read::{DiskIndex, Jump, NoIndex};
-use super::{compile, path_of};
+use super::{What, compile, of_list, path_of};
 use crate::index::{Candidate, TableIndex};
 use crate::request::{Request, Side};
 use crate::source::FileId;
 
 fn open(table: &Path) -> Result<DiskIndex, NoIndex> {
     let metadata = fs::metadata(table).unwrap();
-    DiskIndex::open(table, &FileId::of(&metadata), metadata.uid())
+    DiskIndex::open(table, What::Table, &FileId::of(&metadata), metadata.uid())
 }
 
 /// A table with rules of several kinds and long lists, and its index.
@@ -99,7 +99,7 @@ fn it_is_for_one_state_of_one_table_of_one_owner() {
     );
     mode(0o644);
     let metadata = fs::metadata(&table).unwrap();
-    let other = DiskIndex::open(&table, &FileId::of(&metadata), metadata.uid() + 1);
+    let other = DiskIndex::open(&table, What::Table, &FileId::of(&metadata), metadata.uid() + 1);
     assert!(matches!(other, Err(NoIndex::NotOurs)), "it is another's");
     fs::rename(&index, directory.path().join("elsewhere")).unwrap();
     std::os::unix::fs::symlink("elsewhere", &index).unwrap();
@@ -111,6 +111,19 @@ fn it_is_for_one_state_of_one_table_of_one_owner() {
         matches!(open(&table), Err(NoIndex::NotOurs)),
         "the table was written to"
     );
+}
+
+#[test]
+fn a_list_is_no_table() {
+    let directory = tempfile::tempdir().unwrap();
+    let (table, text) = table(directory.path());
+    let metadata = fs::metadata(&table).unwrap();
+    let (id, owner) = (FileId::of(&metadata), metadata.uid());
+    let open = |what| DiskIndex::open(&table, what, &id, owner);
+    assert!(open(What::Table).is_ok() && matches!(open(What::List), Err(NoIndex::NotOurs)));
+    let image = of_list(text.as_bytes(), &id).unwrap();
+    fs::write(path_of(&table), image.bytes).unwrap();
+    assert!(open(What::List).is_ok() && matches!(open(What::Table), Err(NoIndex::NotOurs)));
 }
 
 #[test]

@@ -4,17 +4,21 @@ use std::io;
 use std::path::Path;
 
 use super::SMALLEST;
-use super::format::{BLOCK, FENCE, Header, Kind, PAYLOAD, POSTINGS, RULES, Section, checksum};
+use super::format::{BLOCK, FENCE, Header, Kind, PAYLOAD, POSTINGS, RULES, Section, What, checksum};
+use crate::files::words;
+use crate::index::candidates::Shape;
 use crate::index::lists::Entry;
 use crate::index::table::{RuleAt, entries};
+use crate::index::tokens;
 use crate::source::{self, Contents, FileId, Seen};
+use crate::syntax::pattern::HostPattern;
 
 /// A table's index, as it is to be written.
 #[derive(Debug)]
 pub struct Image {
     /// The bytes of the file.
     pub bytes: Vec<u8>,
-    /// How many rules there are.
+    /// How many rules, or words, there are.
     pub rules: usize,
 }
 
@@ -24,22 +28,53 @@ pub struct Image {
 /// # Errors
 /// The table cannot be read, or does not hold still.
 pub fn compile(table: &Path) -> io::Result<Option<Image>> {
-    source::until_steady(|| match source::read(table) {
+    compile_by(table, of_text)
+}
+
+/// The same of a file that `/path` patterns name.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_list(list: &Path) -> io::Result<Option<Image>> {
+    compile_by(list, of_list)
+}
+
+fn compile_by(path: &Path, of: fn(&[u8], &FileId) -> Option<Image>) -> io::Result<Option<Image>> {
+    source::until_steady(|| match source::read(path) {
         (Contents::Missing, _) => Ok(Some(None)),
         (Contents::Text(text), _) if (text.len() as u64) < SMALLEST => Ok(Some(None)),
         (Contents::Unreadable(error), _) => Err(error),
         // A change that came now would not show.
         (Contents::Text(_), Seen::Missing | Seen::Unsettled) => Ok(None),
-        (Contents::Text(text), Seen::File(id)) => Ok(Some(of_text(&text, &id))),
+        (Contents::Text(text), Seen::File(id)) => Ok(Some(of(&text, &id))),
     })
 }
 
 /// The index of a table that has this text in this state; nothing where it is too large. For those who know that the
 /// file holds still.
 pub fn of_text(text: &[u8], id: &FileId) -> Option<Image> {
-    let (rules, mut postings, shape) = entries(text, |_, _, _| Some(()))?;
+    let (rules, postings, shape) = entries(text, |_, _, _| Some(()))?;
+    image(What::Table, id, &rules, postings, shape)
+}
+
+/// The same of a file that `/path` patterns name.
+pub fn of_list(text: &[u8], id: &FileId) -> Option<Image> {
+    u32::try_from(text.len()).ok()?;
+    // `as`: checked above.
+    let words = words(text).map(|(offset, word)| (offset as u32, HostPattern::parse(word)));
+    let (offsets, postings, shape) = tokens::entries(words)?;
+    let lines_above = 0;
+    let rules: Vec<_> = offsets
+        .into_iter()
+        .map(|offset| RuleAt { offset, lines_above })
+        .collect();
+    image(What::List, id, &rules, postings, shape)
+}
+
+fn image(what: What, id: &FileId, rules: &[RuleAt], mut postings: Vec<Entry>, shape: Shape) -> Option<Image> {
     postings.sort_unstable_by_key(|entry| (entry.key, entry.position));
     let mut header = Header {
+        what,
         table: *id,
         shape,
         sections: Vec::new(),
@@ -68,7 +103,7 @@ pub fn of_text(text: &[u8], id: &FileId) -> Option<Image> {
         &mut bytes,
         id,
         RULES,
-        &rules,
+        rules,
         |RuleAt { offset, lines_above }, out| {
             out.extend(offset.to_le_bytes());
             out.extend(lines_above.to_le_bytes());
