@@ -224,16 +224,23 @@ impl<T: Trace> Evaluation<'_, T> {
 
     /// The same, where `ask` may have answers at hand: the rule that asks is not read again for them.
     pub fn step_asking(&mut self, request: &mut Request, ask: &mut Ask<'_>) -> Step {
-        let step = match self.held.take() {
-            Some(step) => *step,
-            None => self.advance(request, ask),
-        };
-        match request.next_log() {
-            Some(line) => {
-                self.held = Some(Box::new(step));
-                Step::Log(line)
+        loop {
+            // Lines come before what follows them.
+            if let Some(line) = request.next_log() {
+                return Step::Log(line);
             }
-            None => step,
+            if let Some(step) = self.held.take() {
+                return *step;
+            }
+            let step = self.advance(request, ask);
+            match (request.next_log(), step) {
+                (Some(line), step) => {
+                    self.held = step.map(Box::new);
+                    return Step::Log(line);
+                }
+                (None, Some(step)) => return step,
+                (None, None) => {}
+            }
         }
     }
 
@@ -249,42 +256,35 @@ impl<T: Trace> Evaluation<'_, T> {
         self.trace
     }
 
-    fn advance(&mut self, request: &mut Request, ask: &mut Ask<'_>) -> Step {
+    /// Nothing, where lines wait to be logged before there are many.
+    fn advance(&mut self, request: &mut Request, ask: &mut Ask<'_>) -> Option<Step> {
         loop {
             match &mut self.stage {
                 Stage::Read(kind) => {
                     let kind = *kind;
                     let read = self.read(kind, request, ask);
                     match read {
-                        Read::Suspended => match request.take_need() {
-                            Some(need) => return Step::Need(need),
-                            // Only to have the log taken.
-                            None => {
-                                if let Some(line) = request.next_log() {
-                                    return Step::Log(line);
-                                }
-                            }
-                        },
+                        Read::Suspended => return request.take_need().map(Step::Need),
                         Read::NoMatch | Read::Error if kind == TableKind::Allow => {
                             self.go_on_to_deny(request)
                         }
                         Read::NoMatch if self.command_failed => {
-                            return self.finish(Verdict::Denied, Reason::AclexecFailed, None, request);
+                            return Some(self.finish(Verdict::Denied, Reason::AclexecFailed, None, request));
                         }
                         Read::NoMatch => {
-                            return self.finish(Verdict::Granted, Reason::NoMatch, None, request);
+                            return Some(self.finish(Verdict::Granted, Reason::NoMatch, None, request));
                         }
                         Read::Error => {
-                            return self.finish(Verdict::Denied, Reason::TableError, None, request);
+                            return Some(self.finish(Verdict::Denied, Reason::TableError, None, request));
                         }
                         Read::Doubtful(found) => {
                             if let Some(step) = self.doubtful(found, request) {
-                                return step;
+                                return Some(step);
                             }
                         }
                         Read::Rule(found) => {
                             if let Some(step) = self.matches(found, request) {
-                                return step;
+                                return Some(step);
                             }
                         }
                     }
@@ -293,19 +293,21 @@ impl<T: Trace> Evaluation<'_, T> {
                     Err(_) => match request.take_need() {
                         Some(Need::Fact(fact)) if !request.has_log() => match ask(&fact, request) {
                             Some(known) => request.set_fact(fact, known),
-                            None => return Step::Need(Need::Fact(fact)),
+                            None => return Some(Step::Need(Need::Fact(fact))),
                         },
-                        Some(need) => return Step::Need(need),
+                        Some(need) => return Some(Step::Need(need)),
                         None => {}
                     },
-                    Ok(Next::Do(effect)) => return Step::Do(effect),
+                    Ok(Next::Do(effect)) => return Some(Step::Do(effect)),
                     Ok(Next::End(end)) => {
                         if let Some(step) = self.conclude(end, request) {
-                            return step;
+                            return Some(step);
                         }
                     }
                 },
-                Stage::Ended => return self.finish(Verdict::Denied, Reason::TableError, None, request),
+                Stage::Ended => {
+                    return Some(self.finish(Verdict::Denied, Reason::TableError, None, request));
+                }
             }
         }
     }

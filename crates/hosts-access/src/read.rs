@@ -298,10 +298,8 @@ impl<'m, T: Trace> Matcher<'m, T> {
             let (position, candidate) = match found {
                 Ok(Some(found)) => found,
                 Ok(None) => return Read::NoMatch,
-                Err(Pending { .. }) => {
-                    *resume = Resume::Rule { next, again };
-                    return Read::Suspended;
-                }
+                // Before the first of them: what `resume` says still holds.
+                Err(Pending { .. }) => return Read::Suspended,
             };
             // Another one, where what was needed showed that this one cannot match.
             again &= position == next;
@@ -327,7 +325,7 @@ impl<'m, T: Trace> Matcher<'m, T> {
             };
             match examined {
                 Ok(Examined::Next) if request.log_is_full() => return Read::Suspended,
-                Ok(Examined::Next) => next += 1,
+                Ok(Examined::Next) => {}
                 Ok(Examined::Error) => return Read::Error,
                 Ok(Examined::Matches(options)) => return Read::Rule(table.found(&line, options, long)),
                 Ok(Examined::Doubtful(options)) => {

@@ -217,12 +217,17 @@ mod tests {
 
     /// The numbers of the lines at which it stops, for a client whose name is known.
     fn stops(lines: &[String]) -> Vec<usize> {
+        stops_for(request("sshd", "10.1.2.3", "gate.example.org"), lines)
+    }
+
+    fn request(daemon: &str, address: &str, name: &str) -> Request {
+        Request::new(daemon)
+            .known_address(Side::Client, address)
+            .known_name(Side::Client, name)
+    }
+
+    fn stops_for(mut request: Request, lines: &[String]) -> Vec<usize> {
         let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>() + &"#".repeat(80);
-        let mut request = Request::new("sshd")
-            .known_address(Side::Client, "10.1.2.3")
-            .known_name(Side::Client, "gate.example.org");
-        // As it does when the first pattern is tried.
-        assert!(request.address(Side::Client).is_ok() && request.name(Side::Client).is_ok());
         let mut skipper = Skipper::new();
         let (mut at, mut line) = (0, 0);
         let mut stops = Vec::new();
@@ -319,6 +324,59 @@ mod tests {
                 lines[60] = format!("sshd: {client}");
                 assert!(stops(&lines).contains(&60), "{client} among {shape}");
             }
+        }
+    }
+
+    /// A name may begin or end as the address does, and a pattern as both.
+    #[test]
+    fn names_may_look_like_addresses() {
+        for (address, name) in [
+            ("10.1.2.3", "10.1.example.org"),
+            ("10.1.2.3", "10.1.2.3.example.org"),
+            ("10.1.2.3", "host-1.2.3"),
+            ("2001:db8::dead:beef", "gate.dead:beef"),
+        ] {
+            let dot = name.find('.').unwrap();
+            for client in [
+                address,
+                &address[..3],
+                name,
+                &name[..=dot],
+                &name[dot..],
+                &name[name.len() - 4..],
+            ] {
+                for other in OTHERS {
+                    let mut lines: Vec<_> = (0..100).map(other).collect();
+                    lines[60] = format!("sshd: {client}");
+                    let matches = crate::matching::clients_match(
+                        client.as_bytes(),
+                        &mut request("sshd", address, name),
+                        &mut NoFiles,
+                    );
+                    if matches != Ok(Match::No) {
+                        let stops = stops_for(request("sshd", address, name), &lines);
+                        assert!(stops.contains(&60), "{client}, {address} {name}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is known of daemon lists is kept by their first letters.
+    #[test]
+    fn lists_that_begin_alike_are_told_apart() {
+        for (known, line) in [
+            ("in.tftpd", "in.tf:10.91.2.3"),
+            ("in.tftpd", "in.tf:10.91.2."),
+            ("in.tf", "in.tftpd: 10.91.2.3"),
+            ("in.tftp", "in.tftpd: 10.91.2.3"),
+            ("vsftpd,sshd", "vsftpd:10.91.2.3"),
+        ] {
+            let mut lines: Vec<_> = (0..100).map(|n| format!("{known}: 192.0.2.{n}")).collect();
+            lines[60] = line.to_owned();
+            let (daemon, _) = line.split_once(':').unwrap();
+            let stops = stops_for(request(daemon, "10.91.2.3", "gate.example.org"), &lines);
+            assert!(stops.contains(&60), "{line} after {known}");
         }
     }
 

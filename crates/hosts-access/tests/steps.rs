@@ -1,13 +1,15 @@
 //! A decision that is stepped: it waits for nothing, holds nothing open, goes on in another thread, and comes to the
 //! same as one that is waited for.
 
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use hosts_access::dry::DryHost;
+use hosts_access::source::FileId;
 use hosts_access::{
-    Decision, Diagnostic, Effect, Evaluation, Host, Need, Outcome, Policy, Request, Side, Step, Tables,
-    Verdict, host,
+    Decision, Diagnostic, Effect, Evaluation, Host, Need, Outcome, Policy, Request, Side, Step, TableKind,
+    Tables, Verdict, host, index_file,
 };
 
 /// How many descriptors this process has.
@@ -48,8 +50,16 @@ fn stepped(
     }
 }
 
+/// Writes the index of a table beside it. Small tables have one that nobody uses.
+fn write_index(table: &Path) {
+    let id = FileId::of(&table.metadata().unwrap());
+    let image = index_file::of_text(&std::fs::read(table).unwrap(), &id).unwrap();
+    std::fs::write(index_file::path_of(table), image.bytes).unwrap();
+}
+
 const ALLOW: &str = "no rule\nsshd: LIST, .example.net: spawn a %n\nsshd: ALL: aclexec b\n";
 const DENY: &str = "22@.example.org: @group, @group, u2@ALL: severity info\n\
+                    no rule\nsshd: {country=DE}: trial\nsshd: 192.0.2.1: aclexec d: severity debug\n\
                     sshd: ALL: aclexec %u: severity %x: \nsshd: @group, ALL: rfc931 5: twist %N %x\n";
 
 #[test]
@@ -57,7 +67,7 @@ fn every_step_may_be_taken_elsewhere() {
     let directory = tempfile::tempdir().unwrap();
     let list = directory.path().join("list");
     // Longer than the piece that is read at once.
-    let padding = "sshd: 192.0.2.99\n".repeat(20_000);
+    let padding = "sshd: 192.0.2.99\n".repeat(9_000);
     std::fs::write(&list, "/nowhere\n@group host.example.com\n.example.com\n").unwrap();
     for (before, after) in [
         ("", ""),
@@ -73,28 +83,170 @@ fn every_step_may_be_taken_elsewhere() {
         write("hosts.deny", DENY);
         let tables = Tables::in_directory(directory.path());
         let policy = Policy::new(tables.clone());
+        let mut waited = Vec::new();
         for name in ["host.example.com", "host.example.net", "unknown"] {
             let host = DryHost::new("192.0.2.1")
                 .named(name)
                 .with_user("u1")
                 .with_server("10.0.0.1", "server.example.org", Some(22))
                 .commands_succeed(false);
-            let mut waited = host.clone();
-            let decision = tables.decide(&mut Request::new("sshd").verbose(2), &mut waited);
-            for evaluation in [tables.evaluate(), policy.evaluate()] {
-                let mut host = host.clone();
-                let (stepped, steps) = stepped(evaluation, Request::new("sshd").verbose(2), &mut host);
-                assert_eq!(stepped, decision, "{name}");
-                assert_eq!(host.log, waited.log, "{name}");
-                assert_eq!(host.lookups, waited.lookups, "{name}");
-                // Each thing is asked for once.
-                let mut needs: Vec<_> = steps.iter().filter(|step| step.starts_with("Need")).collect();
-                let count = needs.len();
-                needs.sort();
-                needs.dedup();
-                assert_eq!(needs.len(), count, "{needs:?}");
+            let mut log = host.clone();
+            let decision = tables.decide(&mut Request::new("sshd").verbose(2), &mut log);
+            waited.push((host, decision, log));
+        }
+        // With an index beside each table, too.
+        for has_index in [false, true] {
+            for kind in [TableKind::Allow, TableKind::Deny]
+                .into_iter()
+                .filter(|_| has_index)
+            {
+                write_index(tables.path(kind));
+            }
+            for (host, decision, waited) in &waited {
+                for evaluation in [tables.evaluate(), policy.evaluate()] {
+                    let mut host = host.clone();
+                    let (stepped, steps) = stepped(evaluation, Request::new("sshd").verbose(2), &mut host);
+                    assert_eq!(stepped, *decision);
+                    assert_eq!(host.log, waited.log);
+                    assert_eq!(host.lookups, waited.lookups);
+                    // Each thing is asked for once.
+                    let mut needs: Vec<_> = steps.iter().filter(|step| step.starts_with("Need")).collect();
+                    let count = needs.len();
+                    needs.sort();
+                    needs.dedup();
+                    assert_eq!(needs.len(), count, "{needs:?}");
+                }
             }
         }
+    }
+}
+
+/// The index of another state of a table is of no use, and one that is damaged costs a line in the log.
+#[test]
+fn an_index_that_is_not_whole_is_done_without() {
+    let directory = tempfile::tempdir().unwrap();
+    let tables = Tables::in_directory(directory.path());
+    let deny = tables.path(TableKind::Deny);
+    let padding = "sshd: 192.0.2.99\n".repeat(20_000);
+    let index = index_file::path_of(deny);
+    let write = || {
+        std::fs::write(deny, format!("{padding}no rule\nsshd: .example.org\n")).unwrap();
+        write_index(deny);
+    };
+    let decide = |meanwhile: &dyn Fn()| {
+        let mut host = DryHost::new("192.0.2.1").named("host.example.org");
+        let mut request = Request::new("sshd");
+        let mut evaluation = tables.evaluate();
+        loop {
+            match evaluation.step(&mut request) {
+                Step::Log(line) => host.log(&line),
+                Step::Need(need) => {
+                    meanwhile();
+                    host::answer(&need, &mut request, &mut host);
+                }
+                Step::Do(effect) => panic!("{effect:?}"),
+                Step::Done(decision) => {
+                    assert_eq!(decision.verdict, Verdict::Denied);
+                    let lines = host
+                        .log
+                        .iter()
+                        .map(|line| (line.place.as_ref().map(|at| at.line), line.to_string()));
+                    return lines.collect::<Vec<_>>();
+                }
+            }
+        }
+    };
+    write();
+    let usual = decide(&|| {});
+    assert_eq!(
+        usual.iter().map(|line| line.0).collect::<Vec<_>>(),
+        [Some(20_001)]
+    );
+    // Gone, or that of another state, before or meanwhile.
+    let remove = || drop(std::fs::remove_file(&index));
+    assert_eq!(decide(&remove), usual);
+    assert_eq!(decide(&remove), usual);
+    write();
+    let touch = || {
+        std::fs::copy(&index, directory.path().join("other")).unwrap();
+        std::fs::rename(directory.path().join("other"), &index).unwrap();
+    };
+    assert_eq!(decide(&touch), usual);
+    // Damaged from the beginning, or further on.
+    for (at, is_told) in [(0, false), (30, true), (4096, true)] {
+        write();
+        let mut bytes = std::fs::read(&index).unwrap();
+        for byte in &mut bytes[at..] {
+            *byte ^= 0x55;
+        }
+        std::fs::write(&index, bytes).unwrap();
+        let lines = decide(&|| {});
+        let told: Vec<_> = lines
+            .iter()
+            .filter(|(_, line)| line.contains(".index: damaged"))
+            .collect();
+        assert_eq!(told.len(), usize::from(is_told), "{at}: {lines:?}");
+        assert!(told.iter().all(|(line, _)| line.is_none()), "{told:?}");
+        let others: Vec<_> = lines
+            .iter()
+            .filter(|line| !told.contains(line))
+            .cloned()
+            .collect();
+        assert_eq!(others, usual, "{at}");
+    }
+}
+
+/// Who only has comments asks nothing of anybody.
+#[test]
+fn comments_ask_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let tables = Tables::in_directory(directory.path());
+    for kind in [TableKind::Allow, TableKind::Deny] {
+        std::fs::write(tables.path(kind), "# nothing\n\n").unwrap();
+    }
+    for mut evaluation in [tables.evaluate(), Policy::new(tables.clone()).evaluate()] {
+        let step = evaluation.step(&mut Request::new("sshd"));
+        assert!(matches!(step, Step::Done(decision) if decision.verdict.is_granted()));
+    }
+}
+
+/// A table full of mistakes is logged line by line, not collected.
+#[test]
+fn lines_are_logged_before_there_are_many() {
+    let directory = tempfile::tempdir().unwrap();
+    let tables = Tables::in_directory(directory.path());
+    let count = 20_000;
+    std::fs::write(
+        tables.path(TableKind::Deny),
+        "no rule\n".repeat(count) + "sshd: .org\n",
+    )
+    .unwrap();
+    write_index(tables.path(TableKind::Deny));
+    let evaluations = [tables.evaluate(), Policy::new(tables.clone()).evaluate(), {
+        std::fs::remove_file(index_file::path_of(tables.path(TableKind::Deny))).unwrap();
+        tables.evaluate()
+    }];
+    for mut evaluation in evaluations {
+        let mut request = Request::new("sshd").known_address(Side::Client, "192.0.2.1");
+        let mut said = Vec::new();
+        let decision = loop {
+            match evaluation.step(&mut request) {
+                Step::Log(line) => said.push(line.place.unwrap().line),
+                Step::Need(need) => {
+                    assert_eq!((need, said.len()), (Need::Name(Side::Client), count));
+                    request.set_name(Side::Client, b"host.example.org");
+                }
+                Step::Do(effect) => panic!("{effect:?}"),
+                Step::Done(decision) => break decision,
+            }
+        };
+        assert_eq!(decision.verdict, Verdict::Denied);
+        let in_order: Vec<_> = (1..=count as u32).collect();
+        assert!(
+            said == in_order,
+            "each once and in order: {:?}",
+            &said[said.len() - 5..]
+        );
     }
 }
 

@@ -205,9 +205,8 @@ impl Lists for DiskIndex {
             at: 0,
             bytes: None,
         };
-        let count = positions.count();
-        let bytes = self.block(self.postings, block).filter(|_| count > 0)?;
-        let (mut low, mut high) = (0, count);
+        let bytes = self.block(self.postings, block)?;
+        let (mut low, mut high) = (0, positions.count());
         while low < high {
             let middle = usize::midpoint(low, high);
             if posting(&bytes[..PAYLOAD], middle)? < wanted {
