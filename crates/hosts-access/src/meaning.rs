@@ -177,3 +177,83 @@ fn octets(prefix: &[u8]) -> Option<Network> {
     let mask = u32::MAX << (32 - 8 * count);
     canonical_quad(&whole).map(|net| Network::V4 { net, mask })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meaning(token: &str) -> Meaning<'_> {
+        Meaning::of(HostPattern::parse(token.as_bytes()))
+    }
+
+    /// Addresses as they are shown, and beginnings of them, are networks.
+    #[test]
+    fn strings_that_are_networks() {
+        let network = |token: &str| match meaning(token) {
+            Meaning::Text { text, .. } => text.network(),
+            other => panic!("{token}: {other:?}"),
+        };
+        let v4 = |net, mask| Some(Network::V4 { net, mask });
+        for (token, wanted) in [
+            ("10.1.2.3", v4(0x0a01_0203, 0xffff_ffff)),
+            ("10.1.2.", v4(0x0a01_0200, 0xffff_ff00)),
+            ("10.1.", v4(0x0a01_0000, 0xffff_0000)),
+            ("10.", v4(0x0a00_0000, 0xff00_0000)),
+            ("255.255.255.254", v4(!1, !0)),
+            ("0.", v4(0, 0xff00_0000)),
+            (
+                "[2001:db8::1]",
+                Some(Network::V6 {
+                    net: 0x2001_0db8 << 96 | 1,
+                    length: 128,
+                }),
+            ),
+            // No address begins or is shown so, or could be told from an error.
+            ("255.255.255.255", None),
+            ("10.1.2.3.", None),
+            ("010.", None),
+            ("256.", None),
+            ("10.1", None),
+            ("010.1.2.3", None),
+            (".1", None),
+            ("x.", None),
+            ("10.*", None),
+        ] {
+            assert_eq!(network(token), wanted, "{token}");
+        }
+    }
+
+    /// What names an interface depends on the host it is read on.
+    #[test]
+    fn interfaces_are_told_from_addresses() {
+        let fe80 = Network::V6 {
+            net: 0xfe80 << 112,
+            length: 10,
+        };
+        assert_eq!(meaning("[fe80::]/10"), Meaning::Addresses(fe80));
+        assert_eq!(meaning("[fe80::%lo]/10"), Meaning::Scoped(Some(fe80)));
+        assert_eq!(meaning("[fe80::%lo]/129"), Meaning::Scoped(None));
+        assert_eq!(meaning("[fe80::]/129"), Meaning::Nothing);
+        let text = |token: &'static str| match meaning(token) {
+            Meaning::Text { text, .. } => text,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(text("[fe80::1%lo]"), Strings::Scoped(b"fe80::1%lo"));
+        assert_eq!(text("[::1]"), Strings::Ipv6(1));
+        assert_eq!(text("[x]"), Strings::None);
+    }
+
+    #[test]
+    fn what_wildcards_say_for_certain() {
+        let parts = |token: &'static str| match Strings::of(StringPattern::parse(token.as_bytes())) {
+            Strings::Wildcard(Wildcard {
+                head, within, tail, ..
+            }) => [head, within, tail].map(|part| str::from_utf8(part).unwrap()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(parts("a*bcd?ef*g"), ["a", "bcd", "g"]);
+        assert_eq!(parts("*.example.org"), ["", "", ".example.org"]);
+        assert_eq!(parts("host?"), ["host", "", ""]);
+        assert_eq!(Strings::of(StringPattern::parse(b"*")), Strings::Every);
+    }
+}

@@ -9,8 +9,10 @@ mod cases;
 use std::collections::BTreeSet;
 
 use hosts_access::dry::DryHost;
+use hosts_access::options::{self, Doubt, End, Next, Options};
 use hosts_access::{
-    Cause, Decision, Effect, Fact, Found, Known, Policy, Reason, Request, Side, Step, TableKind, Tables, host,
+    Cause, Decision, Effect, Fact, Found, Known, Policy, Reason, Request, Side, Step, TableKind, Tables,
+    Verdict, host,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -427,6 +429,100 @@ fn whom_a_rule_denies_is_banned() {
     }
 }
 
+/// Whoever is over a limit is banned by the `ban` behind it, where the rule is known to match.
+#[test]
+fn whoever_is_over_a_limit_is_banned() {
+    let limit = hosts_access::syntax::option::limit(b"5/minute").unwrap();
+    let over = (
+        Fact::Rate {
+            rule: Vec::new(),
+            limit,
+        },
+        Ok(Found::No),
+    );
+    let country = |code: &[u8; 2]| {
+        let found = Found::Location {
+            country: Some(*code),
+            continent: None,
+        };
+        (Fact::Location, Ok(found))
+    };
+    for (clients, options, facts, banned) in [
+        ("ALL", "limit 5/minute: ban 2h", &[][..], true),
+        ("ALL", "limit 5/minute: max 3: ban 2h", &[], true),
+        ("ALL", "limit 5/minute: limit 1/day: max 3: ban 2h", &[], true),
+        ("ALL", "limit 5/minute: max 3", &[], false),
+        ("ALL", "limit 5/minute: trial: ban 2h", &[], false),
+        ("ALL", "limit 5/minute: spawn a: ban 2h", &[], false),
+        ("{country=DE}", "limit 5/minute: ban 2h", &[country(b"DE")], true),
+        ("{country=DE}", "limit 5/minute: ban 2h", &[], false),
+    ] {
+        let facts: Vec<_> = facts.iter().cloned().chain([over.clone()]).collect();
+        let (decision, _) = one(TableKind::Allow, &format!("sshd: {clients}: {options}"), &facts);
+        assert_eq!(decision.reason, Reason::OverLimit, "{clients}: {options}");
+        let wanted = if banned { vec![Effect::Ban(7200)] } else { vec![] };
+        assert_eq!(decision.effects, wanted, "{clients}: {options}");
+    }
+}
+
+/// What becomes of a request for which it is not known whether a rule with these options matches, in the allow table
+/// and in the deny table.
+#[test]
+fn a_rule_that_may_match() {
+    use Doubt::{Asks, Denies, Passes};
+    for (options, allow, deny) in [
+        (None, Passes, Denies),
+        (Some("spawn a: severity info: keepalive"), Passes, Denies),
+        (Some("allow"), Passes, Passes),
+        (Some("deny"), Denies, Denies),
+        (Some("trial"), Passes, Passes),
+        (Some("trial: deny"), Passes, Passes),
+        (Some("if ALL"), Passes, Denies),
+        (Some("limit 5/minute"), Asks, Denies),
+        (Some("max 3: spawn a: allow"), Asks, Asks),
+        (Some("limit 5/minute: deny"), Denies, Denies),
+        (Some("ban 1h"), Passes, Denies),
+        // With more privilege, or by a command.
+        (Some("umask 022"), Denies, Denies),
+        (Some("user nobody: allow"), Denies, Denies),
+        (Some("aclexec a"), Denies, Denies),
+        (Some("twist a"), Denies, Denies),
+        // Mistakes.
+        (Some("nonsense"), Denies, Denies),
+        (Some("allow: spawn a"), Denies, Denies),
+        (Some("keepalive: trial"), Denies, Denies),
+        (Some("keepalive: if ALL"), Denies, Denies),
+        (Some("linger x"), Denies, Denies),
+        (Some("limit x: allow"), Denies, Denies),
+        (Some("if ,: allow"), Denies, Denies),
+    ] {
+        let doubt = |table| options::doubt(options.map(str::as_bytes), table);
+        assert_eq!(
+            (doubt(TableKind::Allow), doubt(TableKind::Deny)),
+            (allow, deny),
+            "{options:?}"
+        );
+    }
+}
+
+/// Options that a program runs by itself stand in no table, and are those there have always been.
+#[test]
+fn options_without_a_rule_are_the_classic_ones() {
+    let run = |text: &str| {
+        let mut options = Options::new(text);
+        let mut request = Request::new("sshd").known_address(Side::Client, "192.0.2.1");
+        let end = options.step(&mut request).unwrap();
+        (end, request.next_log().map(|line| line.to_string()))
+    };
+    assert_eq!(run("severity info"), (Next::End(End::Through), None));
+    for addition in ["if ALL", "trial", "limit 5/minute", "max 3", "ban 1h"] {
+        let (end, said) = run(addition);
+        let denied = End::Verdict(Verdict::Denied, Reason::OptionError);
+        assert_eq!(end, Next::End(denied), "{addition}");
+        assert!(said.unwrap().contains(addition.split(' ').next().unwrap()));
+    }
+}
+
 #[test]
 fn a_rule_on_trial_decides_nothing() {
     let (decision, log) = one(TableKind::Deny, "sshd: ALL: trial: spawn a", &[]);
@@ -442,6 +538,19 @@ fn a_rule_on_trial_decides_nothing() {
 #[test]
 fn a_condition_is_part_of_the_match() {
     let banned = |known: Known| [(Fact::Banned, known)];
+    for (rule, granted) in [
+        ("sshd: ALL: if 192.0.2.1", true),
+        ("sshd: ALL: if 198.51.100.1", false),
+        ("sshd: ALL: if ALL: if [2001:db8::]/32 192.0.2.", true),
+    ] {
+        assert_eq!(
+            one(TableKind::Allow, &format!("{rule}: spawn a"), &[])
+                .0
+                .effects
+                .len(),
+            usize::from(granted)
+        );
+    }
     for (rule, found, denied) in [
         ("sshd: ALL: if {banned}", Found::Yes, true),
         ("sshd: ALL: if {banned}", Found::No, false),

@@ -405,3 +405,140 @@ fn hash_beginnings(text: &[u8], mut each: impl FnMut(u8, u64)) -> u64 {
     }
     hash
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::index::postings::bucket;
+    use crate::request::{Request, Side};
+    use crate::syntax::pattern::{HostPattern, StringPattern};
+
+    /// Are all of these different, and spread evenly? Lists of other keys would be candidates too many.
+    fn assert_spread(keys: impl IntoIterator<Item = u64>) {
+        let keys: Vec<_> = keys.into_iter().collect();
+        assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len());
+        // What is kept of them besides their bucket.
+        let halves = keys.iter().map(|key| (*key as u32, bucket(*key, 16)));
+        assert_eq!(halves.collect::<HashSet<_>>().len(), keys.len());
+        let bits = keys.len().ilog2() - 3;
+        let mut counts = vec![0; 1 << bits];
+        keys.iter().for_each(|key| counts[bucket(*key, bits)] += 1);
+        // Eight to sixteen each, as chance has it.
+        assert!(
+            counts.iter().all(|count| *count < 48),
+            "{:?}",
+            counts.iter().max()
+        );
+    }
+
+    #[test]
+    fn other_values_have_other_keys() {
+        assert_spread((0..8).flat_map(|kind| (0..4_000).map(move |value| key(kind, value))));
+        assert_spread((0..30_000).map(|at| key(NET4 + 24, at << 8)));
+        assert_spread((0..30_000).map(|at| key(TEXT, at << 48)));
+        assert_spread(
+            (0..64).flat_map(|at| (0..64).map(move |bit| refined(key(TEXT, at), key(TEXT, bit), 0))),
+        );
+        assert_spread((0..4_000).map(|user| refined(key(TEXT, 1), ANY_SERVICE, user)));
+        let nets = |high: u128| (0..64).map(move |low| (0x2001_0db8 << 96 | high << 64 | low) as u128);
+        assert_spread((0..64).flat_map(nets).map(|net| net6_key(net, 128)));
+        assert_spread((0..64).flat_map(|net| (0..64).map(move |mask| masked_key(net, mask << 8))));
+        let hash = |at: u64| hash_ends(at.to_string().as_bytes(), |_, _| {});
+        assert_spread((0..64).flat_map(|a| (0..64).map(move |b| ends_key((2, 2), hash(a), hash(b)))));
+    }
+
+    #[test]
+    fn other_texts_have_other_hashes() {
+        let texts = || (0..20_000).map(|at| format!("host{at}.example.org"));
+        assert_spread(texts().map(|text| key(TEXT, hash_ends(text.as_bytes(), |_, _| {}))));
+        assert_spread(texts().map(|text| key(TEXT, hash_beginnings(text.as_bytes(), |_, _| {}))));
+        let users: HashSet<_> = texts().map(|user| one_user_key(user.as_bytes())).collect();
+        assert!(users.len() > 19_990 && users.iter().all(|key| *key > WANTS_USER));
+        // Case is no matter, order is.
+        let hash = |text: &[u8]| hash_ends(text, |_, _| {});
+        assert_eq!(hash(b"Host.Example"), hash(b"hOST.eXAMPLE"));
+        assert_ne!(hash(b"ab"), hash(b"ba"));
+        // From the end and from the beginning.
+        let mut ends = Vec::new();
+        hash_ends(b"a.bc", |byte, hash| ends.push((byte, hash)));
+        assert_eq!(ends[2], (b'.', hash(b".bc")));
+        let mut beginnings = Vec::new();
+        hash_beginnings(b"a.bc", |byte, hash| beginnings.push((byte, hash)));
+        assert_eq!(beginnings[1], (b'.', hash_beginnings(b"a.", |_, _| {})));
+    }
+
+    /// How many keys are looked for: of each kind only where something is under one.
+    #[test]
+    fn no_key_is_looked_for_that_nothing_can_be_under() {
+        let shape = |patterns: &[&str]| {
+            let mut shape = HostShape::default();
+            for pattern in patterns {
+                shape.add(&Meaning::of(HostPattern::parse(pattern.as_bytes())));
+            }
+            shape
+        };
+        let of_address = |patterns: &[&str], address: &str| {
+            let mut count = 0;
+            let mut request = Request::new("sshd").known_address(Side::Client, address);
+            let address = request.parsed_address(Side::Client).unwrap();
+            shape(patterns).each_address_key(address, &mut |_| count += 1);
+            count
+        };
+        let of_name = |patterns: &[&str], name: &str| {
+            let mut count = 0;
+            shape(patterns).each_name_key(name.as_bytes(), &mut |_| count += 1);
+            count
+        };
+        // Names are under names alone, networks under their lengths.
+        assert_eq!(of_address(&["host.example.org", ".example.org"], "10.1.2.3"), 0);
+        assert_eq!(of_name(&["host.example.org"], "a.example.org"), 3);
+        assert_eq!(
+            of_address(&["10.1.2.3", "10.2.0.0/16", "10.3.0.0/16"], "10.1.2.3"),
+            2
+        );
+        assert_eq!(of_address(&["10.0.0.0/255.0.255.0"], "10.1.2.3"), 1);
+        assert_eq!(of_address(&["10.1.2.3", "10.2.0.0/16"], "2001:db8::1"), 0);
+        assert_eq!(
+            of_address(&["[2001:db8::1]", "[2001:db8::]/32", "[::]/0"], "2001:db8::1"),
+            3
+        );
+        assert_eq!(of_address(&["[2001:db8::1]", "[2001:db8::]/32"], "10.1.2.3"), 0);
+        assert_eq!(of_address(&["10."], "10.1.2.3"), 3);
+        assert_eq!(of_name(&["10.1.2.3", "[2001:db8::]/32"], "host.example.org"), 0);
+        assert_eq!(of_name(&["[2001:db8::1]"], "2001:db8::1"), 1);
+        assert_eq!(of_name(&["[2001:db8::]/32"], "2001:db8::1"), 0);
+        // One of each pair of lengths of a wildcard that the text has.
+        assert_eq!(
+            of_name(&["gate*.org", "host*.org", "ga*.example.org"], "gate.example.org"),
+            2
+        );
+        assert_eq!(
+            of_name(&["a-long-name-of-a-host*", "*.example.org"], "gate.org"),
+            0
+        );
+        assert_eq!(of_name(&["*.a-long-domain.example.org", "g*"], "gate.org"), 1);
+        assert_eq!(of_name(&["a-long-name-of-a-host*.org"], "gate.org"), 0);
+        assert_eq!(of_name(&["gate*.a-long-domain.org"], "gate.org"), 0);
+        // `KNOWN` and `LOCAL`.
+        assert_eq!(of_name(&["KNOWN"], "gate.example.org"), 1);
+        assert_eq!(of_name(&["LOCAL"], "gate"), 2);
+        assert_eq!(of_name(&["KNOWN"], "unknown"), 0);
+        assert_eq!(of_name(&["10.0.0.0/8"], "gate"), 0);
+    }
+
+    /// Strings in a shape of their own, as of daemons.
+    #[test]
+    fn daemons_that_any_or_none_could_be() {
+        let found =
+            |pattern: &str| TextShape::default().add(Strings::of(StringPattern::parse(pattern.as_bytes())));
+        for any in ["ALL", "*", "?", "*a*", "*abc*", "KNOWN"] {
+            assert_eq!(found(any), Found::Anywhere, "{any}");
+        }
+        assert_eq!(found("[x]"), Found::Nowhere);
+        for keyed in ["sshd", "s*", "*d", "*abcd*", "a*bcdefghi*", "in.", ".d"] {
+            assert!(matches!(found(keyed), Found::Under(_)), "{keyed}");
+        }
+    }
+}

@@ -110,6 +110,7 @@ const KEYED: &[&str] = &[
     "*.example.net",
     "gate*",
     "gate.ex*",
+    "gate.ez*",
     "GA*.org",
     "ho*.org",
     "*2.1",
@@ -278,6 +279,32 @@ fn so_many_masks_with_holes_are_told_apart() {
     assert_eq!(offered(&rules, &mut request), (33..=40).collect::<Vec<_>>());
     let mut request = known("10.9.0.0", "unknown", "u1");
     assert_eq!(offered(&rules, &mut request), (1..=40).collect::<Vec<_>>());
+    let mut request = known("10.9.1.3", "unknown", "u1");
+    let wanted: Vec<_> = (1..=40).filter(|at| at & 3 == 0 || *at > 32).collect();
+    assert_eq!(offered(&rules, &mut request), wanted);
+}
+
+#[test]
+fn networks_of_all_lengths_are_told_apart() {
+    let rules = |address: u32| {
+        let lengths = (0..=32u32).map(|length| {
+            let mask = u32::MAX.checked_shl(32 - length).unwrap_or(0);
+            let [net, mask] = [address & mask, mask].map(std::net::Ipv4Addr::from);
+            match length {
+                32 => format!("sshd: {net}"),
+                _ => format!("sshd: {net}/{mask}"),
+            }
+        });
+        lengths.collect::<Vec<_>>()
+    };
+    let mut request = known("192.0.2.1", "unknown", "u1");
+    let own = rules(0xc000_0201);
+    assert_eq!(offered(&own, &mut request), (1..=33).collect::<Vec<_>>());
+    assert_eq!(offered(&rules(0x0a00_0001), &mut request), [1]);
+    assert_eq!(
+        offered(&rules(0xc000_0200), &mut request),
+        (1..=32).collect::<Vec<_>>()
+    );
 }
 
 /// The lengths of the beginnings and ends of wildcards are rounded down where there are too many, to what a string

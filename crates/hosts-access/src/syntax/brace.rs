@@ -380,6 +380,8 @@ mod tests {
             "{dns=a..b}",
             "{dns=a.}",
             "{rbl=zone|10.0.0.1}",
+            "{rbl=a..b}",
+            "{rbl=a_zone.|127.0.0.2}",
             "{rbl=zone|}",
             "{samehost=1}",
             "{banned=}",
@@ -419,6 +421,9 @@ mod tests {
             said("{country=DEU}"),
             "\"DEU\" is not a country by its two letters (ISO 3166)"
         );
+        assert_eq!(said("{dns=a|b}"), "\"{dns=…}\" takes one value");
+        assert_eq!(said("{banned=1}"), "\"{banned}\" takes no value");
+        assert_eq!(said("{dns}"), "\"{dns}\" needs a value: a host name");
         assert_eq!(said("{land=DE}"), "there is no pattern \"{land=…}\"");
     }
 }

@@ -351,9 +351,6 @@ impl<'t> Iterator for OptionFields<'t> {
         let mut depth = 0i64;
         while at < self.rest.len() {
             match self.rest[at..] {
-                [b'[', ..] if is_list => depth += 1,
-                [b']', ..] if is_list => depth -= 1,
-                [b':', ..] if depth != 0 => {}
                 [b'\\', b':', ..] => {
                     unescaped
                         .get_or_insert_with(|| self.rest[..at].to_vec())
@@ -361,17 +358,17 @@ impl<'t> Iterator for OptionFields<'t> {
                     at += 2;
                     continue;
                 }
-                [b':', ..] => {
+                [b':', ..] if depth == 0 => {
                     (end, next) = (at, at + 1);
                     self.ended_by_colon = true;
                     break;
                 }
-                [byte, ..] => {
-                    if let Some(text) = &mut unescaped {
-                        text.push(byte);
-                    }
-                }
-                [] => {}
+                [b'[', ..] if is_list => depth += 1,
+                [b']', ..] if is_list => depth -= 1,
+                _ => {}
+            }
+            if let Some(text) = &mut unescaped {
+                text.push(self.rest[at]);
             }
             at += 1;
         }
@@ -654,6 +651,11 @@ mod tests {
         assert_eq!(option_fields(b"a: ").count(), 2);
         assert_eq!(option_fields(b"a:").count(), 1);
         assert_eq!(option_fields(b"").count(), 0);
+        let mut fields = option_fields(b"a: b:");
+        assert!(fields.next().is_some() && fields.ended_by_colon() && !fields.is_at_end());
+        assert!(fields.next().is_some() && fields.ended_by_colon() && fields.is_at_end());
+        let mut fields = option_fields(br"a\:");
+        assert!(fields.next().is_some() && !fields.ended_by_colon() && fields.is_at_end());
     }
 
     #[test]
@@ -757,12 +759,20 @@ mod tests {
         );
         // Nowhere else.
         assert_eq!(fields(b"spawn [a:b]").len(), 2);
-        assert_eq!(fields(b"iffy [a:b]").len(), 2);
+        for other in [&b"iffy [a:b]"[..], b"if", b"is [a:b]", b"of [a:b]"] {
+            assert_eq!(fields(other).len(), other.split(|byte| *byte == b':').count());
+        }
+        // Whatever else stands there.
+        assert_eq!(
+            fields(br"if a\:b@ALL [::1] EXCEPT [::2]: allow"),
+            [b"if a:b@ALL [::1] EXCEPT [::2]".to_vec(), b" allow".to_vec()]
+        );
     }
 
     #[test]
     fn severities() {
         assert_eq!(severity(b"auth.Info"), Ok(Severity(38)));
+        assert_eq!(severity(b"local7.debug"), Ok(Severity(191)));
         assert_eq!(severity(b"notice"), Ok(Severity(5)));
         assert_eq!(severity(b"auth"), Err(&b"auth"[..]));
         assert_eq!(severity(b"x.y"), Err(&b"x"[..]));
