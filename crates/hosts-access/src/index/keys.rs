@@ -442,7 +442,7 @@ mod tests {
             (0..64).flat_map(|at| (0..64).map(move |bit| refined(key(TEXT, at), key(TEXT, bit), 0))),
         );
         assert_spread((0..4_000).map(|user| refined(key(TEXT, 1), ANY_SERVICE, user)));
-        let nets = |high: u128| (0..64).map(move |low| (0x2001_0db8 << 96 | high << 64 | low) as u128);
+        let nets = |high: u128| (0..64).map(move |low| 0x2001_0db8 << 96 | high << 64 | low);
         assert_spread((0..64).flat_map(nets).map(|net| net6_key(net, 128)));
         assert_spread((0..64).flat_map(|net| (0..64).map(move |mask| masked_key(net, mask << 8))));
         let hash = |at: u64| hash_ends(at.to_string().as_bytes(), |_, _| {});

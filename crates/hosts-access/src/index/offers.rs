@@ -1,13 +1,19 @@
 //! Which rules an index offers: every one that could match, and of those with keys no other. (Tests.)
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::disk::{self, DiskIndex, Jump, What};
 use super::{Candidate, TableIndex};
 use crate::matching::tests::NoFiles;
 use crate::matching::{Match, clients_match, daemons_match};
 use crate::request::{Need, Request, Side};
+use crate::source::FileId;
 use crate::syntax::fields;
+use crate::work::counter;
 
 /// A request about which all is known.
 fn known(client: &str, name: &str, user: &str) -> Request {
@@ -42,7 +48,38 @@ fn offered_from(rules: &[impl AsRef<str>], request: &mut Request, from: u32) -> 
         assert_eq!(line.first, at);
         offered.push(at);
     }
+    assert_eq!(
+        offered,
+        offered_by_file(&text, request, from),
+        "by an index on disk"
+    );
     offered
+}
+
+/// The same by an index in a file.
+fn offered_by_file(text: &str, request: &mut Request, from: u32) -> Vec<u32> {
+    let directory = tempfile::tempdir().unwrap();
+    let table = directory.path().join("hosts.deny");
+    // Only long tables have one.
+    let text = format!("{text}#{}\n", "-".repeat(disk::SMALLEST as usize));
+    fs::write(&table, &text).unwrap();
+    let metadata = table.metadata().unwrap();
+    let id = FileId::of(&metadata);
+    let image = disk::of_text(text.as_bytes(), &id).unwrap();
+    fs::write(disk::path_of(&table), &image.bytes).unwrap();
+    let index = DiskIndex::open(&table, What::Table, &id, metadata.uid()).unwrap();
+    let mut candidates = index.candidates(from);
+    let mut offered = Vec::new();
+    loop {
+        match index.next(&mut candidates, request).unwrap() {
+            Jump::To(at, offset, above) => {
+                assert_eq!(text[..offset as usize].matches('\n').count(), above as usize);
+                offered.push(at);
+            }
+            Jump::End => return offered,
+            Jump::Lost => panic!("damaged"),
+        }
+    }
 }
 
 fn offered(rules: &[impl AsRef<str>], request: &mut Request) -> Vec<u32> {
@@ -224,6 +261,39 @@ fn exceptions_do_not_narrow_what_is_offered() {
     assert_eq!(offered(&rules, &mut known("192.0.2.1", "unknown", "u1")), [1, 3]);
 }
 
+/// Lists of many positions are found from any of them on, and end where they end.
+#[test]
+fn long_lists_are_found_from_anywhere() {
+    let rules: Vec<_> = (0..1500)
+        .map(|at| {
+            if at % 3 == 0 {
+                "sshd: ALL".to_owned()
+            } else {
+                format!("d{at}: ALL")
+            }
+        })
+        .collect();
+    let mut request = known("192.0.2.1", "unknown", "u1");
+    for from in [
+        0,
+        1,
+        2,
+        339,
+        340,
+        341,
+        1022,
+        1023,
+        1498,
+        1499,
+        1500,
+        1501,
+        u32::MAX,
+    ] {
+        let wanted: Vec<_> = (1..=1500).step_by(3).filter(|at| *at >= from).collect();
+        assert_eq!(offered_from(&rules, &mut request, from), wanted, "{from}");
+    }
+}
+
 /// Lines that are logged or end the table are looked at whoever asks, and what is behind the end is not.
 #[test]
 fn what_is_no_rule_is_offered_only_where_it_is_logged() {
@@ -253,6 +323,63 @@ fn a_few_rules_under_one_key_are_not_split() {
     let mut request = known("192.0.2.1", "unknown", "u1");
     assert_eq!(offered(&rules(8), &mut request), (1..=8).collect::<Vec<_>>());
     assert_eq!(offered(&rules(9), &mut request), [0; 0]);
+    // Nor where another key is counted with them.
+    for other in 2..40 {
+        let mut rules = rules(8);
+        rules.push(format!("sshd: 192.0.2.{other}"));
+        assert_eq!(
+            offered(&rules, &mut request),
+            (1..=8).collect::<Vec<_>>(),
+            "{other}"
+        );
+    }
+}
+
+/// A key is looked for only where something can be under one like it.
+#[test]
+fn what_looking_for_rules_costs() {
+    for (rule, found, steps) in [
+        // One key. A list that is found is taken up as it is.
+        ("sshd: 10.0.N.1", 0, 1),
+        ("sshd: 192.0.N.1", 1, 2),
+        ("sshd: 10.N.0.0/16", 0, 1),
+        ("sshd: [2001:db8::N]", 0, 0),
+        ("sshd: u1@10.0.N.1", 0, 1),
+        // The daemon is looked for too: itself, and any. And what its names end in.
+        ("dN: ALL", 0, 2),
+        ("dN: .example.net", 0, 3),
+        ("sshd@10.0.0.N: ALL", 0, 8),
+    ] {
+        let rules: Vec<_> = (2..200).map(|n| rule.replace('N', &n.to_string())).collect();
+        let text = text(&rules);
+        let index = TableIndex::new(text.as_bytes()).unwrap();
+        let mut request = known("192.0.2.1", "gate.example.org", "u1");
+        let mut candidates = index.candidates(0);
+        let counted = counter::steps(|| {
+            let next = || {
+                candidates
+                    .next(text.as_bytes(), &mut request)
+                    .unwrap()
+                    .map(|_| ())
+            };
+            assert_eq!(std::iter::from_fn(next).count(), found, "{rule}");
+        });
+        assert_eq!(counted, steps, "{rule}");
+    }
+}
+
+/// However many patterns a rule has that any host could match, or that look its name up, it is one candidate.
+#[test]
+fn a_rule_is_kept_once_for_each_reason() {
+    let patterns = |pattern: &str| {
+        let tokens: Vec<_> = (0..100).map(|n| pattern.replace('N', &n.to_string())).collect();
+        let text = format!("sshd: {}\n", tokens.join(" "));
+        TableIndex::new(text.as_bytes()).unwrap().bytes()
+    };
+    assert!(patterns("@gN") < 200, "{}", patterns("@gN"));
+    assert!(patterns("*N?") < 200);
+    // Names have a key each.
+    assert!(patterns("host-N").abs_diff(patterns("192.0.2.N")) < 200);
 }
 
 #[test]
