@@ -34,6 +34,9 @@ fn a_client_that_is_ready_goes_to_the_listener_it_came_to() {
             let client = connect(STRANGER, PORT).expect("a handshake");
             assert_eq!(hello(&client), "hello\n", "{round}");
         }
+        // Nor does the guard take a connection of theirs for its own.
+        let output = daemon.output();
+        assert!(!output.contains("swallowed\n"), "{output}");
         stop(daemon);
     });
 }
