@@ -86,6 +86,41 @@ fn refused_clients_that_never_acknowledge() {
     });
 }
 
+/// Of a client that was granted the program's descriptor may be closed before the guard's, which then is the one that would
+/// wait: the guard is held back for that.
+#[test]
+fn granted_clients_that_never_acknowledge() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        guarded.rules("ALL: ALL\n", "");
+        let listener = listener("0.0.0.0");
+        let linger = Some(Duration::from_secs(60));
+        listener.set_linger(linger).expect("a socket");
+        let program = guarded.c_program("server", &[]);
+        let mut command = guarded.run(&program);
+        let daemon = Daemon::start(command.args(["levels", "0"]).stdin(OwnedFd::from(listener)));
+        drop(command);
+        assert_eq!(hello(&friend()), "hello\n", "{}", daemon.output());
+        let [guard] = guards()[..] else {
+            panic!("one guard");
+        };
+        let mut strace = Command::new("strace");
+        strace.args(["-p", &guard.to_string(), "-e", "trace=ioctl,close", "-o"]);
+        strace.arg(machine.directory().join("trace"));
+        let strace = Daemon::start(strace.args(["-e", "inject=ioctl:delay_exit=50ms"]));
+        strace.wait_for("attached");
+        daemon.signal("STOP");
+        let _silent = silent_clients(machine, "far", 3);
+        let friend = friend();
+        daemon.signal("CONT");
+        assert_eq!(hello(&friend), "hello\n", "{}", daemon.output());
+        let output = daemon.output();
+        assert!(!output.contains("keeps the guard waiting"), "{output}");
+        drop(strace);
+        stop(daemon);
+    });
+}
+
 /// One client whose name never comes leaves room for others, also at its own listener.
 #[test]
 fn a_client_has_its_share_of_a_listener() {
