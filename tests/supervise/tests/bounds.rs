@@ -96,9 +96,9 @@ fn granted_clients_that_never_acknowledge() {
         let listener = listener("0.0.0.0");
         let linger = Some(Duration::from_secs(60));
         listener.set_linger(linger).expect("a socket");
-        let program = guarded.c_program("server", &[]);
-        let mut command = guarded.run(&program);
-        let daemon = Daemon::start(command.args(["levels", "0"]).stdin(OwnedFd::from(listener)));
+        let script = "while (accept(my $c, STDIN)) { syswrite($c, qq(hello\\n)); close($c); }";
+        let mut command = guarded.run("perl");
+        let daemon = Daemon::start(command.args(["-e", script]).stdin(OwnedFd::from(listener)));
         drop(command);
         assert_eq!(hello(&friend()), "hello\n", "{}", daemon.output());
         let [guard] = guards()[..] else {
