@@ -587,6 +587,45 @@ mod tests {
         assert_eq!(tried.len(), 3);
     }
 
+    /// A table of plain lines is passed over line by line.
+    #[test]
+    fn a_line_for_another_client_costs_one_step() {
+        let directory = tempfile::tempdir().unwrap();
+        let tables = Tables::in_directory(directory.path());
+        let line = |n| format!("sshd: 10.{}.{}.1\n", n / 250, n % 250);
+        std::fs::write(
+            tables.path(TableKind::Deny),
+            (0..20_000).map(line).collect::<String>(),
+        )
+        .unwrap();
+        let steps = crate::work::counter::steps(|| {
+            let mut host = DryHost::new("192.0.2.1");
+            assert!(
+                tables
+                    .decide(&mut Request::new("sshd"), &mut host)
+                    .verdict
+                    .is_granted()
+            );
+        });
+        assert!((20_000..20_200).contains(&steps), "{steps}");
+    }
+
+    /// Lines wait for the log, but not more than a few pieces of them.
+    #[test]
+    fn a_table_of_mistakes_is_not_read_in_one_step() {
+        let directory = tempfile::tempdir().unwrap();
+        let tables = Tables::in_directory(directory.path());
+        std::fs::write(tables.path(TableKind::Deny), "no rule\n".repeat(20_000)).unwrap();
+        let policy = crate::Policy::new(tables.clone());
+        for mut evaluation in [tables.evaluate(), policy.evaluate()] {
+            let mut request = Request::new("sshd").known_address(Side::Client, "192.0.2.1");
+            let steps = crate::work::counter::steps(|| {
+                assert!(matches!(evaluation.step(&mut request), Step::Log(_)));
+            });
+            assert!(steps < 5_000, "{steps}");
+        }
+    }
+
     /// Fails the first command and no other.
     struct FirstFails(DryHost, bool);
 

@@ -705,6 +705,16 @@ mod tests {
             let says = if failed().is_some() { "lease" } else { "changing" };
             assert!(error.to_string().contains(says), "{error}");
         }
+        let mut attempts = 0;
+        let never = until_steady::<()>(|| {
+            attempts += 1;
+            Ok(None)
+        });
+        assert_eq!(never.unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+        assert_eq!(attempts, PAUSES.len() + 1);
+        let mut attempts = 0..;
+        let at_last = until_steady(|| Ok(attempts.next().filter(|attempt| *attempt == 3)));
+        assert_eq!(at_last.unwrap(), 3);
         let other = pause(0, Some(io::ErrorKind::PermissionDenied.into()));
         assert_eq!(other.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
     }

@@ -330,6 +330,44 @@ fn effects_are_done_one_at_a_time() {
     }
 }
 
+/// A file that a pattern names is waited for, not for ever; then it names nobody, which is logged.
+#[test]
+fn a_file_that_never_holds_still_names_nobody() {
+    let directory = tempfile::tempdir().unwrap();
+    let tables = Tables::in_directory(directory.path());
+    // It is never as long as it says.
+    let file = "/sys/devices/system/cpu/online";
+    assert!(Path::new(file).metadata().unwrap().len() > 1000);
+    std::fs::write(tables.path(TableKind::Allow), format!("sshd: {file} 192.0.2.1\n")).unwrap();
+    std::fs::write(tables.path(TableKind::Deny), "ALL: ALL\n").unwrap();
+    for kept in [false, true] {
+        let policy = Policy::new(tables.clone());
+        let mut evaluation = if kept {
+            policy.evaluate()
+        } else {
+            tables.evaluate()
+        };
+        let mut request = Request::new("sshd").known_address(Side::Client, "192.0.2.1");
+        let (mut pauses, mut log) = (Vec::new(), Vec::new());
+        let decision = loop {
+            match evaluation.step(&mut request) {
+                Step::Need(Need::Name(side)) => request.set_name(side, b"host.example.org"),
+                Step::Need(Need::Pause(time)) => pauses.push(time),
+                Step::Log(line) => log.push(line.to_string()),
+                Step::Done(decision) => break decision,
+                step => panic!("{step:?}"),
+            }
+            assert!(pauses.len() < 50, "{pauses:?}");
+        };
+        assert_eq!(decision.verdict, Verdict::Granted);
+        assert!(pauses.is_sorted() && (kept || pauses.len() > 2), "{pauses:?}");
+        assert!(
+            matches!(&log[..], [line] if line.contains("keeps changing")),
+            "{log:?}"
+        );
+    }
+}
+
 #[test]
 fn a_table_that_never_holds_still_denies() {
     let directory = tempfile::tempdir().unwrap();

@@ -169,6 +169,11 @@ mod tests {
                 .collect();
             assert_eq!(found, wanted);
         }
+        // Most of what is not there is told by one byte.
+        let bits = postings.present.len().trailing_zeros();
+        let is_told = |key| postings.present[bucket(key, bits)] & eighth(key, bits) == 0;
+        let told = (0..10_000).filter(|value| is_told(key(2, *value))).count();
+        assert!(told > 8_000, "{told}");
         assert_eq!(Postings::new(&[]).unwrap().get(key(1, 3)), []);
         assert_eq!(Postings::default().get(key(1, 3)), []);
     }
