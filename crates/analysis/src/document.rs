@@ -257,6 +257,11 @@ pub fn content(line: &[u8]) -> Content<'_> {
     }
 }
 
+/// Does a logical line hold a rule? The same as [`content`] says, without taking the rule apart.
+pub fn is_rule(line: &[u8]) -> bool {
+    line_kind(line) == LineKind::Rule && fields(line).is_some()
+}
+
 /// A client list that stands alone, such as that of an `if` option.
 pub(crate) fn client_list(text: &[u8]) -> List<'_, ClientPattern<'_>> {
     List::parse(text, 0, ClientPattern::parse)

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use analysis::document::{Content, Document, content};
+use analysis::document::{Document, is_rule};
 use hosts_access::source::Contents;
 use hosts_access::{ALLOW_TABLE, DENY_TABLE, TableKind, Tables, source};
 use system::given;
@@ -80,9 +80,7 @@ impl Rules {
 /// How many rules a table has.
 pub fn count(document: &Document) -> usize {
     let lines = document.entries.iter().map(|entry| document.line(entry));
-    lines
-        .filter(|line| matches!(content(line), Content::Rule(_)))
-        .count()
+    lines.filter(|line| is_rule(line)).count()
 }
 
 /// Is there no rule in either table? One that cannot be read is none of these: it refuses.

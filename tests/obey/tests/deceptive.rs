@@ -2,12 +2,13 @@
 //! whom nobody asked about.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use obey_tests::{at, is_at, status_when};
 use serde_json::Value;
-use support::{Daemon, Machine, library, packaged, program, run};
+use support::{Daemon, Machine, Systemd, library, packaged, program, run};
 
 /// Listens at a port, in a root directory if one is given, with a child that is another program if one is wanted, and
 /// says what the tables say to a stranger.
@@ -190,5 +191,87 @@ fn super_servers_that_ask_once_or_read_another_file() {
             "another configuration, /srv/inetd.conf",
         );
         drop(another);
+    });
+}
+
+/// A program that is given a socket to accept its clients from.
+const ACCEPTS: &str = "#!/usr/bin/python3
+import socket
+listener = socket.socket(fileno=0)
+while True:
+    client, _ = listener.accept()
+    client.sendall(b'served\\n')
+    client.close()
+";
+
+#[test]
+fn inetd_that_asks_does_so_once_for_what_accepts_itself() {
+    support::alone(|machine| {
+        machine.put("/etc/hosts.deny", "ALL: ALL\n");
+        let accepts = machine.put_program("/srv/accepts", ACCEPTS);
+        let configuration = machine.put(
+            "/etc/inetd.conf",
+            format!(
+                "7001 stream tcp wait root {0} accepts\n7002 stream tcp nowait root /bin/echo echo served\n",
+                accepts.display()
+            ),
+        );
+        let _inetd = Daemon::start(
+            Command::new(packaged("inetd"))
+                .args(["-i", "-l"])
+                .arg(configuration),
+        );
+        // One that was let in would be greeted.
+        let served = |port: u16| {
+            let mut text = String::new();
+            let client = std::net::TcpStream::connect(("127.0.0.1", port));
+            client.is_ok_and(|mut client| client.read_to_string(&mut text).is_ok() && text == "served\n")
+        };
+        is(&seen(7002), "super-server", "ok", "inetd");
+        is(&seen(7001), "nothing", "warning", "NOTHING");
+        assert!(!served(7002));
+        assert!(served(7001), "whoever is refused is served all the same");
+    });
+}
+
+#[test]
+fn tcpd_behind_a_socket_unit_that_accepts_or_does_not() {
+    support::alone(|machine| {
+        machine.put("/etc/hosts.deny", "ALL: ALL\n");
+        for (name, port, accept) in [("each", 7001, "yes"), ("once", 7002, "no")] {
+            let socket = format!(
+                "[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=0.0.0.0:{port}\nAccept={accept}\n"
+            );
+            machine.put(format!("/etc/systemd/system/{name}.socket"), socket);
+            let template = if accept == "yes" { "@" } else { "" };
+            machine.put(
+                format!("/etc/systemd/system/{name}{template}.service"),
+                "[Unit]\nDefaultDependencies=no\n[Service]\nStandardInput=socket\n\
+                 ExecStart=-@/usr/sbin/tcpd /usr/bin/id\n",
+            );
+            let wants = machine.put(
+                format!("/etc/systemd/system/sockets.target.wants/{name}.socket"),
+                "",
+            );
+            fs::remove_file(&wants).expect("ours");
+            std::os::unix::fs::symlink(format!("/etc/systemd/system/{name}.socket"), wants).expect("ours");
+        }
+        let systemd = Systemd::start(machine, &["each.socket", "once.socket"]);
+        let status = || -> Value {
+            let output = systemd
+                .command(program("tcpwrap", "tcpwrap"))
+                .args(["status", "--json"])
+                .output()
+                .expect("nsenter runs");
+            let document: Value =
+                serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+            document["result"].clone()
+        };
+        let both = support::wait_until("both to listen", || {
+            let status = status();
+            (is_at(&status, 7001) && is_at(&status, 7002)).then_some(status)
+        });
+        is(&at(&both, 7001), "tcpd", "ok", "tcpd, by systemd");
+        is(&at(&both, 7002), "nothing", "warning", "NOTHING");
     });
 }

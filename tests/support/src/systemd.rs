@@ -57,6 +57,22 @@ impl Systemd {
             daemon: Some(daemon),
         }
     }
+
+    /// A command that will run where systemd is the first process.
+    ///
+    /// # Panics
+    /// When systemd does not come to run.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let first = wait_until("systemd", || {
+            let text = std::fs::read_to_string(self.group.join("init.scope/cgroup.procs")).ok()?;
+            text.lines().next().map(str::to_owned)
+        });
+        let mut command = Command::new("nsenter");
+        command
+            .args(["--target", &first, "--pid", "--mount", "--"])
+            .arg(program);
+        command
+    }
 }
 
 impl Drop for Systemd {

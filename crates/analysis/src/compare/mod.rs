@@ -18,7 +18,7 @@ mod hosts;
 mod idle;
 mod outcome;
 mod places;
-pub(crate) mod ranges;
+pub mod ranges;
 mod rules;
 mod spelling;
 mod strings;

@@ -4,10 +4,10 @@
 //! are 128 bit numbers here; what they mean is [`family`](super::family)'s.
 
 /// Inclusive ranges, sorted, neither overlapping nor touching.
-pub(crate) type Ranges = Vec<(u128, u128)>;
+pub type Ranges = Vec<(u128, u128)>;
 
 /// Sorts ranges and joins those that touch.
-pub(crate) fn normal(mut ranges: Ranges) -> Ranges {
+pub fn normal(mut ranges: Ranges) -> Ranges {
     ranges.sort_unstable();
     let mut joined: Ranges = Vec::with_capacity(ranges.len());
     for (low, high) in ranges {
@@ -20,7 +20,7 @@ pub(crate) fn normal(mut ranges: Ranges) -> Ranges {
 }
 
 /// What is in both.
-pub(crate) fn intersection(a: &[(u128, u128)], b: &[(u128, u128)]) -> Ranges {
+pub fn intersection(a: &[(u128, u128)], b: &[(u128, u128)]) -> Ranges {
     let (few, many) = if a.len() <= b.len() { (a, b) } else { (b, a) };
     let mut found = Vec::new();
     for &(low, high) in few {
@@ -33,7 +33,7 @@ pub(crate) fn intersection(a: &[(u128, u128)], b: &[(u128, u128)]) -> Ranges {
 }
 
 /// What is in `a` and not in `b`.
-pub(crate) fn difference(a: &[(u128, u128)], b: &[(u128, u128)]) -> Ranges {
+pub fn difference(a: &[(u128, u128)], b: &[(u128, u128)]) -> Ranges {
     let mut left = Vec::new();
     let mut at = 0;
     for &(low, high) in a {
@@ -147,7 +147,7 @@ impl Map {
 }
 
 /// The fewest blocks (first address, prefix length) that make up the ranges; addresses have `bits` bits.
-pub(super) fn blocks(ranges: &[(u128, u128)], bits: u32) -> Vec<(u128, u32)> {
+pub fn blocks(ranges: &[(u128, u128)], bits: u32) -> Vec<(u128, u32)> {
     let mut found = Vec::new();
     for &(low, high) in ranges {
         let mut low = low;

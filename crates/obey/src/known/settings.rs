@@ -58,6 +58,40 @@ pub(super) fn last<'t>(text: &'t str, name: &str) -> Option<&'t str> {
         .map(|(_, value)| value)
 }
 
+/// How a format writes blocks, whose settings are for some clients or addresses only.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Blocks {
+    /// `name … {`, and a line with `}` alone.
+    Braces,
+    /// `<Name …>` and `</Name>`; those of which the settings are for all, or as if they stood outside, are no blocks.
+    Tags(&'static [&'static str]),
+}
+
+/// What a setting is outside of all blocks, the last time, and in blocks.
+pub(super) fn in_blocks<'t>(text: &'t str, name: &str, blocks: Blocks) -> (Option<&'t str>, Vec<&'t str>) {
+    let (mut outside, mut inside) = (None, Vec::new());
+    let mut depth = 0_usize;
+    for (word, value) in pairs(text) {
+        let (begins, ends) = match blocks {
+            Blocks::Braces => (value.ends_with('{') || word.ends_with('{'), word == "}"),
+            Blocks::Tags(none) => {
+                let tag = word.trim_start_matches(['<', '/']).trim_end_matches('>');
+                let is_block = word.starts_with('<') && !none.iter().any(|one| one.eq_ignore_ascii_case(tag));
+                let ends = word.starts_with("</");
+                (is_block && !ends, is_block && ends)
+            }
+        };
+        depth = (depth + usize::from(begins)).saturating_sub(usize::from(ends));
+        if word.eq_ignore_ascii_case(name) {
+            match depth {
+                0 => outside = Some(value),
+                _ => inside.push(value),
+            }
+        }
+    }
+    (outside, inside)
+}
+
 /// A configuration and all it includes: `includes` gives the patterns of the files that a line includes. Files are
 /// put where they are included; what cannot be read is left out.
 pub(super) fn with_includes(

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::Switch;
-use super::settings::{first_there, is_yes, last, matching, pairs, read, with_includes};
+use super::settings::{Blocks, first_there, in_blocks, is_yes, last, matching, pairs, read, with_includes};
 
 /// What there is to read.
 pub(super) struct Setup<'a> {
@@ -176,15 +176,21 @@ pub(super) fn proftpd(setup: &Setup<'_>) -> Vec<Found> {
         Err(problem) => return Found::all(Switch::Unknown(problem)),
     };
     let shown = file.display();
-    let name = last(&text, "TCPServiceName").map(|name| name.trim_matches('"').as_bytes().to_vec());
-    let tables: Vec<&str> = last(&text, "TCPAccessFiles")
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect();
+    // What is in these is for all servers.
+    let blocks = Blocks::Tags(&["Global", "IfModule", "IfDefine"]);
+    let (name, other_names) = in_blocks(&text, "TCPServiceName", blocks);
+    let (files, other_files) = in_blocks(&text, "TCPAccessFiles", blocks);
+    let name_of = |name: &str| name.trim_matches('"').as_bytes().to_vec();
+    let name = name.map(name_of);
+    let tables: Vec<&str> = files.unwrap_or_default().split_whitespace().collect();
+    let is_other_name = |other: &&str| Some(name_of(other)) != name;
+    let is_other_pair = |other: &&str| !other.split_whitespace().eq(tables.iter().copied());
+    let is_for_some = other_names.iter().any(is_other_name) || other_files.iter().any(is_other_pair);
     let loads =
         pairs(&text).any(|(word, module)| word.eq_ignore_ascii_case("LoadModule") && module == "mod_wrap.c");
     let switch = match tables[..] {
         _ if !loads => Switch::Off(format!("{shown} does not load mod_wrap.c")),
+        _ if is_for_some => Switch::Unknown(format!("{shown} sets it another way for some of its servers")),
         ["/etc/hosts.allow", "/etc/hosts.deny"] => Switch::On,
         [allow, deny] => Switch::Off(format!("{shown} has it ask {allow} and {deny} instead")),
         _ => Switch::Off(format!("{shown} does not set TCPAccessFiles")),
@@ -212,13 +218,19 @@ pub(super) fn dovecot(setup: &Setup<'_>) -> Vec<Found> {
     };
     let switch = match with_includes(file, setup.since, includes) {
         Err(problem) => Switch::Unknown(problem),
-        Ok(text) => match last(&text, "login_access_sockets") {
-            Some(value) if value.split_whitespace().any(|socket| socket == "tcpwrap") => Switch::On,
-            _ => Switch::Off(format!(
-                "{} does not set login_access_sockets = tcpwrap",
-                file.display()
-            )),
-        },
+        Ok(text) => {
+            let (value, others) = in_blocks(&text, "login_access_sockets", Blocks::Braces);
+            let asks = |value: &str| value.split_whitespace().any(|socket| socket == "tcpwrap");
+            let asks_all = value.is_some_and(asks);
+            let shown = file.display();
+            match asks_all {
+                _ if others.iter().any(|other| asks(other) != asks_all) => {
+                    Switch::Unknown(format!("{shown} sets login_access_sockets another way for some"))
+                }
+                true => Switch::On,
+                false => Switch::Off(format!("{shown} does not set login_access_sockets = tcpwrap")),
+            }
+        }
     };
     let each = |(name, ports): (&'static str, &'static [u16])| {
         let switch = switch.clone();
@@ -474,6 +486,29 @@ mod tests {
             read_with(proftpd, &["-c", &path])[0],
             ("ftp".to_owned(), None, Switch::On)
         );
+        let all = format!("LoadModule mod_wrap.c\n<IfModule mod_wrap.c>\n{tables}</IfModule>\n");
+        let (_directory, path) = file(&all);
+        assert_eq!(switch(proftpd, &["-c", &path]), Switch::On);
+        // What is set for one server is not for all, and the end of its block ends that.
+        for (block, is_same) in [
+            ("TCPAccessFiles /a /b\n", false),
+            ("TCPServiceName other\n", false),
+            (tables, true),
+        ] {
+            let text = format!("{all}<VirtualHost 192.0.2.1>\n{block}</VirtualHost>\n");
+            let (_directory, path) = file(&text);
+            let switch = switch(proftpd, &["-c", &path]);
+            assert_eq!(switch == Switch::On, is_same, "{block}: {switch:?}");
+            assert_eq!(
+                matches!(switch, Switch::Unknown(_)),
+                !is_same,
+                "{block}: {switch:?}"
+            );
+        }
+        let (_directory, path) = file(&format!(
+            "LoadModule mod_wrap.c\n<VirtualHost x>\nPort 21\n</VirtualHost>\n{tables}"
+        ));
+        assert_eq!(switch(proftpd, &["-c", &path]), Switch::On);
         let (_directory, path) = file("LoadModule mod_wrap.c\nTCPAccessFiles /a /b\n");
         assert!(matches!(switch(proftpd, &["-c", &path]), Switch::Off(why) if why.contains("/a and /b")));
     }
@@ -523,5 +558,17 @@ mod tests {
             read_with(dovecot, &["-c", &path])[0],
             ("imap".to_owned(), Some(143), Switch::On)
         );
+        // A block may be for some protocols, or for some addresses.
+        let block = |inside: &str, after: &str| {
+            let text = format!("protocol imap {{\n  remote 10.0.0.0/8 {{\n    {inside}\n  }}\n}}\n{after}\n");
+            let (_directory, path) = file(&text);
+            switch(dovecot, &["-c", &path])
+        };
+        let (set, unset) = ("login_access_sockets = tcpwrap", "login_access_sockets =");
+        assert!(matches!(block(set, ""), Switch::Unknown(_)));
+        assert!(matches!(block(unset, set), Switch::Unknown(_)));
+        assert!(matches!(block(unset, ""), Switch::Off(_)));
+        assert_eq!(block("ssl = yes", set), Switch::On);
+        assert_eq!(block(set, set), Switch::On);
     }
 }

@@ -1,5 +1,6 @@
 //! Databases that say where addresses are, read whole.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 
 use analysis::compare::{Block, Places};
@@ -24,7 +25,16 @@ struct Read {
     /// The day it was made.
     made: String,
     says: Vec<&'static str>,
+    /// Blocks of IPv6 that stand for IPv4 in it.
+    aliases: Vec<&'static str>,
 }
+
+/// Blocks of IPv6 by which databases have the networks of IPv4 a second time: those in which an IPv4 address stands.
+const ALIASES: [(&str, Ipv6Addr, u8); 3] = [
+    ("::/96", Ipv6Addr::UNSPECIFIED, 96),
+    ("2001::/32", Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 32),
+    ("2002::/16", Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
+];
 
 /// Reads databases.
 ///
@@ -68,9 +78,24 @@ pub fn read(paths: &[PathBuf]) -> Result<Databases, String> {
             path: path.clone(),
             made: made.split('T').next().unwrap_or(&made).to_owned(),
             says,
+            aliases: aliases(&networks),
         });
     }
     Ok(databases)
+}
+
+/// Which of the blocks that stand for IPv4 the networks lie in.
+fn aliases(networks: &[Located]) -> Vec<&'static str> {
+    let is_in = |one: &Located, block: Ipv6Addr, length: u8| match one.network.address() {
+        IpAddr::V6(address) => {
+            one.network.length() > length && (address.to_bits() ^ block.to_bits()) >> (128 - length) == 0
+        }
+        IpAddr::V4(_) => false,
+    };
+    let found = ALIASES
+        .into_iter()
+        .filter(|(_, block, length)| networks.iter().any(|one| is_in(one, *block, *length)));
+    found.map(|(name, ..)| name).collect()
 }
 
 fn block(one: &Located) -> Block {
@@ -86,7 +111,11 @@ impl Databases {
         let line = |read: &Read| {
             let path = read.path.display().to_string();
             let (path, says) = (escape(path.as_bytes()), read.says.join(" and "));
-            format!("{NOTE}{says}{NOTE:#} as in {path}, made {}\n", read.made)
+            let also = match &read.aliases[..] {
+                [] => String::new(),
+                aliases => format!("; it has IPv4 networks as part of {} too", aliases.join(", ")),
+            };
+            format!("{NOTE}{says}{NOTE:#} as in {path}, made {}{also}\n", read.made)
         };
         self.read.iter().map(line).collect()
     }

@@ -19,7 +19,7 @@ use super::policies::{Pair, Policies, pair};
 use crate::check::findings;
 use crate::databases::{self, What};
 use crate::output::Text;
-use crate::rules::Rules;
+use crate::rules::{self, Rules};
 use crate::session::{self, Session};
 
 /// How grave something is. In order: the gravest last.
@@ -461,7 +461,7 @@ fn shown_tables(policies: &Policies, usual: &Pair) -> Vec<Table> {
             Table {
                 file: Text(path.as_os_str().as_encoded_bytes().to_vec()),
                 exists: path.exists(),
-                rules: document.map_or(0, rules_of),
+                rules: document.map_or(0, rules::count),
                 changed: changed
                     .and_then(|at| at.duration_since(UNIX_EPOCH).ok())
                     .map(|since| since.as_secs()),
@@ -471,13 +471,6 @@ fn shown_tables(policies: &Policies, usual: &Pair) -> Vec<Table> {
             }
         })
         .collect()
-}
-
-fn rules_of(document: &analysis::document::Document) -> usize {
-    use analysis::document::{Content, content};
-    let is_rule =
-        |entry: &&analysis::document::Entry| matches!(content(&document.line(entry)), Content::Rule(_));
-    document.entries.iter().filter(is_rule).count()
 }
 
 /// A database that rules ask.

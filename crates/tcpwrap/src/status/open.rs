@@ -3,8 +3,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use analysis::compare::text;
 use analysis::compare::{Addresses, Clients, Comparison, Like, Outcome, Ports, Service, Strings, compare};
+use analysis::compare::{ranges, text};
 use analysis::document::{Document, Documents};
 use hosts_access::Verdict;
 
@@ -235,41 +235,13 @@ impl Ranges {
         union.normal()
     }
 
-    fn normal(mut self) -> Self {
-        for family in &mut self.0 {
-            family.sort_unstable();
-            let mut joined: Vec<(u128, u128)> = Vec::new();
-            for (low, high) in family.drain(..) {
-                match joined.last_mut() {
-                    Some((_, end)) if low <= end.saturating_add(1) => *end = high.max(*end),
-                    _ => joined.push((low, high)),
-                }
-            }
-            *family = joined;
-        }
-        self
+    fn normal(self) -> Self {
+        Ranges(self.0.map(ranges::normal))
     }
 
     /// What is left without these.
     fn without(&self, other: &Ranges) -> Self {
-        let mut left = Ranges::default();
-        for family in 0..2 {
-            for (low, high) in &self.0[family] {
-                let mut from = Some(*low);
-                for (other_low, other_high) in &other.0[family] {
-                    let Some(start) = from else { break };
-                    if *other_high < start || other_low > high {
-                        continue;
-                    }
-                    if *other_low > start {
-                        left.0[family].push((start, other_low - 1));
-                    }
-                    from = other_high.checked_add(1).filter(|next| next <= high);
-                }
-                left.0[family].extend(from.map(|start| (start, *high)));
-            }
-        }
-        left
+        Ranges([0, 1].map(|family: usize| ranges::difference(&self.0[family], &other.0[family])))
     }
 
     /// All from which connections come.
@@ -282,10 +254,7 @@ impl Ranges {
     }
 
     fn meets(&self, other: &Ranges) -> bool {
-        (0..2).any(|family: usize| {
-            let met = |(low, high): &(u128, u128)| other.0[family].iter().any(|(l, h)| l <= high && low <= h);
-            self.0[family].iter().any(met)
-        })
+        (0..2).any(|family: usize| !ranges::intersection(&self.0[family], &other.0[family]).is_empty())
     }
 
     /// As networks, the fewest there are. A whole family is one word.
@@ -297,27 +266,16 @@ impl Ranges {
                 words.push(["every IPv4 address", "every IPv6 address"][family].to_owned());
                 continue;
             }
-            let bits = [32u32, 128][family];
-            for &(low, high) in &self.0[family] {
-                let mut next = Some(low);
-                while let Some(start) = next.filter(|start| *start <= high) {
-                    // The largest block that begins here and does not go too far.
-                    let fits = |free: u32| {
-                        let mask = u128::MAX.checked_shr(128 - free).unwrap_or(0);
-                        start & mask == 0 && start | mask <= high
-                    };
-                    let free = (0..=bits).rev().find(|free| fits(*free)).unwrap_or(0);
-                    let address = match family {
-                        // `as`: it is below 2^32.
-                        0 => IpAddr::from(Ipv4Addr::from_bits(start as u32)),
-                        _ => IpAddr::from(Ipv6Addr::from_bits(start)),
-                    };
-                    words.push(match free {
-                        0 => address.to_string(),
-                        _ => format!("{address}/{}", bits - free),
-                    });
-                    next = (start | u128::MAX.checked_shr(128 - free).unwrap_or(0)).checked_add(1);
-                }
+            for (first, length) in ranges::blocks(&self.0[family], [32, 128][family]) {
+                let address = match family {
+                    // `as`: it is below 2^32.
+                    0 => IpAddr::from(Ipv4Addr::from_bits(first as u32)),
+                    _ => IpAddr::from(Ipv6Addr::from_bits(first)),
+                };
+                words.push(match length == [32, 128][family] {
+                    true => address.to_string(),
+                    false => format!("{address}/{length}"),
+                });
             }
         }
         words

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use analysis::document::{Content, Document, content};
+use analysis::document::{Document, is_rule};
 use hosts_access::source::{self, Contents};
 use hosts_access::{TableKind, Tables};
 
@@ -33,7 +33,7 @@ impl Coverage {
             let document = Document::new(path.to_path_buf(), text);
             for entry in &document.entries {
                 let line = document.line(entry);
-                if let Content::Rule(_) = content(&line) {
+                if is_rule(&line) {
                     let key = (path.to_path_buf(), entry.last_line);
                     let rule = self
                         .rules
