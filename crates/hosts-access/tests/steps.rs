@@ -8,8 +8,8 @@ use std::time::Duration;
 use hosts_access::dry::DryHost;
 use hosts_access::source::FileId;
 use hosts_access::{
-    Decision, Diagnostic, Effect, Evaluation, Host, Need, Outcome, Policy, Request, Side, Step, TableKind,
-    Tables, Verdict, host, index_file,
+    Decision, Diagnostic, Effect, Evaluation, Fact, Found, Host, Need, Outcome, Policy, Request, Side, Step,
+    TableKind, Tables, Verdict, host, index_file,
 };
 
 /// How many descriptors this process has.
@@ -193,6 +193,75 @@ fn an_index_that_is_not_whole_is_done_without() {
             .cloned()
             .collect();
         assert_eq!(others, usual, "{at}");
+    }
+}
+
+/// What can be answered on the spot is not asked for in a step, unless lines wait that come before.
+#[test]
+fn answers_at_hand_are_taken_on_the_spot() {
+    let directory = tempfile::tempdir().unwrap();
+    let tables = Tables::in_directory(directory.path());
+    let list = directory.path().join("list");
+    std::fs::write(&list, format!("{}\n", list.display())).unwrap();
+    let limit = "sshd: ALL: limit 5/minute\n";
+    for (allow, verbose, wanted) in [
+        (
+            "sshd: {banned}\nsshd: {banned}\n",
+            0,
+            &["asked banned", "done"][..],
+        ),
+        (limit, 0, &["asked rate", "done"]),
+        // The log has the option, or the list that names itself, first.
+        (limit, 1, &["log", "need", "done"]),
+        ("sshd: LIST {banned}\n", 0, &["log", "need", "done"]),
+    ] {
+        let text = allow.replace("LIST", &list.to_string_lossy());
+        std::fs::write(tables.path(TableKind::Allow), text).unwrap();
+        for has_answer in [true, false] {
+            for mut evaluation in [tables.evaluate(), Policy::new(tables.clone()).evaluate()] {
+                let mut request = Request::new("sshd")
+                    .known_address(Side::Client, "192.0.2.1")
+                    .known_name(Side::Client, "host.example.org")
+                    .verbose(verbose);
+                let mut happened = Vec::new();
+                loop {
+                    let mut asked = Vec::new();
+                    let step = evaluation.step_asking(&mut request, &mut |fact, _| {
+                        let (what, found) = match fact {
+                            Fact::Banned => ("asked banned", Found::No),
+                            _ => ("asked rate", Found::Yes),
+                        };
+                        asked.push(what);
+                        has_answer.then_some(Ok(found))
+                    });
+                    happened.extend(asked);
+                    match step {
+                        Step::Log(_) => happened.push("log"),
+                        Step::Need(Need::Fact(fact)) => {
+                            happened.push("need");
+                            let found = if fact == Fact::Banned {
+                                Found::No
+                            } else {
+                                Found::Yes
+                            };
+                            request.set_fact(fact, Ok(found));
+                        }
+                        Step::Done(decision) => {
+                            assert!(decision.verdict.is_granted());
+                            happened.push("done");
+                            break;
+                        }
+                        step => panic!("{step:?}"),
+                    }
+                }
+                let is_asked = wanted[0].starts_with("asked");
+                if is_asked && !has_answer {
+                    assert_eq!(happened, [wanted[0], "need", "done"], "{allow}");
+                } else {
+                    assert_eq!(happened, wanted, "{allow}");
+                }
+            }
+        }
     }
 }
 

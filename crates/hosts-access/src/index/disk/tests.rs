@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::format::{Header, Section, checksum};
 use super::read::{DiskIndex, Jump, NoIndex};
-use super::{SMALLEST, What, compile, of_list, of_text, path_of};
+use super::{SMALLEST, What, compile, is_index, of_list, of_text, path_of};
 use crate::index::candidates::Shape;
 use crate::index::keys::{HostShape, TextShape};
 use crate::index::{Candidate, TableIndex};
@@ -108,7 +108,10 @@ fn small_tables_need_none() {
             .unwrap()
             .set_len(length)
             .unwrap();
-        assert_eq!(compile(&table).unwrap().is_some(), has_one, "{length}");
+        let image = compile(&table).unwrap();
+        assert_eq!(image.is_some(), has_one, "{length}");
+        assert!(image.is_none_or(|image| is_index(&image.bytes)));
+        assert!(!is_index(&fs::read(&table).unwrap()));
         // Beside a smaller one it is not looked at.
         let id = FileId::of(&table.metadata().unwrap());
         fs::write(
