@@ -866,6 +866,8 @@ mod tests {
             read.extend_from_slice(reader.piece());
         }
         assert_eq!((read, lines), (text.into_bytes(), 6));
+        // It was doubled for the long line.
+        assert_eq!(reader.buffer.len(), 4 * PIECE);
     }
 
     #[test]
