@@ -105,8 +105,16 @@ pub(crate) fn clients_match(
 
 #[inline]
 fn daemon_matches(token: &[u8], request: &mut Request, with: &mut impl Matching) -> Result<Match, Pending> {
+    daemon_pattern_matches(DaemonPattern::parse(token), request, with)
+}
+
+#[inline]
+fn daemon_pattern_matches(
+    pattern: DaemonPattern<'_>,
+    request: &mut Request,
+    with: &mut impl Matching,
+) -> Result<Match, Pending> {
     work::add(1);
-    let pattern = DaemonPattern::parse(token);
     let service = match pattern.service {
         Service::Port(port) => request.port(Side::Server)? == Some(port),
         Service::Name(name) => string_matches(name, request.daemon()),
@@ -124,7 +132,15 @@ pub(crate) fn client_matches(
     request: &mut Request,
     with: &mut impl Matching,
 ) -> Result<Match, Pending> {
-    let pattern = ClientPattern::parse(token);
+    client_pattern_matches(ClientPattern::parse(token), request, with)
+}
+
+#[inline]
+fn client_pattern_matches(
+    pattern: ClientPattern<'_>,
+    request: &mut Request,
+    with: &mut impl Matching,
+) -> Result<Match, Pending> {
     let host = host_matches(pattern.host, Side::Client, request, with, 0)?;
     match pattern.user {
         Some(user) if host != Match::No => {
@@ -132,6 +148,46 @@ pub(crate) fn client_matches(
             Ok(host.and(user.into()))
         }
         _ => Ok(host),
+    }
+}
+
+/// Are lists such that they do not match, and that to find that out asks, says and reads nothing? No daemon list stands
+/// for one that matches.
+pub(crate) fn certainly_differ(
+    daemons: Option<&[u8]>,
+    clients: &[u8],
+    request: &mut Request,
+    with: &mut impl Matching,
+) -> bool {
+    let daemons = daemons.map(|list| {
+        list_matches(list, |token| {
+            let pattern = DaemonPattern::parse(token);
+            match pattern.host.is_none_or(is_quiet) {
+                true => daemon_pattern_matches(pattern, request, with).map_err(|_| ()),
+                false => Err(()),
+            }
+        })
+    });
+    match daemons {
+        Some(Ok(Match::No)) => return true,
+        Some(Ok(Match::Unknown) | Err(())) => return false,
+        Some(Ok(Match::Yes)) | None => {}
+    }
+    let clients = list_matches(clients, |token| {
+        let pattern = ClientPattern::parse(token);
+        match is_quiet(pattern.host) {
+            true => client_pattern_matches(pattern, request, with).map_err(|_| ()),
+            false => Err(()),
+        }
+    });
+    clients == Ok(Match::No)
+}
+
+/// Does matching a pattern nothing but compare, once what it needs is known?
+fn is_quiet(pattern: HostPattern<'_>) -> bool {
+    match pattern {
+        HostPattern::Known | HostPattern::Local | HostPattern::Net { .. } | HostPattern::Text { .. } => true,
+        HostPattern::Netgroup(_) | HostPattern::File(_) | HostPattern::Brace(_) => false,
     }
 }
 

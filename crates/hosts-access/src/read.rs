@@ -8,6 +8,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::decide::{Ask, FilesKept};
 use crate::decision::{Deciding, RuleLine, TableKind};
 use crate::diagnostic::{Kind, Place};
@@ -186,6 +188,30 @@ pub(crate) struct Matcher<'m, T> {
     files_seen: &'m mut FilesSeen,
     trace: &'m mut T,
     ask: &'m mut Ask<'m>,
+    daemons: LastDaemons,
+}
+
+/// What the daemon list of the rule before came to: neighbours nearly always have the same.
+#[derive(Default)]
+struct LastDaemons {
+    list: SmallVec<[u8; 32]>,
+    matched: Option<Match>,
+}
+
+impl LastDaemons {
+    fn of(&self, list: &[u8]) -> Option<Match> {
+        self.matched.filter(|_| *self.list == *list)
+    }
+
+    /// Only what depends on nothing but the daemon and the port, which stay as they are.
+    fn remember(&mut self, list: &[u8], matched: Match) {
+        self.matched = None;
+        if list.len() <= self.list.inline_size() && !list.contains(&b'@') {
+            self.list.clear();
+            self.list.extend_from_slice(list);
+            self.matched = Some(matched);
+        }
+    }
 }
 
 /// What one line turned out to be.
@@ -267,6 +293,7 @@ impl<'m, T: Trace> Matcher<'m, T> {
             files_seen,
             trace,
             ask,
+            daemons: LastDaemons::default(),
         }
     }
 
@@ -379,8 +406,8 @@ impl<'m, T: Trace> Matcher<'m, T> {
             false => None,
         };
         Ok(Box::new(Scanning {
+            skipper: Skipper::new(reader.identity().0.size()),
             reader,
-            skipper: Skipper::new(),
             at: 0,
             lines_above: 0,
             again: false,
@@ -521,7 +548,15 @@ impl<'m, T: Trace> Matcher<'m, T> {
             self.trace.again();
         }
         self.trace.rule(table.kind, table.path, line);
-        let mut matched = matching::daemons_match(fields.daemons, request, self)?;
+        let known = self.daemons.of(fields.daemons).filter(|_| T::PASSES_OVER);
+        let mut matched = match known {
+            Some(known) => known,
+            None => {
+                let matched = matching::daemons_match(fields.daemons, request, self)?;
+                self.daemons.remember(fields.daemons, matched);
+                matched
+            }
+        };
         if matched != Match::No {
             matched = matched.and(match long {
                 Some(long) => long.clients_match(request, self)?,

@@ -372,7 +372,7 @@ fn filler() -> String {
 }
 
 proptest! {
-    #![proptest_config(cases::cases(100))]
+    #![proptest_config(cases::cases(50))]
 
     /// The scan with an index beside each table and list, whole or damaged, is the scan without.
     #[test]
