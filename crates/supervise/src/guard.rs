@@ -132,8 +132,8 @@ enum About {
 }
 
 fn watch(relay: &Arc<Relay>) -> io::Result<Watchdog> {
-    let relay = Arc::clone(relay);
-    Watchdog::new(move || relay.relieve())
+    let (relay, bell) = (Arc::clone(relay), relay.bell());
+    Watchdog::new(move || relay.relieve(), move || bell.ring())
 }
 
 impl Guard {
@@ -261,6 +261,9 @@ impl Guard {
             About::Socket(Purpose::Call { .. }) | About::Memory => {}
             About::Socket(purpose) => self.not_taken(purpose),
         }
+        if self.see_waiting.is_some() {
+            self.watchdog.tell_of_rest();
+        }
     }
 
     /// Errands of those who were relieved.
@@ -353,8 +356,7 @@ impl Guard {
         let deadline = self.timers.next();
         let hopeless = self.hopeless.front().map(|(time, _)| *time);
         let retry = self.is_full.then_some(now + HELD);
-        let times = [deadline, hopeless, patience, retry, self.see_waiting];
-        match times.into_iter().flatten().min() {
+        match [deadline, hopeless, patience, retry].into_iter().flatten().min() {
             // Rounded up, so that the last fraction is not spent spinning.
             Some(time) => {
                 i32::try_from(time.saturating_duration_since(now).as_millis() + 1).unwrap_or(i32::MAX)

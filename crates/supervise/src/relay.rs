@@ -257,6 +257,10 @@ impl Relay {
         }
     }
 
+    pub(crate) fn bell(&self) -> Bell {
+        self.bell.clone()
+    }
+
     fn laid(&self) -> MutexGuard<'_, Option<Box<Guard>>> {
         self.laid.lock().unwrap_or_else(PoisonError::into_inner)
     }

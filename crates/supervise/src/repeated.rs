@@ -27,23 +27,30 @@ struct Kept {
 impl Repeated {
     /// What these rules have decided of this client.
     pub(crate) fn get(&self, rules: &Arc<Compiled>, client: &SocketAddr) -> Option<Arc<(Decision, LogLine)>> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Other rules do not have the same place, which is taken as long as this is kept.
-        let is_same = std::ptr::eq(kept.rules.as_ptr(), Arc::as_ptr(rules));
-        is_same.then(|| kept.of.get(&key(client)).cloned()).flatten()
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.hold_to(rules);
+        kept.of.get(&key(client)).cloned()
     }
 
     /// Keeps it, in the place of any other where there are many.
     pub(crate) fn keep(&self, rules: &Arc<Compiled>, client: &SocketAddr, decided: (Decision, LogLine)) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !std::ptr::eq(kept.rules.as_ptr(), Arc::as_ptr(rules)) {
-            kept.rules = Arc::downgrade(rules);
-            kept.of.clear();
-        }
+        kept.hold_to(rules);
         if kept.of.len() >= KEPT {
             kept.of.clear();
         }
         kept.of.insert(key(client), Arc::new(decided));
+    }
+}
+
+impl Kept {
+    /// Forgets what other rules have decided, which would keep them in memory.
+    fn hold_to(&mut self, rules: &Arc<Compiled>) {
+        // Others do not have the same place, which is taken as long as this is kept.
+        if !std::ptr::eq(self.rules.as_ptr(), Arc::as_ptr(rules)) {
+            self.rules = Arc::downgrade(rules);
+            self.of.clear();
+        }
     }
 }
 
@@ -77,15 +84,12 @@ mod tests {
         repeated.keep(&old, &client("192.0.2.1:1"), decided());
         let kept = repeated.get(&old, &client("192.0.2.1:2"));
         assert_eq!(kept.as_deref(), Some(&decided()));
-        for (rules, other) in [
-            (&old, "192.0.2.2:1"),
-            (&old, "[::ffff:192.0.2.1]:1"),
-            (&new, "192.0.2.1:1"),
-        ] {
-            assert_eq!(repeated.get(rules, &client(other)), None);
+        for other in ["192.0.2.2:1", "[::ffff:192.0.2.1]:1"] {
+            assert_eq!(repeated.get(&old, &client(other)), None);
         }
+        assert_eq!(repeated.get(&new, &client("192.0.2.1:1")), None);
+        assert!(repeated.0.lock().unwrap().of.is_empty());
         repeated.keep(&new, &client("[fe80::1%1]:1"), decided());
-        assert_eq!(repeated.get(&old, &client("192.0.2.1:1")), None);
         assert_eq!(repeated.get(&new, &client("[fe80::1%2]:1")), None);
         for n in 1..=KEPT as u32 + 1 {
             let client = SocketAddr::new(IpAddr::from(n.to_be_bytes()), 1);

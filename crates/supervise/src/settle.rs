@@ -62,9 +62,11 @@ impl Guard {
         Ok(())
     }
 
-    /// Calls have begun to wait: soon it is seen whether their processes have descriptors left.
+    /// Calls have begun to wait: soon it is seen whether their processes have descriptors left, at the latest when nothing
+    /// else happens.
     pub(crate) fn see_soon(&mut self) {
         self.see_waiting.get_or_insert(self.now + SOON);
+        self.watchdog.tell_of_rest();
     }
 
     /// Ends calls that wait though their processes have no descriptor left, for which `accept` does not wait.

@@ -40,6 +40,8 @@ struct Shared {
     errands: AtomicU64,
     /// The thread sleeps until it is woken.
     sleeps: AtomicBool,
+    /// Somebody is to be told that nothing happens any more.
+    tells: AtomicBool,
 }
 
 /// The thread that watches the one that made it.
@@ -51,11 +53,14 @@ pub(crate) struct Watchdog {
 
 impl Watchdog {
     /// Watches the thread that calls this. `relieve` is for its errands: it goes on in its place, and says whether there
-    /// was something to go on with.
+    /// was something to go on with. `rest` is for [`tell_of_rest`](Self::tell_of_rest).
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub(crate) fn new(relieve: impl FnMut() -> bool + Send + 'static) -> io::Result<Self> {
+    pub(crate) fn new(
+        relieve: impl FnMut() -> bool + Send + 'static,
+        rest: impl Fn() + Send + 'static,
+    ) -> io::Result<Self> {
         extern "C" fn heard(_: libc::c_int) {
             HEARD.fetch_add(1, SeqCst);
         }
@@ -80,19 +85,31 @@ impl Watchdog {
         let thread = thread::Builder::new()
             .name("watchdog".into())
             .stack_size(2 << 20)
-            .spawn(move || watch(&watched, interrupt, relieve))?;
+            .spawn(move || watch(&watched, interrupt, relieve, rest))?;
         Ok(Watchdog {
             shared,
             thread: thread.thread().clone(),
         })
     }
 
-    /// Does what may wait for ever: another thread goes on then.
-    pub(crate) fn on_errand<T>(&self, errand: impl FnOnce() -> T) -> T {
-        self.shared.errands.fetch_add(1, SeqCst);
+    /// Has `rest` called once nothing has been accepted for a moment. A clock of the guard's own would be set anew for each
+    /// connection.
+    pub(crate) fn tell_of_rest(&self) {
+        self.shared.tells.store(true, SeqCst);
+        self.shared.errands.fetch_add(2, SeqCst);
+        self.wake();
+    }
+
+    fn wake(&self) {
         if self.shared.sleeps.load(SeqCst) {
             self.thread.unpark();
         }
+    }
+
+    /// Does what may wait for ever: another thread goes on then.
+    pub(crate) fn on_errand<T>(&self, errand: impl FnOnce() -> T) -> T {
+        self.shared.errands.fetch_add(1, SeqCst);
+        self.wake();
         let result = errand();
         self.shared.errands.fetch_add(1, SeqCst);
         result
@@ -100,12 +117,10 @@ impl Watchdog {
 
     /// Makes a call that may wait, which then fails with `EINTR`; and says whether it was long enough for that.
     pub(crate) fn during<T>(&self, call: impl FnOnce() -> T) -> (T, bool) {
-        let Shared { state, sleeps, .. } = &*self.shared;
+        let state = &self.shared.state;
         let (number, heard) = (state.load(SeqCst), HEARD.load(SeqCst));
         state.store(number + 1, SeqCst);
-        if sleeps.load(SeqCst) {
-            self.thread.unpark();
-        }
+        self.wake();
         let result = call();
         let signals = state.swap(number + WITHIN + 1, SeqCst) - number - 1;
         while HEARD.load(SeqCst) < heard + signals {
@@ -115,7 +130,7 @@ impl Watchdog {
     }
 }
 
-fn watch(shared: &Shared, interrupt: impl Fn(), mut relieve: impl FnMut() -> bool) {
+fn watch(shared: &Shared, interrupt: impl Fn(), mut relieve: impl FnMut() -> bool, rest: impl Fn()) {
     let (mut last, mut last_errand, mut since) = (0, 0, Instant::now());
     loop {
         thread::sleep(STUCK);
@@ -124,6 +139,9 @@ fn watch(shared: &Shared, interrupt: impl Fn(), mut relieve: impl FnMut() -> boo
         let is_as_before = now == last && errand == last_errand;
         if is_as_before && within == 0 && errand % 2 == 0 {
             // Nothing has been accepted for a while.
+            if shared.tells.swap(false, SeqCst) {
+                rest();
+            }
             shared.sleeps.store(true, SeqCst);
             while shared.state.load(SeqCst) == now && shared.errands.load(SeqCst) == errand {
                 thread::park();
@@ -155,7 +173,7 @@ mod tests {
     #[test]
     fn a_call_that_waits_is_interrupted_each_time() {
         let (reader, _writer) = io::pipe().unwrap();
-        let watchdog = Watchdog::new(|| false).unwrap();
+        let watchdog = Watchdog::new(|| false, || ()).unwrap();
         for _ in 0..3 {
             let mut byte = 0u8;
             // SAFETY: room for one byte.
@@ -172,7 +190,7 @@ mod tests {
     fn an_errand_that_takes_long_is_relieved_once() {
         let (relieved, all) = std::sync::mpsc::channel();
         let relieve = move || relieved.send(()).is_ok();
-        let watchdog = Watchdog::new(relieve).unwrap();
+        let watchdog = Watchdog::new(relieve, || ()).unwrap();
         for _ in 0..3 {
             watchdog.on_errand(|| ());
             thread::sleep(STUCK * 3);
@@ -180,5 +198,19 @@ mod tests {
         assert!(all.try_recv().is_err(), "they were short");
         watchdog.on_errand(|| assert_eq!(all.recv(), Ok(())));
         watchdog.on_errand(|| assert!(all.recv().is_err(), "it goes on elsewhere"));
+    }
+
+    #[test]
+    fn rest_is_told_of_once_each_time_that_is_asked_for() {
+        let (told, all) = std::sync::mpsc::channel();
+        let watchdog = Watchdog::new(|| false, move || told.send(()).expect("it is heard")).unwrap();
+        for _ in 0..3 {
+            watchdog.tell_of_rest();
+            assert_eq!(all.recv(), Ok(()));
+            watchdog.on_errand(|| ());
+            // Long enough for the watchdog to fall asleep.
+            thread::sleep(STUCK * 3);
+            assert!(all.try_recv().is_err());
+        }
     }
 }
