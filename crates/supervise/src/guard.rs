@@ -246,6 +246,9 @@ impl Guard {
         }
         self.confined(confine());
         self.now = Instant::now();
+        if self.see_waiting.is_some() {
+            self.watchdog.tell_of_rest();
+        }
         let Some(out) = self.out.take() else {
             return;
         };
@@ -260,9 +263,6 @@ impl Guard {
             // It is gone on with when the socket is there.
             About::Socket(Purpose::Call { .. }) | About::Memory => {}
             About::Socket(purpose) => self.not_taken(purpose),
-        }
-        if self.see_waiting.is_some() {
-            self.watchdog.tell_of_rest();
         }
     }
 
