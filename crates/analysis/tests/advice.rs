@@ -318,6 +318,15 @@ fn whom_an_edit_lets_in_is_said() {
     ] {
         assert_eq!(says(allow, "ALL: ALL\n").as_deref(), Some(expected), "{allow}");
     }
+    // Whoever wrote the table has no say in what a terminal does, or in how much it shows.
+    let long = format!("ss\u{1b}chd{}: 10. : deny\nALL: 10.1.2.3/8\n", "b".repeat(500));
+    let said = says(&long, "ALL: ALL\n").unwrap();
+    assert!(
+        said.starts_with("lets in 10.0.0.0/8 to ") && said.ends_with('…'),
+        "{said:?}"
+    );
+    assert!(said.contains("ss\\u{1b}chdbbb"), "{said:?}");
+    assert!(said.chars().count() < 300, "{said}");
     // All of them are let in already, or refused all the same.
     assert_eq!(says("sshd: 10.\nsshd: 10.1.2.3/16\n", "ALL: ALL\n"), None);
     assert_eq!(

@@ -24,6 +24,8 @@ const LONGEST: usize = 1 << 14;
 /// So many sets of clients are told, and so many items of each.
 const MOST_TOLD: usize = 2;
 const MOST_ITEMS: usize = 4;
+/// And so many letters.
+const LONGEST_TOLD: usize = 240;
 
 /// Tries edits, up to so many: where so much is wrong, nobody reads on.
 pub(super) struct Advice<'t> {
@@ -154,7 +156,10 @@ fn told(compared: Result<Comparison, Incomparable>) -> LetsIn {
         false => "",
     };
     let may = if is_certain { "lets in" } else { "may let in" };
-    LetsIn::Told(format!(", which {may} {}{more}", whom.join("; and ")))
+    LetsIn::Told(format!(
+        ", which {may} {}{more}",
+        super::fit(&whom.join("; and "), LONGEST_TOLD)
+    ))
 }
 
 fn compared(old: Documents<'_>, new: Documents<'_>) -> Result<Comparison, Incomparable> {

@@ -370,10 +370,14 @@ impl Context<'_, '_> {
 /// Text of a table made fit for a message: quotes around it, control characters escaped, not too long.
 pub fn quoted(text: &[u8]) -> String {
     const LONGEST: usize = 60;
-    let text = String::from_utf8_lossy(text);
-    let mut shown = String::from("`");
+    format!("`{}`", fit(&String::from_utf8_lossy(text), LONGEST))
+}
+
+/// The same without quotes.
+fn fit(text: &str, longest: usize) -> String {
+    let mut shown = String::new();
     for (count, c) in text.chars().enumerate() {
-        if count == LONGEST {
+        if count == longest {
             shown.push('…');
             break;
         }
@@ -383,6 +387,5 @@ pub fn quoted(text: &[u8]) -> String {
             shown.push(c);
         }
     }
-    shown.push('`');
     shown
 }
