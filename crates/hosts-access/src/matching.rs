@@ -108,7 +108,7 @@ fn daemon_matches(token: &[u8], request: &mut Request, with: &mut impl Matching)
     daemon_pattern_matches(DaemonPattern::parse(token), request, with)
 }
 
-#[inline]
+#[inline(never)]
 fn daemon_pattern_matches(
     pattern: DaemonPattern<'_>,
     request: &mut Request,
@@ -135,7 +135,7 @@ pub(crate) fn client_matches(
     client_pattern_matches(ClientPattern::parse(token), request, with)
 }
 
-#[inline]
+#[inline(never)]
 fn client_pattern_matches(
     pattern: ClientPattern<'_>,
     request: &mut Request,

@@ -8,8 +8,6 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use crate::decide::{Ask, FilesKept};
 use crate::decision::{Deciding, RuleLine, TableKind};
 use crate::diagnostic::{Kind, Place};
@@ -194,21 +192,24 @@ pub(crate) struct Matcher<'m, T> {
 /// What the daemon list of the rule before came to: neighbours nearly always have the same.
 #[derive(Default)]
 struct LastDaemons {
-    list: SmallVec<[u8; 32]>,
+    list: [u8; 32],
+    length: usize,
     matched: Option<Match>,
 }
 
 impl LastDaemons {
     fn of(&self, list: &[u8]) -> Option<Match> {
-        self.matched.filter(|_| *self.list == *list)
+        self.matched.filter(|_| self.list[..self.length] == *list)
     }
 
     /// Only what depends on nothing but the daemon and the port, which stay as they are.
     fn remember(&mut self, list: &[u8], matched: Match) {
         self.matched = None;
-        if list.len() <= self.list.inline_size() && !list.contains(&b'@') {
-            self.list.clear();
-            self.list.extend_from_slice(list);
+        if let Some(place) = self.list.get_mut(..list.len())
+            && !list.contains(&b'@')
+        {
+            place.copy_from_slice(list);
+            self.length = list.len();
             self.matched = Some(matched);
         }
     }

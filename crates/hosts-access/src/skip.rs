@@ -87,6 +87,7 @@ impl Skipper {
     }
 
     /// The same, as long as there is a whole window to look at.
+    #[inline(never)]
     fn pass_windows(
         &mut self,
         text: &[u8],
@@ -207,6 +208,7 @@ impl Daemons {
     }
 
     /// Does a line that begins so certainly not match, as far as its lists tell?
+    #[inline(never)]
     fn line_differs(&self, line: &[u8], request: &mut Request, with: &mut impl Matching) -> bool {
         work::add(1);
         let (daemons, rest) = match self.state {

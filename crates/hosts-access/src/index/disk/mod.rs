@@ -39,8 +39,8 @@ pub const SMALLEST: u64 = 32 << 10;
 /// What is logged where the index of a table or list is damaged.
 pub(crate) fn damaged(path: &Path, what: &str) -> Vec<u8> {
     let index = path_of(path);
-    let text = format!(": damaged, the {what} is read without it");
-    [index.as_os_str().as_encoded_bytes(), text.as_bytes()].concat()
+    let index = index.as_os_str().as_encoded_bytes();
+    [index, b": damaged, the ", what.as_bytes(), b" is read without it"].concat()
 }
 
 /// Does a file that begins so hold an index?
