@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::ExitCode;
 
-use hosts_access::{Policy, TableKind, Tables, index_file};
+use hosts_access::{Policy, TableKind, Tables, index_file, source};
 use rustix::fs::{Gid, Uid};
 use serde::Serialize;
 
@@ -237,7 +237,8 @@ fn write(table: &Path, compile: Compile) -> io::Result<(What, Option<index_file:
 /// Is what stands there an index, or nothing? Ban lists have files of the same name, and so may others.
 fn is_ours(index: &Path) -> bool {
     let mut start = Vec::new();
-    let read = fs::File::open(index).and_then(|file| file.take(8).read_to_end(&mut start));
+    // The directory of a list may be somebody's who puts there what waits for ever when it is opened.
+    let read = source::open(index).and_then(|file| file.take(8).read_to_end(&mut start));
     match read {
         Ok(_) => index_file::is_index(&start),
         Err(error) => error.kind() == io::ErrorKind::NotFound,
