@@ -327,6 +327,15 @@ fn whom_an_edit_lets_in_is_said() {
     );
     assert!(said.contains("ss\\u{1b}chdbbb"), "{said:?}");
     assert!(said.chars().count() < 300, "{said}");
+    // It is said where there are more, whichever of them these are.
+    let many = "a@192.0.2.1 b@192.0.2.2 c@192.0.2.3 d@192.0.2.4 e@192.0.2.5";
+    let said = says(
+        &format!("{many}: {{banned}} : deny\nz {many}: 10.1.2.3/8\n"),
+        "ALL: ALL\n",
+    );
+    let said = said.unwrap();
+    assert!(said.starts_with("lets in 10.0.0.0/8 to z; and "), "{said}");
+    assert!(said.ends_with("; and more"), "{said}");
     // All of them are let in already, or refused all the same.
     assert_eq!(says("sshd: 10.\nsshd: 10.1.2.3/16\n", "ALL: ALL\n"), None);
     assert_eq!(

@@ -127,9 +127,9 @@ fn told(compared: Result<Comparison, Incomparable>) -> LetsIn {
     let mut opened: Vec<_> = opened.filter(|d| d.new.may_let_in_more_than(&d.old)).collect();
     // What is said in few words comes first.
     opened.sort_by_key(|d| (d.clients.answers.len(), d.clients.names.is_some()));
-    let Some(first) = opened.first() else {
+    if opened.is_empty() {
         return LetsIn::Nobody;
-    };
+    }
     // Commands, and bounds, may still refuse some, and what a file holds that a pattern names is not known.
     let is_plain = |verdict: Verdict| verdict == Verdict::Granted;
     let is_in_file = |d: &&Difference| {
@@ -151,7 +151,8 @@ fn told(compared: Result<Comparison, Incomparable>) -> LetsIn {
             .collect();
         whom.push(format!("{clients} to {}", services.join(" or ")));
     }
-    let more = match opened.len() > MOST_TOLD || first.services.len() > MOST_ITEMS {
+    let is_cut = |d: &&Difference| d.services.len() > MOST_ITEMS;
+    let more = match opened.len() > MOST_TOLD || opened.iter().any(is_cut) {
         true => "; and more",
         false => "",
     };
