@@ -1,10 +1,13 @@
 //! Advice is part of the product: each edit that is offered is made, and what the tables then decide is computed.
 //! Nobody is let in who was not, unless the words of the advice say so.
 
+mod random;
+
 use analysis::check::{self, Finding, Fix, apply, code};
 use analysis::compare::{Comparison, Outcome, compare};
 use analysis::document::{Document, Documents};
 use hosts_access::{TableKind, Verdict};
+use random::Random;
 
 type Policy = [Document; 2];
 
@@ -169,21 +172,6 @@ fn what_is_ambiguous_is_left_to_a_person() {
         meant("sshd: 10.0.0.1, \\\n# b\nvsftpd: 10.0.0.2\n"),
         "sshd: 10.0.0.1, \n# b\nvsftpd: 10.0.0.2\n"
     );
-}
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from((self.0 >> 11) % n as u64).unwrap()
-    }
-
-    fn of<'t>(&mut self, words: &[&'t str]) -> &'t str {
-        words[self.below(words.len())]
-    }
 }
 
 const DAEMONS: &[&str] = &[

@@ -1,6 +1,8 @@
 //! The lints' claims against the engine, and against the reference where its library is installed: a rule
 //! called shadowed never decides, and a pattern called never-matching never matches.
 
+mod random;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
@@ -12,26 +14,7 @@ use hosts_access::dry::DryHost;
 use hosts_access::syntax::option::{limit, max};
 use hosts_access::syntax::time::Moment;
 use hosts_access::{Fact, Found, Request, TableKind, Verdict};
-
-/// A small generator of numbers, the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from((self.0 >> 11) % n as u64).unwrap()
-    }
-
-    fn pick<'t>(&mut self, from: &[&'t str]) -> &'t str {
-        from[self.below(from.len())]
-    }
-
-    fn chance(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-}
+use random::Random;
 
 const DAEMONS: &[&str] = &[
     "ALL",
@@ -170,7 +153,7 @@ fn list(random: &mut Random, from: &[&str]) -> String {
             text.push_str(" EXCEPT");
         }
         for _ in 0..=random.below(3) {
-            let _ = write!(text, " {}", random.pick(from));
+            let _ = write!(text, " {}", random.of(from));
             if random.chance(50) {
                 break;
             }
@@ -182,11 +165,7 @@ fn list(random: &mut Random, from: &[&str]) -> String {
 fn rule(random: &mut Random, clients: &[&str], options: &[&str]) -> String {
     let daemons = list(random, DAEMONS);
     let clients = list(random, clients);
-    let option = if random.chance(40) {
-        random.pick(options)
-    } else {
-        ""
-    };
+    let option = if random.chance(40) { random.of(options) } else { "" };
     format!("{} :{}{}\n", daemons.trim_start(), clients, option)
 }
 
@@ -212,11 +191,11 @@ struct Asked {
 impl Asked {
     fn random(random: &mut Random) -> Self {
         Asked {
-            daemon: random.pick(&["sshd", "in.ftpd", "vsftpd", "in.", "unknown", "x"]),
-            address: random.pick(ADDRESSES),
-            name: random.pick(NAMES),
-            user: random.pick(&["user", "root", "unknown"]),
-            server: random.pick(&["10.0.0.1", "::1", "192.168.1.1"]),
+            daemon: random.of(&["sshd", "in.ftpd", "vsftpd", "in.", "unknown", "x"]),
+            address: random.of(ADDRESSES),
+            name: random.of(NAMES),
+            user: random.of(&["user", "root", "unknown"]),
+            server: random.of(&["10.0.0.1", "::1", "192.168.1.1"]),
             port: [22, 21, 80][random.below(3)],
         }
     }
@@ -270,6 +249,32 @@ fn assert_no_claim(
     );
 }
 
+/// Has tables made of these studied, and requests decided by those of which something is claimed.
+fn hold_claims(
+    random: &mut Random,
+    (clients, options): (&[&str], &[&str]),
+    mut decide: impl FnMut(&mut Random, &Asked, [&Document; 2]) -> hosts_access::Decision,
+) {
+    let (mut requests, mut claimed, mut tested) = (0, 0, 0);
+    while requests < 6_000 {
+        let [allow, deny] = [0, 1].map(|_| table(random, clients, options));
+        let claims = claims(&allow, &deny);
+        tested += 1;
+        if claims.is_empty() {
+            continue;
+        }
+        claimed += claims.len();
+        for _ in 0..100 {
+            requests += 1;
+            let asked = Asked::random(random);
+            let decision = decide(random, &asked, [&allow, &deny]);
+            assert_no_claim(&claims, &asked, &decision, [&allow, &deny]);
+        }
+    }
+    // The test is worth something only where claims are made, and not all the time.
+    assert!(claimed > 50 && tested > 50, "{claimed} claims in {tested} tables");
+}
+
 #[test]
 fn a_rule_called_shadowed_never_decides() {
     let options = [
@@ -282,31 +287,13 @@ fn a_rule_called_shadowed_never_decides() {
     ];
     let mut random = Random(0x2545_f491_4f6c_dd1d);
     let directory = tempfile::tempdir().unwrap();
-    let (mut requests, mut shadowed, mut tested) = (0, 0, 0);
-    while requests < 6_000 {
-        let (allow, deny) = (
-            table(&mut random, CLIENTS, &options),
-            table(&mut random, CLIENTS, &options),
-        );
-        let claims = claims(&allow, &deny);
-        tested += 1;
-        if claims.is_empty() {
-            continue;
-        }
-        shadowed += claims.len();
-        let tables = write(directory.path(), &allow, &deny);
-        for _ in 0..100 {
-            requests += 1;
-            let asked = Asked::random(&mut random);
-            let succeed = random.chance(50);
-            let decision = decide(&tables, &asked, succeed);
-            assert_no_claim(&claims, &asked, &decision, [&allow, &deny]);
-        }
-    }
-    // The test is worth something only where claims are made, and not all the time.
-    assert!(
-        shadowed > 50 && tested > 50,
-        "{shadowed} claims in {tested} tables"
+    hold_claims(
+        &mut random,
+        (CLIENTS, &options),
+        |random, asked, [allow, deny]| {
+            let tables = write(directory.path(), allow, deny);
+            decide(&tables, asked, random.chance(50))
+        },
     );
 }
 
@@ -348,79 +335,63 @@ fn nor_where_rules_ask_what_the_tables_do_not_say() {
         " : ban 1h : if 10.",
     ];
     let mut random = Random(0x51ed_2701_8f4d_77a1);
-    let (mut requests, mut claimed, mut tested) = (0, 0, 0);
-    while requests < 6_000 {
-        let (allow, deny) = (
-            table(&mut random, ASKING, &options),
-            table(&mut random, ASKING, &options),
-        );
-        let claims = claims(&allow, &deny);
-        tested += 1;
-        if claims.is_empty() {
-            continue;
-        }
-        claimed += claims.len();
+    hold_claims(&mut random, (ASKING, &options), |random, asked, [allow, deny]| {
         let tables = Documents {
-            allow: Some(&allow),
-            deny: Some(&deny),
+            allow: Some(allow),
+            deny: Some(deny),
         };
-        let compiled = tables.compiled();
-        for _ in 0..100 {
-            requests += 1;
-            let asked = Asked::random(&mut random);
-            let mut host = asked.host().commands_succeed(random.chance(50));
-            let pair = |at: usize| [Some(*b"DE"), Some(*b"AT"), Some(*b"EU"), None][at];
-            let near = random.below(3);
-            for (fact, found) in [
-                (
-                    Fact::Location,
-                    Found::Location {
-                        country: pair(random.below(4)),
-                        continent: pair(2 + random.below(2)),
-                    },
-                ),
-                (Fact::System, Found::System([Some(1), None][random.below(2)])),
-                (
-                    Fact::Nearness,
-                    Found::Nearness {
-                        same_host: near == 0,
-                        same_net: near <= 1,
-                    },
-                ),
-                (
-                    Fact::Time(None),
-                    Found::Time(Moment {
-                        day: 20_800 + random.below(7) as i64,
-                        minute: [0, 300, 720, 1400][random.below(4)],
-                    }),
-                ),
-                (Fact::Banned, Found::from(random.chance(50))),
-                (
-                    Fact::Listed(b"zone.example.net".to_vec()),
-                    Found::Listed(vec![[127, 0, 0, 2].into(); random.below(2)]),
-                ),
-                (
-                    Fact::Connections(max(b"3").unwrap()),
-                    Found::from(random.chance(70)),
-                ),
-                (
-                    Fact::Rate {
-                        rule: Vec::new(),
-                        limit: limit(b"5/minute").unwrap(),
-                    },
-                    Found::from(random.chance(70)),
-                ),
-            ] {
-                // What is not told is not known.
-                if random.chance(80) {
-                    host = host.told(fact, Ok(found));
-                }
+        let mut host = asked.host().commands_succeed(random.chance(50));
+        let pair = |at: usize| [Some(*b"DE"), Some(*b"AT"), Some(*b"EU"), None][at];
+        let near = random.below(3);
+        for (fact, found) in [
+            (
+                Fact::Location,
+                Found::Location {
+                    country: pair(random.below(4)),
+                    continent: pair(2 + random.below(2)),
+                },
+            ),
+            (Fact::System, Found::System([Some(1), None][random.below(2)])),
+            (
+                Fact::Nearness,
+                Found::Nearness {
+                    same_host: near == 0,
+                    same_net: near <= 1,
+                },
+            ),
+            (
+                Fact::Time(None),
+                Found::Time(Moment {
+                    day: 20_800 + random.below(7) as i64,
+                    minute: [0, 300, 720, 1400][random.below(4)],
+                }),
+            ),
+            (Fact::Banned, Found::from(random.chance(50))),
+            (
+                Fact::Listed(b"zone.example.net".to_vec()),
+                Found::Listed(vec![[127, 0, 0, 2].into(); random.below(2)]),
+            ),
+            (
+                Fact::Connections(max(b"3").unwrap()),
+                Found::from(random.chance(70)),
+            ),
+            (
+                Fact::Rate {
+                    rule: Vec::new(),
+                    limit: limit(b"5/minute").unwrap(),
+                },
+                Found::from(random.chance(70)),
+            ),
+        ] {
+            // What is not told is not known.
+            if random.chance(80) {
+                host = host.told(fact, Ok(found));
             }
-            let decision = compiled.decide(&mut Request::new(asked.daemon), &mut host);
-            assert_no_claim(&claims, &asked, &decision, [&allow, &deny]);
         }
-    }
-    assert!(claimed > 50 && tested > 50, "{claimed} claims in {tested} tables");
+        tables
+            .compiled()
+            .decide(&mut Request::new(asked.daemon), &mut host)
+    });
 }
 
 /// The client patterns that some lint says match nothing.

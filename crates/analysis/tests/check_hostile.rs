@@ -1,9 +1,12 @@
 //! Documents that nobody would write: no panic, fixes that come to an end, and a style that keeps every rule.
 
+mod random;
+
 use analysis::check::{self, Fix, Options};
 use analysis::document::{Document, Documents};
 use analysis::format::{format, same_rules};
 use hosts_access::source::Ending;
+use random::Random;
 
 const PIECES: &[&[u8]] = &[
     b"sshd",
@@ -76,17 +79,6 @@ const PIECES: &[&[u8]] = &[
     b"!",
     b"\x1b",
 ];
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from((self.0 >> 11) % n as u64).unwrap()
-    }
-}
 
 fn soup(random: &mut Random) -> Vec<u8> {
     let mut text = Vec::new();

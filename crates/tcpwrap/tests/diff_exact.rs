@@ -2,6 +2,9 @@
 //! request of a small universe lies in exactly one difference, with its verdicts, if it ends differently, and else in
 //! none.
 
+#[path = "../../analysis/tests/random/mod.rs"]
+mod random;
+
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::Command;
@@ -9,24 +12,8 @@ use std::process::Command;
 use hosts_access::dry::DryHost;
 use hosts_access::syntax::pattern::StringPattern;
 use hosts_access::{Request, Tables, Verdict, string_matches};
+use random::Random;
 use serde_json::Value;
-
-/// Numbers that look random, the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, count: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) % count as u64) as usize
-    }
-
-    fn of<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[self.below(from.len())]
-    }
-}
 
 const DAEMONS: &[&str] = &[
     "ALL",

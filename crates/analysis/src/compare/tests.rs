@@ -11,26 +11,12 @@ use hosts_access::dry::DryHost;
 use hosts_access::effect::Effect;
 use hosts_access::policy::Compiled;
 use hosts_access::{Fact, Found, Known, Request, string_matches};
+use random::Random;
 use world::{Answering, World};
 
+#[path = "../../tests/random/mod.rs"]
+mod random;
 mod world;
-
-/// Numbers that look random, the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, count: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) % count as u64) as usize
-    }
-
-    fn of<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[self.below(from.len())]
-    }
-}
 
 const DAEMONS: &[&str] = &[
     "ALL",
