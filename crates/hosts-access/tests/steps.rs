@@ -196,6 +196,42 @@ fn an_index_that_is_not_whole_is_done_without() {
     }
 }
 
+/// Files that name each other are read so deep and no deeper, with an index beside them and without.
+#[test]
+fn files_with_indexes_nest_no_deeper_than_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let tables = Tables::in_directory(directory.path());
+    let list = |n: usize| directory.path().join(format!("list{n}"));
+    let filler = "198.51.100.1\n".repeat(3_000);
+    for n in 0..20 {
+        std::fs::write(list(n), format!("{}\n{filler}", list(n + 1).display())).unwrap();
+    }
+    std::fs::write(list(20), "192.0.2.1\n").unwrap();
+    let decide = |first: usize| {
+        std::fs::write(
+            tables.path(TableKind::Allow),
+            format!("sshd: {}\n", list(first).display()),
+        )
+        .unwrap();
+        std::fs::write(tables.path(TableKind::Deny), "ALL: ALL\n").unwrap();
+        let mut host = DryHost::new("192.0.2.1");
+        let decision = tables.decide(&mut Request::new("sshd"), &mut host);
+        (
+            decision.verdict,
+            host.log.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        )
+    };
+    let without = [decide(0), decide(3), decide(4), decide(5), decide(6)];
+    for n in 0..20 {
+        let id = FileId::of(&list(n).metadata().unwrap());
+        let image = index_file::of_list(&std::fs::read(list(n)).unwrap(), &id).unwrap();
+        std::fs::write(index_file::path_of(&list(n)), image.bytes).unwrap();
+    }
+    assert_eq!([decide(0), decide(3), decide(4), decide(5), decide(6)], without);
+    assert!(without[0].0 == Verdict::Denied && without[0].1[0].contains("nested too deeply"));
+    assert!(without[4].0 == Verdict::Granted && without[4].1.is_empty());
+}
+
 /// What can be answered on the spot is not asked for in a step, unless lines wait that come before.
 #[test]
 fn answers_at_hand_are_taken_on_the_spot() {
