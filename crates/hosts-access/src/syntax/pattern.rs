@@ -210,3 +210,25 @@ fn split_at_sign(token: &[u8], seen: u8) -> Option<(&[u8], &[u8])> {
     let at = 1 + find_outside_brackets(&token[1..], b'@')?;
     Some((&token[..at], &token[at + 1..]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_stands_before_the_first_at_sign_but_for_the_first_character() {
+        let user = |token: &'static str| ClientPattern::parse(token.as_bytes()).user;
+        for (token, wanted) in [
+            ("u@host", Some(&b"u"[..])),
+            ("u@", Some(b"u")),
+            ("u@@group", Some(b"u")),
+            ("@@", Some(b"@")),
+            ("@group", None),
+            ("@", None),
+            ("x[u@host]", None),
+            ("host", None),
+        ] {
+            assert_eq!(user(token), wanted, "{token}");
+        }
+    }
+}
