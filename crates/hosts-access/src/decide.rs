@@ -610,6 +610,27 @@ mod tests {
         assert!((20_000..20_200).contains(&steps), "{steps}");
     }
 
+    /// Lines that would look up a name if they were rules are no reason to do so.
+    #[test]
+    fn a_comment_asks_for_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let tables = Tables::in_directory(directory.path());
+        let mistakes = "no rule\n".repeat(2000);
+        let text = format!("{mistakes}# ALL: a.example.net\n{mistakes}");
+        std::fs::write(tables.path(TableKind::Deny), text).unwrap();
+        let mut evaluation = tables.evaluate();
+        let mut request = Request::new("sshd").known_address(Side::Client, "192.0.2.1");
+        let mut lines = 0;
+        loop {
+            match evaluation.step(&mut request) {
+                Step::Log(_) => lines += 1,
+                Step::Done(decision) => break assert!(decision.verdict.is_granted()),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(lines, 4000);
+    }
+
     /// Lines wait for the log, but not more than a few pieces of them.
     #[test]
     fn a_table_of_mistakes_is_not_read_in_one_step() {

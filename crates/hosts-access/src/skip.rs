@@ -79,6 +79,8 @@ impl Skipper {
             let (passed, more) = self.pass_windows(&padded, 0, request, with);
             (at, lines) = (at + passed, lines + more);
         }
+        // What was not known is asked for by who reads the line, if that is a rule.
+        request.take_need();
         self.stops = self.stops.saturating_add(1);
         work::add(lines);
         // And one that stopped it.

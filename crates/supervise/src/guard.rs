@@ -319,6 +319,10 @@ impl Guard {
             (0, CALLS) => return Ok(false),
             (0, RESULTS) => {
                 self.bell.heard();
+                if self.see_waiting.is_some_and(|time| time > self.now) {
+                    // It was rung too early for that.
+                    self.watchdog.tell_of_rest();
+                }
                 self.sent();
                 self.come_back();
                 self.decided();
