@@ -709,6 +709,8 @@ impl<T: Trace> Matching for Matcher<'_, T> {
                 }
                 Err(no_index) => {
                     let seen = self.files_seen.get();
+                    // What the files that it names came to by then does not count.
+                    seen.tried.clear();
                     file = self.files.read(path, side, no_index, seen, request)?;
                 }
             }

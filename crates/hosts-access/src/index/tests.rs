@@ -267,6 +267,36 @@ fn a_list_with_an_index_beside_it_costs_as_little() {
     assert!(decide("10.9.0.1").1 && !decide("11.9.0.1").1);
 }
 
+/// Whichever block of a list's index is damaged: what a file says that the list names is not forgotten.
+#[test]
+fn a_list_that_is_read_again_asks_the_files_that_it_names_again() {
+    let scene = Scene::new("");
+    let [deny, list, named] = ["hosts.deny", "list", "named"].map(|name| scene.directory.path().join(name));
+    std::fs::write(&deny, format!("sshd: {}\n", list.display())).unwrap();
+    std::fs::write(&named, "{country=DE}\n").unwrap();
+    // Each second word is tried, and needs nothing.
+    let words = table(RULES, |at| address(at) + " *q*?");
+    std::fs::write(&list, format!("{}\n{words}", named.display())).unwrap();
+    let whole = disk::compile_list(&list)
+        .unwrap()
+        .expect("it is long enough")
+        .bytes;
+    let mut damaged = 0;
+    for block in 0..whole.len() / 4096 {
+        let mut bytes = whole.clone();
+        bytes[4096 * block + 8] ^= 1;
+        std::fs::write(disk::path_of(&list), bytes).unwrap();
+        // Nobody says where the client is.
+        let mut host = DryHost::new("10.99.98.97");
+        let mut request = Request::new("sshd").known_name(Side::Client, "client.example.com");
+        let decision = scene.tables.decide(&mut request, &mut host);
+        assert!(!decision.verdict.is_granted(), "block {block}");
+        let lost = |line: &crate::Diagnostic| line.text.ends_with(b"damaged, the list is read without it");
+        damaged += host.log.iter().filter(|line| lost(line)).count();
+    }
+    assert!(damaged > 3, "{damaged}");
+}
+
 #[test]
 fn a_scan_with_an_index_beside_its_table_costs_as_little() {
     for (shape, rule) in KEYED {
