@@ -342,7 +342,8 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_shown() {
-        for name in BraceName::ALL {
+        for (at, name) in BraceName::ALL.into_iter().enumerate() {
+            assert_eq!(name as usize, at);
             assert_eq!(BraceName::parse(name.as_str().as_bytes()), Some(name));
             assert!(name.help().len() > 10, "{}", name.help());
         }

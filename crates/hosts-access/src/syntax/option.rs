@@ -660,6 +660,10 @@ mod tests {
 
     #[test]
     fn keywords_and_values() {
+        for (at, keyword) in Keyword::ALL.into_iter().enumerate() {
+            assert_eq!(keyword as usize, at);
+            assert_eq!(Keyword::parse(keyword.as_str().as_bytes()), Some(keyword));
+        }
         assert_eq!(
             keyword_and_value(b" spawn = x y "),
             (&b"spawn"[..], Some(&b"x y"[..]))

@@ -137,6 +137,8 @@ fn an_index_of_many_blocks() {
     let id = FileId::of(&table.metadata().unwrap());
     let image = of_text(text.as_bytes(), &id).unwrap();
     assert_eq!(image.rules, rules as usize);
+    // Eight bytes say where a rule is, twelve under which key, and some what a block begins with.
+    assert!(image.bytes.len() < 21 * rules as usize, "{}", image.bytes.len());
     fs::write(path_of(&table), &image.bytes).unwrap();
     let index = open(&table).unwrap();
     for at in (0..rules).step_by(997).chain([rules - 1]) {
