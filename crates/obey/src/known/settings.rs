@@ -61,7 +61,7 @@ pub(super) fn last<'t>(text: &'t str, name: &str) -> Option<&'t str> {
 /// How a format writes blocks, whose settings are for some clients or addresses only.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Blocks {
-    /// `name … {`, and a line with `}` alone.
+    /// `name … {`, and a line with `}` alone; a comment may follow.
     Braces,
     /// `<Name …>` and `</Name>`; those of which the settings are for all, or as if they stood outside, are no blocks.
     Tags(&'static [&'static str]),
@@ -72,6 +72,10 @@ pub(super) fn in_blocks<'t>(text: &'t str, name: &str, blocks: Blocks) -> (Optio
     let (mut outside, mut inside) = (None, Vec::new());
     let mut depth = 0_usize;
     for (word, value) in pairs(text) {
+        let value = match blocks {
+            Blocks::Braces => without_comment(value),
+            Blocks::Tags(_) => value,
+        };
         let (begins, ends) = match blocks {
             Blocks::Braces => (value.ends_with('{') || word.ends_with('{'), word == "}"),
             Blocks::Tags(none) => {
@@ -90,6 +94,13 @@ pub(super) fn in_blocks<'t>(text: &'t str, name: &str, blocks: Blocks) -> (Optio
         }
     }
     (outside, inside)
+}
+
+/// A value without the comment that may follow it in formats with braces.
+fn without_comment(value: &str) -> &str {
+    let is_comment = |(at, _): &(usize, &str)| *at == 0 || value[..*at].ends_with([' ', '\t']);
+    let comment = value.match_indices('#').find(is_comment);
+    value[..comment.map_or(value.len(), |(at, _)| at)].trim_end()
 }
 
 /// A configuration and all it includes: `includes` gives the patterns of the files that a line includes. Files are

@@ -570,5 +570,13 @@ mod tests {
         assert!(matches!(block(unset, ""), Switch::Off(_)));
         assert_eq!(block("ssl = yes", set), Switch::On);
         assert_eq!(block(set, set), Switch::On);
+        // Comments hide neither where a block begins nor what a setting is.
+        let (_directory, path) = file(&format!("protocol imap {{ # once\n{set}\n}} # it ends\n"));
+        assert!(matches!(switch(dovecot, &["-c", &path]), Switch::Unknown(_)));
+        assert!(matches!(
+            block("", "login_access_sockets = # tcpwrap"),
+            Switch::Off(_)
+        ));
+        assert_eq!(block("", "login_access_sockets = tcpwrap # all"), Switch::On);
     }
 }
