@@ -62,7 +62,7 @@ pub fn format(document: &Document) -> Vec<u8> {
                     None => out.extend_from_slice(raw),
                 }
             }
-            _ => {
+            Content::Comment | Content::Blank | Content::NoSeparator => {
                 push_blanks(&mut out, std::mem::take(&mut blanks));
                 out.extend_from_slice(raw);
             }

@@ -4,6 +4,8 @@
 //! [`hosts_access`], and what a line or a pattern means is read with its functions. No daemon links this.
 
 #![forbid(unsafe_code)]
+// A new pattern or option is thought about wherever patterns or options are told apart.
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
 
 pub mod addresses;
 pub mod check;

@@ -114,7 +114,24 @@ impl Bound {
         match option.keyword? {
             Keyword::Limit => limit(option.value()?).map(Bound::Rate),
             Keyword::Max => max(option.value()?).map(Bound::Count),
-            _ => None,
+            Keyword::Allow
+            | Keyword::Deny
+            | Keyword::Severity
+            | Keyword::Spawn
+            | Keyword::Aclexec
+            | Keyword::Twist
+            | Keyword::Banners
+            | Keyword::Keepalive
+            | Keyword::Linger
+            | Keyword::Rfc931
+            | Keyword::Nice
+            | Keyword::Umask
+            | Keyword::Setenv
+            | Keyword::User
+            | Keyword::Group
+            | Keyword::If
+            | Keyword::Trial
+            | Keyword::Ban => None,
         }
     }
 

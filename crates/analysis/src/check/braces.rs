@@ -86,7 +86,12 @@ pub(super) fn client(
             unknown_countries(cx, values, (text, &span), is_excepted)
         }
         HostPattern::Brace(_) => {}
-        _ => {
+        HostPattern::Netgroup(_)
+        | HostPattern::File(_)
+        | HostPattern::Known
+        | HostPattern::Local
+        | HostPattern::Net { .. }
+        | HostPattern::Text { .. } => {
             if let Some(meant) = meant(text) {
                 let message = format!(
                     "{} is read as a host's name, and matches nothing; did you mean `{{{}}}`?",

@@ -407,7 +407,12 @@ fn doubtful(cx: &mut Context<'_, '_>, host: HostPattern<'_>, text: &[u8], span: 
             pattern,
             tries_name: true,
         } => names::pattern(cx, pattern, text, span),
-        _ => {}
+        HostPattern::Netgroup(_)
+        | HostPattern::File(_)
+        | HostPattern::Known
+        | HostPattern::Local
+        | HostPattern::Text { .. }
+        | HostPattern::Brace(_) => {}
     }
 }
 

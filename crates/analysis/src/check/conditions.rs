@@ -114,7 +114,13 @@ fn part_times<'t>(list: &Clients<'t>, part: usize) -> Option<(Vec<Times<'t>>, bo
                 (Ok(times), None) => found.push(times),
                 _ => has_other = true,
             },
-            _ => has_other = true,
+            HostPattern::Netgroup(_)
+            | HostPattern::File(_)
+            | HostPattern::Known
+            | HostPattern::Local
+            | HostPattern::Net { .. }
+            | HostPattern::Text { .. }
+            | HostPattern::Brace(_) => has_other = true,
         }
     }
     Some((found, has_other))

@@ -196,7 +196,7 @@ pub(super) fn lint(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) {
                 )
                 .help("write `ALL`");
             }
-            _ => {}
+            StringPattern::Wildcard(_) | StringPattern::All | StringPattern::Bracketed(_) => {}
         }
     }
 }

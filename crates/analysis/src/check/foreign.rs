@@ -119,6 +119,6 @@ pub fn is_looked_for(line: &[u8]) -> bool {
             let first_all = clients.next().is_some_and(|t| is_all(t.text));
             (all_daemons && first_all && clients.next().is_none()) || is_ban(&rule)
         }
-        _ => false,
+        Content::Comment | Content::Blank | Content::NoSeparator => false,
     }
 }

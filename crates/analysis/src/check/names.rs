@@ -160,7 +160,12 @@ pub(super) fn pattern(
                 None => finding.help("write the network's address and mask"),
             };
         }
-        _ => {}
+        StringPattern::Wildcard(_)
+        | StringPattern::Suffix(_)
+        | StringPattern::All
+        | StringPattern::Known
+        | StringPattern::Bracketed(_)
+        | StringPattern::Exact(_) => {}
     }
 }
 

@@ -132,7 +132,20 @@ pub(super) fn lint(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) {
                 let message = format!("`{}` cannot work under `tcpwrap run`", keyword.as_str());
                 cx.report(&RESIDENT, &option.span, message);
             }
-            _ => {}
+            Keyword::Allow
+            | Keyword::Deny
+            | Keyword::Severity
+            | Keyword::Spawn
+            | Keyword::Twist
+            | Keyword::Banners
+            | Keyword::Keepalive
+            | Keyword::Linger
+            | Keyword::Rfc931
+            | Keyword::If
+            | Keyword::Trial
+            | Keyword::Limit
+            | Keyword::Max
+            | Keyword::Ban => {}
         }
         if keyword.is_expanded() {
             commands::expansions(cx, option);
@@ -209,7 +222,18 @@ fn bad(cx: &mut Context<'_, '_>, options: &[&OptionField<'_>], at: usize, proble
                 Keyword::Max => "write `N [per /L4 [/L6]]`, or `N total`",
                 Keyword::Ban => "write a duration: `90s`, `30m`, `2h`, `7d`",
                 Keyword::If => "write a list of clients",
-                _ => "write a number",
+                Keyword::Allow
+                | Keyword::Deny
+                | Keyword::Spawn
+                | Keyword::Aclexec
+                | Keyword::Twist
+                | Keyword::Banners
+                | Keyword::Keepalive
+                | Keyword::Nice
+                | Keyword::Setenv
+                | Keyword::User
+                | Keyword::Group
+                | Keyword::Trial => "write a number",
             };
             cx.report(&BAD_VALUE, &option.span, message).help(help);
         }

@@ -245,7 +245,7 @@ impl Whole {
                         self.denied.insert(name.to_ascii_lowercase());
                     }
                 }
-                _ => self.denies_many = true,
+                Service::Port(_) | Service::Name(_) => self.denies_many = true,
             }
         }
     }

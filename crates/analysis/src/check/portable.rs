@@ -29,13 +29,22 @@ pub(super) fn lint(cx: &mut Context<'_, '_>, rule: &Rule<'_>, options: &Options)
             let is_addition = match token.pattern.host {
                 HostPattern::Brace(_) => true,
                 HostPattern::File(path) => has_braces(path, options, &mut Vec::new()),
-                _ => false,
+                HostPattern::Netgroup(_)
+                | HostPattern::Known
+                | HostPattern::Local
+                | HostPattern::Net { .. }
+                | HostPattern::Text { .. } => false,
             };
             if is_addition {
                 let shown = quoted(token.text);
                 let what = match token.pattern.host {
                     HostPattern::File(_) => format!("patterns in braces in {shown} match"),
-                    _ => format!("{shown} matches"),
+                    HostPattern::Netgroup(_)
+                    | HostPattern::Known
+                    | HostPattern::Local
+                    | HostPattern::Net { .. }
+                    | HostPattern::Text { .. }
+                    | HostPattern::Brace(_) => format!("{shown} matches"),
                 };
                 let message = format!("a classic libwrap: {what} nobody, so {}", nobody(verdict, at));
                 cx.report(&ADDITION, &token.span, message).help(ADDITION.remedy);

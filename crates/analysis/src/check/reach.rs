@@ -60,7 +60,12 @@ pub(super) fn never(pattern: &HostPattern<'_>) -> Option<Never> {
             pattern,
             tries_name: false,
         } => never_number(pattern),
-        _ => None,
+        HostPattern::Netgroup(_)
+        | HostPattern::File(_)
+        | HostPattern::Known
+        | HostPattern::Local
+        | HostPattern::Text { .. }
+        | HostPattern::Brace(_) => None,
     }
 }
 
@@ -98,7 +103,10 @@ fn never_number(pattern: StringPattern<'_>) -> Option<Never> {
         StringPattern::Exact(text) => (text, 4, true),
         StringPattern::Prefix(text) => (&text[..text.len() - 1], 3, false),
         StringPattern::Suffix(text) => (&text[1..], 3, false),
-        _ => return None,
+        StringPattern::Wildcard(_)
+        | StringPattern::All
+        | StringPattern::Known
+        | StringPattern::Bracketed(_) => return None,
     };
     let mut octets = 0;
     let mut has_zero = false;
@@ -240,7 +248,13 @@ fn scoped(pattern: HostPattern<'_>) -> Option<u128> {
             pattern: StringPattern::Bracketed(inner),
             ..
         } => v6(inner).map(|v6| v6.bits),
-        _ => None,
+        HostPattern::Netgroup(_)
+        | HostPattern::File(_)
+        | HostPattern::Known
+        | HostPattern::Local
+        | HostPattern::Net { .. }
+        | HostPattern::Text { .. }
+        | HostPattern::Brace(_) => None,
     }
 }
 

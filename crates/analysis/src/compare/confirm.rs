@@ -197,7 +197,18 @@ pub(super) fn decided_step(decision: &Decision) -> Option<Step> {
         (Reason::OverLimit | Reason::TooMany, Some(_)) => {
             let bans = decision.effects.iter().filter_map(|effect| match effect {
                 Effect::Ban(seconds) => Some(Run::ban(*seconds)),
-                _ => None,
+                Effect::Spawn(_)
+                | Effect::Aclexec(_)
+                | Effect::Twist(_)
+                | Effect::Banner { .. }
+                | Effect::Keepalive
+                | Effect::Linger(_)
+                | Effect::Nice(_)
+                | Effect::Umask(_)
+                | Effect::Setenv { .. }
+                | Effect::User { .. }
+                | Effect::Group(_)
+                | Effect::IdentTimeout(_) => None,
             });
             Some(Step::denied(bans.collect()))
         }

@@ -190,7 +190,7 @@ fn cells(hosts: &[Hosts], shared: &Shared<'_>) -> Result<Vec<Cell>, Incomparable
     for family in Family::EACH {
         let ways = match family {
             Family::Unknown => vec![vec![false; shared.spellings.len()]],
-            _ => together
+            Family::V4 | Family::V6 => together
                 .ways(family, MOST_WAYS, &mut Ways::new())
                 .ok_or(Incomparable::TooManySpellings)?,
         };
@@ -224,7 +224,7 @@ fn cells(hosts: &[Hosts], shared: &Shared<'_>) -> Result<Vec<Cell>, Incomparable
                     .flat_map(|range| family.without_mapped(*range))
                     .find_map(|range| match family {
                         Family::Unknown => Some(0),
-                        _ => together.find(family, range, &way),
+                        Family::V4 | Family::V6 => together.find(family, range, &way),
                     });
                 if let Some(witness) = witness {
                     cells.push(Cell {

@@ -423,11 +423,27 @@ fn answers(fact: &Fact, asking: &Asking<'_>) -> Result<(Vec<Word>, Vec<Known>), 
             };
             let countries = codes(|brace| match brace {
                 Brace::Country(values) => Some(values.iter().filter_map(code).collect()),
-                _ => None,
+                Brace::Continent(_)
+                | Brace::System(_)
+                | Brace::Name(_)
+                | Brace::Listed { .. }
+                | Brace::SameHost
+                | Brace::SameNet
+                | Brace::Time(_)
+                | Brace::Banned
+                | Brace::Wrong(_) => None,
             });
             let continents = codes(|brace| match brace {
                 Brace::Continent(values) => Some(values.iter().filter_map(code).collect()),
-                _ => None,
+                Brace::Country(_)
+                | Brace::System(_)
+                | Brace::Name(_)
+                | Brace::Listed { .. }
+                | Brace::SameHost
+                | Brace::SameNet
+                | Brace::Time(_)
+                | Brace::Banned
+                | Brace::Wrong(_) => None,
             });
             let of_countries = countries.iter().map(|code| Word::new("{country=", *code));
             let of_continents = continents.iter().map(|code| Word::new("{continent=", *code));
@@ -447,7 +463,15 @@ fn answers(fact: &Fact, asking: &Asking<'_>) -> Result<(Vec<Word>, Vec<Known>), 
                 .iter()
                 .flat_map(|brace| match brace {
                     Brace::System(values) => values.iter().filter_map(system).collect(),
-                    _ => Vec::new(),
+                    Brace::Country(_)
+                    | Brace::Continent(_)
+                    | Brace::Name(_)
+                    | Brace::Listed { .. }
+                    | Brace::SameHost
+                    | Brace::SameNet
+                    | Brace::Time(_)
+                    | Brace::Banned
+                    | Brace::Wrong(_) => Vec::new(),
                 })
                 .collect();
             let words = numbers

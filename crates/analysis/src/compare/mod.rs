@@ -279,7 +279,7 @@ impl AddressPart {
             length: 0,
             address: match family {
                 Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
-                _ => Ipv6Addr::UNSPECIFIED.into(),
+                Family::V6 | Family::Unknown => Ipv6Addr::UNSPECIFIED.into(),
             },
         };
         let ranges = normal(self.blocks.iter().map(Block::ends).collect());
@@ -530,7 +530,7 @@ impl<'a, 't> Telling<'a, 't> {
         let address = parts.iter().find_map(|part| {
             let address = match part.family {
                 Family::Unknown => 0,
-                _ => representative(part, &together)?,
+                Family::V4 | Family::V6 => representative(part, &together)?,
             };
             Some(part.family.text(address))
         });
@@ -720,7 +720,7 @@ fn blocks_of(family: Family, ranges: &[(u128, u128)]) -> Vec<Block> {
             // `as`: an address of 32 bits, and a length of 128 at most.
             address: match family {
                 Family::V4 => IpAddr::V4(Ipv4Addr::from_bits(first as u32)),
-                _ => IpAddr::V6(Ipv6Addr::from_bits(first)),
+                Family::V6 | Family::Unknown => IpAddr::V6(Ipv6Addr::from_bits(first)),
             },
             length: length as u8,
         })

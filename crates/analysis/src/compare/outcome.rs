@@ -96,7 +96,18 @@ impl Step {
                         step.beyond.extend(ban.map(Run::ban));
                     }
                 }
-                _ => {
+                Keyword::Spawn
+                | Keyword::Aclexec
+                | Keyword::Twist
+                | Keyword::Banners
+                | Keyword::Keepalive
+                | Keyword::Linger
+                | Keyword::Rfc931
+                | Keyword::Nice
+                | Keyword::Umask
+                | Keyword::Setenv
+                | Keyword::User
+                | Keyword::Group => {
                     step.runs.push(Run::of(keyword, option));
                     has_command |= keyword == Keyword::Aclexec;
                     if keyword == Keyword::Twist {

@@ -67,7 +67,13 @@ impl Places {
             Brace::Country(values) => union(self.countries.as_ref()?, values.iter().filter_map(code)),
             Brace::Continent(values) => union(self.continents.as_ref()?, values.iter().filter_map(code)),
             Brace::System(values) => union(self.systems.as_ref()?, values.iter().filter_map(system)),
-            _ => None,
+            Brace::Name(_)
+            | Brace::Listed { .. }
+            | Brace::SameHost
+            | Brace::SameNet
+            | Brace::Time(_)
+            | Brace::Banned
+            | Brace::Wrong(_) => None,
         }
     }
 

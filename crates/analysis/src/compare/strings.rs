@@ -350,7 +350,11 @@ fn fillers(atoms: &Atoms<'_>, exact: &BTreeSet<Vec<u8>>) -> Vec<Vec<u8>> {
     let mut used = [false; 256];
     let others = atoms.others.iter().map(|(pattern, _)| match pattern {
         StringPattern::Wildcard(text) | StringPattern::Bracketed(text) => *text,
-        _ => b"unknown",
+        StringPattern::Suffix(_)
+        | StringPattern::All
+        | StringPattern::Known
+        | StringPattern::Prefix(_)
+        | StringPattern::Exact(_) => b"unknown",
     });
     let texts = exact.iter().map(Vec::as_slice).chain(others);
     let texts = texts.chain(atoms.heads.keys().chain(atoms.tails.keys()).map(Vec::as_slice));

@@ -383,7 +383,7 @@ impl<'t> Compiler<'_, 't> {
         for family in Family::EACH {
             let of_family = match family {
                 Family::Unknown => vec![vec![false; shared.spellings.len()]],
-                _ => together
+                Family::V4 | Family::V6 => together
                     .ways(family, MOST_WAYS, kept)
                     .ok_or(Incomparable::TooManySpellings)?,
             };

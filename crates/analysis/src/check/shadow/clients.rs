@@ -107,7 +107,7 @@ impl<'t> Clients<'t> {
                 .others
                 .get(other_key(client.text).as_ref())
                 .map(|rule| alone(*rule)),
-            _ => None,
+            Reach::All | Reach::Nothing | Reach::Other(_) => None,
         }
     }
 
@@ -115,7 +115,11 @@ impl<'t> Clients<'t> {
         let (text, is_exact) = match inner {
             StringPattern::Exact(text) => (text, true),
             StringPattern::Suffix(text) => (text, false),
-            _ => (&b""[..], false),
+            StringPattern::Wildcard(_)
+            | StringPattern::All
+            | StringPattern::Known
+            | StringPattern::Prefix(_)
+            | StringPattern::Bracketed(_) => (&b""[..], false),
         };
         if !text.is_empty() {
             let text = lower(text);

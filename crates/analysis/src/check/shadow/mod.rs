@@ -16,7 +16,7 @@ use super::code::{Code, Example, Level, codes};
 use super::finding::{Fix, Span};
 use super::reach::{Reach, string_covers, strings_apart};
 use super::{Context, Finding, foreign, policy};
-use crate::document::{Document, Entry, List, Rule, Token};
+use crate::document::{Content, Document, Entry, List, Rule, Token};
 use blocks::Cover;
 use clients::{Client, Clients, lower};
 use hosts_access::TableKind;
@@ -428,7 +428,11 @@ impl<'t> Index<'t> {
                 StringPattern::All => Some(&mut self.all),
                 StringPattern::Wildcard(stars) if stars.iter().all(|b| *b == b'*') => Some(&mut self.all),
                 StringPattern::Exact(_) => Some(self.daemons.entry(daemon_key(text)).or_default()),
-                _ => {
+                StringPattern::Wildcard(_)
+                | StringPattern::Suffix(_)
+                | StringPattern::Known
+                | StringPattern::Prefix(_)
+                | StringPattern::Bracketed(_) => {
                     let known = self.patterns.iter().position(|(pattern, _)| pattern == name);
                     let at = match known {
                         Some(at) => at,
@@ -535,8 +539,8 @@ fn push_list<P>(text: &mut Vec<u8>, list: &List<'_, P>) {
 
 fn parsed(text: &[u8]) -> Option<Rule<'_>> {
     match crate::document::content(text) {
-        crate::document::Content::Rule(rule) => Some(rule),
-        _ => None,
+        Content::Rule(rule) => Some(rule),
+        Content::Comment | Content::Blank | Content::NoSeparator => None,
     }
 }
 
