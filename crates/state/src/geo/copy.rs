@@ -116,3 +116,29 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&new);
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A distribution's database that was replaced by another leaves its copy behind, which no `compile` renews.
+    #[test]
+    fn a_copy_of_another_database_is_not_its_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let [first, second] = ["a.mmdb", "b.mmdb"].map(|name| directory.path().join(name));
+        let database = Database {
+            paths: vec![first.clone(), second.clone()],
+            copies: directory.path().join("copies"),
+            ..Database::of_countries(None)
+        };
+        let copy = path_of(&database.copies, &first);
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        fs::write(&copy, "damaged").unwrap();
+        // It would be asked.
+        assert!(matches!(database.kept(), Some(Err(_))));
+        fs::write(&second, "in use").unwrap();
+        assert!(database.kept().is_none());
+        fs::write(&first, "in use").unwrap();
+        assert!(matches!(database.kept(), Some(Err(_))));
+    }
+}

@@ -386,8 +386,13 @@ impl Database {
     /// # Errors
     /// It is damaged.
     pub fn kept(&self) -> Option<Answer<Edition>> {
-        let paths = self.paths.iter().map(|path| copy::path_of(&self.copies, path));
-        paths.into_iter().find_map(|path| {
+        // Not of another one, which may have been in use before.
+        let paths = match self.open() {
+            Ok((path, _)) => vec![path],
+            Err((missing, _)) => missing,
+        };
+        paths.iter().find_map(|path| {
+            let path = copy::path_of(&self.copies, path);
             let file = match files::open(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
                 Err(error) => return Some(Err(Unknown::file(&path, &error))),
