@@ -3,8 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::bans::{self, Ban, Found, List, Queue};
 use crate::clock::{Clock, WallTime};
@@ -15,6 +14,7 @@ use crate::geo::{Database, Located};
 use crate::interfaces::Interfaces;
 use crate::lazy::Lazy;
 use crate::limits::{self, Memory, Rate, Taken};
+use crate::looked::{Looked, Moment};
 use crate::names::{Family, Names, Resolved};
 use crate::network::Network;
 use crate::news::News;
@@ -43,8 +43,8 @@ pub struct State {
     /// Another configuration than the host's own.
     path: Option<&'static Path>,
     parts: Lazy<Parts>,
-    /// Milliseconds of the last look at the configuration, after the first parts were made.
-    looked: AtomicU64,
+    /// At the configuration.
+    looked: Looked,
     news: News,
     counts: Counts,
     interfaces: Interfaces,
@@ -57,7 +57,6 @@ struct Parts {
     config: Config,
     /// The file it is from, as that was; nothing, where there was none.
     seen: Option<Identity>,
-    made: Instant,
     geo: Arc<Geo>,
     names: Arc<Lazy<Answer<Names>>>,
     bans: Arc<Bans>,
@@ -81,7 +80,6 @@ impl Parts {
         Parts {
             config,
             seen,
-            made: Instant::now(),
             geo: Arc::default(),
             names: Arc::default(),
             bans: Arc::default(),
@@ -98,7 +96,6 @@ impl Parts {
     /// Keeps what was made from sections that say the same as before.
     fn keep(&mut self, before: &Parts) {
         let (old, new) = (&before.config, &self.config);
-        self.made = before.made;
         if old.geo == new.geo {
             self.geo = Arc::clone(&before.geo);
         }
@@ -121,7 +118,7 @@ impl State {
             stays,
             path: None,
             parts: Lazy::new(),
-            looked: AtomicU64::new(0),
+            looked: Looked::never(),
             news: News::new(),
             counts: Counts::new(),
             interfaces: Interfaces::new(),
@@ -138,20 +135,14 @@ impl State {
 
     fn parts(&self) -> &Parts {
         let path = self.path.unwrap_or(Path::new(config::PATH));
-        let parts = self.parts.get_or(|| Parts::read(path));
+        let parts = self.parts.get_or(|| {
+            self.looked.set(Moment::now());
+            Parts::read(path)
+        });
         if !self.stays {
             return parts;
         }
-        let now = parts.made.elapsed().as_millis() as u64;
-        let looked = self.looked.load(Relaxed);
-        let is_time = now >= looked + LOOK.as_millis() as u64;
-        // Whoever comes first looks.
-        match is_time
-            && self
-                .looked
-                .compare_exchange(looked, now, Relaxed, Relaxed)
-                .is_ok()
-        {
+        match self.looked.is_mine(LOOK, Moment::now()) {
             true => self.look(path, parts),
             false => parts,
         }

@@ -19,6 +19,7 @@ pub mod geo;
 pub mod interfaces;
 mod lazy;
 pub mod limits;
+mod looked;
 pub mod names;
 pub mod network;
 mod news;

@@ -15,13 +15,13 @@ use std::fs::File;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use self::mmdb::{Layout, Pieces, Source, Value};
 use self::records::Records;
 use crate::files::{self, Identity};
+use crate::looked::{Looked, Moment};
 use crate::network::Network;
 use crate::news::News;
 use crate::{Answer, Unknown, stamp};
@@ -296,8 +296,7 @@ struct Resident {
     stale: RwLock<Option<String>>,
     /// What was looked at last, good or not.
     seen: Mutex<Option<(PathBuf, Identity)>>,
-    made: Instant,
-    looked: AtomicU64,
+    looked: Looked,
 }
 
 impl Database {
@@ -320,8 +319,7 @@ impl Database {
             loaded: RwLock::new(None),
             stale: RwLock::new(None),
             seen: Mutex::new(None),
-            made: Instant::now(),
-            looked: AtomicU64::new(0),
+            looked: Looked::never(),
         };
         Database {
             paths,
@@ -466,10 +464,8 @@ impl Database {
     fn in_memory(&self) -> Answer<Option<Arc<Loaded>>> {
         let resident = &self.memory;
         let current = || resident.loaded.try_read().ok().and_then(|loaded| loaded.clone());
-        let now = resident.made.elapsed().as_millis() as u64 + 1;
-        let looked = resident.looked.load(Ordering::Acquire);
-        if looked != 0
-            && now < looked + LOOK.as_millis() as u64
+        let now = Moment::now();
+        if resident.looked.is_within(LOOK, now)
             && let Some(loaded) = current()
         {
             return Ok(Some(loaded));
@@ -510,7 +506,7 @@ impl Database {
                 Some(new)
             }
         };
-        resident.looked.store(now, Ordering::Release);
+        resident.looked.set(now);
         Ok(loaded)
     }
 
