@@ -11,19 +11,20 @@ use std::time::Instant;
 /// Runs `work` until it has taken a while, and returns the nanoseconds one call took: the best of
 /// several rounds, which a noisy machine disturbs least.
 pub fn nanoseconds(mut work: impl FnMut()) -> f64 {
-    let start = Instant::now();
-    work();
-    let once = start.elapsed().as_secs_f64().max(1e-9);
-    let calls = (0.2 / once).clamp(1.0, 1e7) as u32;
-    let mut best = f64::INFINITY;
-    for _ in 0..5 {
+    let mut seconds = |calls: u32| {
         let start = Instant::now();
         for _ in 0..calls {
             work();
         }
-        best = best.min(start.elapsed().as_secs_f64() / f64::from(calls));
+        start.elapsed().as_secs_f64()
+    };
+    // The first calls may read what later ones have in memory.
+    let mut calls = 1;
+    while calls < 10_000_000 && seconds(calls) < 0.1 {
+        calls *= 2;
     }
-    best * 1e9
+    let rounds = (0..5).map(|_| seconds(calls));
+    rounds.fold(f64::INFINITY, f64::min) / f64::from(calls) * 1e9
 }
 
 /// The instructions that this program takes with these arguments, as valgrind counts them.
