@@ -31,13 +31,14 @@ pub fn run(has_database: bool) -> Result<(), String> {
     let (long, _) = addresses(100_000);
     let mut cases = vec![
         ("an address", "sshd: 198.51.100.1\n".to_owned()),
+        ("an address whose rule is read", "sshd: 0.0.0.0/0\n".to_owned()),
         ("{banned}, 1,001,000 bans", "sshd: {banned}\n".to_owned()),
         ("limit", "sshd: ALL: limit 5/minute\n".to_owned()),
         ("100,000 addresses", long.clone()),
     ];
     if has_database {
-        cases.insert(1, ("{country}", "sshd: {country=DE}\n".to_owned()));
-        cases.insert(2, ("ten rules with {country}", countries()));
+        cases.insert(2, ("{country}", "sshd: {country=DE}\n".to_owned()));
+        cases.insert(3, ("ten rules with {country}", countries()));
         cases.push(("100,000 addresses, ten with {country}", long + &countries()));
     }
     println!(
