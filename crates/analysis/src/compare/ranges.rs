@@ -1,7 +1,7 @@
 //! Sets of addresses as sorted ranges, and maps from addresses to numbers.
 //!
 //! Both are plain sorted lists; combining two of them is one walk over both. Addresses of either family
-//! are 128 bit numbers here; what they mean is [`family`](super::family)'s.
+//! are 128 bit numbers here; what they mean is `compare::family`'s.
 
 /// Inclusive ranges, sorted, neither overlapping nor touching.
 pub type Ranges = Vec<(u128, u128)>;
