@@ -207,16 +207,21 @@ impl HandOver {
             Some(ahead) => (&ahead.memory, ahead.given),
             None => (&*opened.insert(Memory::open(&caller.task)?), None),
         };
-        if !notifications.is_waiting(call.id) {
-            return Err(io::Error::from_raw_os_error(libc::ESRCH));
-        }
+        // Each of these may wait for memory that the program gives out late, and its call be interrupted meanwhile: what
+        // was the call's place on the stack is another function's then.
+        let still_waits = || match notifications.is_waiting(call.id) {
+            true => Ok(()),
+            false => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+        };
         let given = match given {
             Some(given) => given,
             None => memory.read(call.length)?,
         };
         let room = usize::try_from(i32::from_ne_bytes(given))
             .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+        still_waits()?;
         memory.write(call.address, &address[..address.len().min(room)])?;
+        still_waits()?;
         memory.replace(call.length, &given, &(address.len() as i32).to_ne_bytes())
     }
 }
