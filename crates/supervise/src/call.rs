@@ -92,9 +92,7 @@ impl Epoll {
             Err(error) => Err(error),
         }
     }
-}
 
-impl Epoll {
     /// Is nothing ready? Where nothing is, no call says so in less time.
     pub(crate) fn is_quiet(&self) -> bool {
         let mut event = libc::epoll_event { events: 0, u64: 0 };

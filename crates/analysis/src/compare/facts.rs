@@ -417,37 +417,18 @@ fn answers(fact: &Fact, asking: &Asking<'_>) -> Result<(Vec<Word>, Vec<Known>), 
         .collect();
     let (words, found) = match fact {
         Fact::Location => {
-            let codes = |of: fn(Brace<'_>) -> Option<Vec<[u8; 2]>>| -> Vec<[u8; 2]> {
-                let all: BTreeSet<[u8; 2]> = braces.iter().filter_map(|b| of(*b)).flatten().collect();
-                all.into_iter().collect()
-            };
-            let countries = codes(|brace| match brace {
-                Brace::Country(values) => Some(values.iter().filter_map(code).collect()),
-                Brace::Continent(_)
-                | Brace::System(_)
-                | Brace::Name(_)
-                | Brace::Listed { .. }
-                | Brace::SameHost
-                | Brace::SameNet
-                | Brace::Time(_)
-                | Brace::Banned
-                | Brace::Wrong(_) => None,
-            });
-            let continents = codes(|brace| match brace {
-                Brace::Continent(values) => Some(values.iter().filter_map(code).collect()),
-                Brace::Country(_)
-                | Brace::System(_)
-                | Brace::Name(_)
-                | Brace::Listed { .. }
-                | Brace::SameHost
-                | Brace::SameNet
-                | Brace::Time(_)
-                | Brace::Banned
-                | Brace::Wrong(_) => None,
-            });
+            let (mut countries, mut continents) = (BTreeSet::new(), BTreeSet::new());
+            for brace in &braces {
+                if let Brace::Country(values) = brace {
+                    countries.extend(values.iter().filter_map(code));
+                }
+                if let Brace::Continent(values) = brace {
+                    continents.extend(values.iter().filter_map(code));
+                }
+            }
             let of_countries = countries.iter().map(|code| Word::new("{country=", *code));
             let of_continents = continents.iter().map(|code| Word::new("{continent=", *code));
-            let or_none = |codes: &[[u8; 2]]| -> Vec<Option<[u8; 2]>> {
+            let or_none = |codes: &BTreeSet<[u8; 2]>| -> Vec<Option<[u8; 2]>> {
                 codes.iter().copied().map(Some).chain([None]).collect()
             };
             let mut found = Vec::new();
@@ -459,21 +440,12 @@ fn answers(fact: &Fact, asking: &Asking<'_>) -> Result<(Vec<Word>, Vec<Known>), 
             (of_countries.chain(of_continents).collect(), found)
         }
         Fact::System => {
-            let numbers: BTreeSet<u32> = braces
-                .iter()
-                .flat_map(|brace| match brace {
-                    Brace::System(values) => values.iter().filter_map(system).collect(),
-                    Brace::Country(_)
-                    | Brace::Continent(_)
-                    | Brace::Name(_)
-                    | Brace::Listed { .. }
-                    | Brace::SameHost
-                    | Brace::SameNet
-                    | Brace::Time(_)
-                    | Brace::Banned
-                    | Brace::Wrong(_) => Vec::new(),
-                })
-                .collect();
+            let mut numbers = BTreeSet::new();
+            for brace in &braces {
+                if let Brace::System(values) = brace {
+                    numbers.extend(values.iter().filter_map(system));
+                }
+            }
             let words = numbers
                 .iter()
                 .map(|number| Word::new("{asn=", number.to_string()));

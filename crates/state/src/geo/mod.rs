@@ -283,6 +283,14 @@ impl Opened {
         let located = locate(&self.layout, &mut self.source, address, wanted);
         located.map_err(|error| missing(&self.path, &error))
     }
+
+    fn edition(self, instead: Option<String>) -> Edition {
+        Edition {
+            path: self.path,
+            built: self.layout.built,
+            instead,
+        }
+    }
 }
 
 fn missing(path: &Path, error: &io::Error) -> Missing {
@@ -372,11 +380,7 @@ impl Database {
                 None => return Err(why),
             },
         };
-        Ok(Edition {
-            path: opened.path,
-            built: opened.layout.built,
-            instead,
-        })
+        Ok(opened.edition(instead))
     }
 
     /// The copy that is kept of it, if there is one.
@@ -397,11 +401,7 @@ impl Database {
                 Ok(file) => file,
             };
             let opened = Opened::new(path, file).map_err(|(_, why)| why);
-            Some(opened.map(|opened| Edition {
-                path: opened.path,
-                built: opened.layout.built,
-                instead: None,
-            }))
+            Some(opened.map(|opened| opened.edition(None)))
         })
     }
 

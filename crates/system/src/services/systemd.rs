@@ -213,7 +213,8 @@ fn last<'s>(settings: &'s [Setting], section: &[u8], key: &[u8]) -> Option<&'s S
         .find(|s| s.section == section && s.key == key)
 }
 
-fn is_yes(value: &[u8]) -> bool {
+/// Is this a yes, as systemd.syntax(7) has them?
+pub fn is_yes(value: &[u8]) -> bool {
     [&b"yes"[..], b"true", b"on", b"1", b"y", b"t"]
         .iter()
         .any(|yes| yes.eq_ignore_ascii_case(value))

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use system::netdb;
-use system::services::systemd::command_words;
+use system::services::systemd::{command_words, is_yes};
 
 use super::Settings;
 
@@ -91,7 +91,7 @@ impl Confinement {
         if prefixes.contains('+') {
             return None;
         }
-        let is_dynamic = is_yes(settings.value("DynamicUser"));
+        let is_dynamic = is_yes(settings.value("DynamicUser").as_bytes());
         let root = match settings.value("RootDirectory") {
             "" | "/" => None,
             path => Some(PathBuf::from(path.trim_start_matches('-'))),
@@ -281,12 +281,6 @@ fn user(settings: &Settings, prefixes: &str, is_dynamic: bool) -> User {
         None if is_dynamic && !name.contains('%') => User::Dynamic,
         None => User::Unknown,
     }
-}
-
-fn is_yes(value: &str) -> bool {
-    ["1", "yes", "y", "true", "t", "on"]
-        .iter()
-        .any(|yes| value.eq_ignore_ascii_case(yes))
 }
 
 /// A path without the links in that part of it which is there.
