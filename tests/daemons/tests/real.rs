@@ -47,8 +47,10 @@ services! {
                 >/srv/sshd_config",
         daemon: "/usr/sbin/sshd -D -f /srv/sshd_config",
         port: 22,
+        // A reset where it spoke before the connection was closed, an end where it did not.
         client: "ssh -F none -i /srv/client -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
-            -o LogLevel=INFO -o BatchMode=yes root@$SERVER echo served",
+            -o LogLevel=INFO -o BatchMode=yes root@$SERVER echo served 2>&1 | \
+            sed 's/read: Connection reset by peer/Connection closed by remote host/; s/Connection reset by/Connection closed by/'",
         served: "served",
         refused: "kex_exchange_identification",
         logged: "refused connect from",
