@@ -8,9 +8,18 @@ import java.net.Socket;
 public class Server {
     public static void main(String[] arguments) throws IOException {
         try (ServerSocket listener = new ServerSocket(7000, 50)) {
+            boolean isTold = false;
             while (true) {
-                Socket connection = listener.accept();
-                new Thread(() -> greet(connection)).start();
+                try {
+                    Socket connection = listener.accept();
+                    new Thread(() -> greet(connection)).start();
+                } catch (IOException gone) {
+                    // Of a client that is gone it may be told once, where it was not without clients yet (docs/run.md).
+                    if (isTold) {
+                        throw gone;
+                    }
+                    isTold = true;
+                }
             }
         }
     }

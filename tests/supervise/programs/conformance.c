@@ -117,11 +117,33 @@ static void *late(void *argument) {
 
 static void handler(int signal) { (void)signal; }
 
+// The case that takes longer is ended.
+enum { LIMIT = 60 };
+
+// A signal again and again: one alone may come before the call that it is to interrupt.
 static void on_alarm(int flags, int ms) {
     struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
     sigaction(SIGALRM, &action, NULL);
-    struct itimerval timer = {.it_value = {ms / 1000, ms % 1000 * 1000}};
+    struct timeval time = {ms / 1000, ms % 1000 * 1000};
+    struct itimerval timer = {time, time};
     setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+static void no_alarm(void) {
+    struct itimerval none = {0};
+    setitimer(ITIMER_REAL, &none, NULL);
+    signal(SIGALRM, SIG_DFL);
+    alarm(LIMIT);
+}
+
+static void receive_timeout(int fd, int ms) {
+    struct timeval limit = {ms / 1000, ms % 1000 * 1000};
+    need(!setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit), "setsockopt");
+}
+
+static void wait_for(int fd) {
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    need(poll(&p, 1, -1) == 1, "poll");
 }
 
 // --- what the program is born with
@@ -313,20 +335,22 @@ static void gone_clients(void) {
     sleep_ms(20);
     struct sockaddr_in a;
     socklen_t length = sizeof a;
+    wait_for(l);
     int fd = accept(l, (void *)&a, &length);
     char text[8];
     say("reset %s length %d", error(fd), length);
+    wait_for(fd);
     say("read %s", error(read(fd, text, 8)));
     c = client(l);
     need(write(c, "hello", 5) == 5, "write");
     shutdown(c, SHUT_WR);
-    sleep_ms(20);
+    wait_for(l);
     fd = accept(l, NULL, NULL);
     ssize_t first = read(fd, text, 8), second = read(fd, text, 8);
     say("half closed %s read %zd then %zd", error(fd), first, second);
     c = client(l);
     close(c);
-    sleep_ms(20);
+    wait_for(l);
     fd = accept(l, NULL, NULL);
     say("closed %s read %zd", error(fd), read(fd, text, 8));
 }
@@ -336,40 +360,43 @@ static void gone_clients(void) {
 static void interrupted(void) {
     int l = listener(0);
     on_alarm(0, 100);
-    long start = now_ms();
     say("no restart: %s", error(accept(l, NULL, NULL)));
-    say("in time %d", now_ms() - start < 400);
     // The same again, and the port is free at once when the listener is closed.
     on_alarm(0, 50);
     say("once more: %s", error(accept(l, NULL, NULL)));
+    no_alarm();
     int port = port_of(l);
     close(l);
     l = bind_to(AF_INET, port, 0);
     say("bound again");
     int to[2] = {port, -1};
     pthread_t thread;
-    pthread_create(&thread, NULL, late, to);
     on_alarm(SA_RESTART, 30);
+    pthread_create(&thread, NULL, late, to);
     struct sockaddr_in a;
     socklen_t length = sizeof a;
     say("restart: %s length %d", error(accept(l, (void *)&a, &length)), length);
+    no_alarm();
     pthread_join(thread, NULL);
 }
 
 static void timed(void) {
+    if (PROTOCOL) {
+        // The receive timeout of a listener of multipath TCP ends no accept (Linux 6.18).
+        return;
+    }
     int l = listener(0);
-    struct timeval limit = {0, 150000};
-    setsockopt(l, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    receive_timeout(l, 150);
     long start = now_ms();
     say("%s", error(accept(l, NULL, NULL)));
-    long took = now_ms() - start;
-    say("in time %d", took >= 140 && took < 600);
+    say("early %d", now_ms() - start < 140);
+    receive_timeout(l, 600000);
     client(l);
     say("with a client %s", error(accept(l, NULL, NULL)));
     on_alarm(SA_RESTART, 50);
-    start = now_ms();
     say("signal %s", error(accept(l, NULL, NULL)));
-    say("in time %d", now_ms() - start < 140);
+    no_alarm();
+    receive_timeout(l, 150);
     say("then %s", error(accept(l, NULL, NULL)));
 }
 
@@ -382,12 +409,16 @@ static void killed(void) {
     }
     close(l);
     sleep_ms(100);
-    long start = now_ms();
     kill(child, SIGTERM);
     waitpid(child, &status, 0);
-    say("by %d in time %d", WTERMSIG(status), now_ms() - start < 300);
-    sleep_ms(50);
-    close(bind_to(AF_INET, port, 0));
+    say("by %d", WTERMSIG(status));
+    // Nobody else has it for long.
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int again = socket(AF_INET, SOCK_STREAM, PROTOCOL);
+    while (bind(again, (void *)&a, sizeof a)) {
+        need(errno == EADDRINUSE, "bind");
+        sleep_ms(5);
+    }
     say("bound again");
 }
 
@@ -408,7 +439,7 @@ static void no_descriptors(void) {
     say("again %s", error(accept(l, NULL, NULL)));
     say("blocking %s", error(accept(b, NULL, NULL)));
     struct pollfd p = {.fd = l, .events = POLLIN};
-    say("poll says %d", poll(&p, 1, 1000));
+    say("poll says %d", poll(&p, 1, -1));
     setrlimit(RLIMIT_NOFILE, &old);
     int fd = accept(l, NULL, NULL);
     say("kept %s", error(fd));
@@ -660,8 +691,8 @@ static void epolled(int events) {
         for (int i = 0; i < 4; i++) {
             close(client_to(port));
         }
-        int ready;
-        while ((ready = epoll_wait(e, &event, 1, 100)) > 0) {
+        // When all have been seen, nothing more is told.
+        while (epoll_wait(e, &event, 1, seen < 4 * (round + 1) ? -1 : 100) > 0) {
             wakes++;
             int fd;
             while ((fd = accept4(l, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
@@ -683,7 +714,7 @@ static void one_at_a_time(void) {
         close(client_to(port));
     }
     struct pollfd p = {.fd = l, .events = POLLIN};
-    while (poll(&p, 1, 100) == 1) {
+    while (poll(&p, 1, seen < 5 ? -1 : 100) == 1) {
         int fd = accept(l, NULL, NULL);
         need(fd >= 0, "accept");
         close(fd);
@@ -694,8 +725,8 @@ static void one_at_a_time(void) {
     fd_set set;
     FD_ZERO(&set);
     FD_SET(l, &set);
-    struct timeval second = {1, 0};
-    say("select %d %s", select(l + 1, &set, NULL, NULL, &second), error(accept(l, NULL, NULL)));
+    int ready = select(l + 1, &set, NULL, NULL, NULL);
+    say("select %d %s", ready, error(accept(l, NULL, NULL)));
 }
 
 // --- one socket, several descriptors; several sockets, one port
@@ -723,7 +754,7 @@ static void shared_port(void) {
         close(client_to(port));
     }
     struct pollfd p[2] = {{.fd = a, .events = POLLIN}, {.fd = b, .events = POLLIN}};
-    while (poll(p, 2, 100) > 0) {
+    while (poll(p, 2, seen < 30 ? -1 : 100) > 0) {
         for (int i = 0; i < 2; i++) {
             int fd;
             while ((fd = accept(p[i].fd, NULL, NULL)) >= 0) {
@@ -762,38 +793,60 @@ static void shared_port_of_processes(void) {
 }
 
 static void deferred(void) {
-    int l = listener(SOCK_NONBLOCK), port = port_of(l), second = 1;
-    setsockopt(l, IPPROTO_TCP, TCP_DEFER_ACCEPT, &second, sizeof second);
+    int l = listener(SOCK_NONBLOCK), port = port_of(l), seconds = 600;
+    setsockopt(l, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
     int c = client_to(port);
     sleep_ms(30);
     say("without data %s", error(accept(l, NULL, NULL)));
     need(write(c, "x", 1) == 1, "write");
-    sleep_ms(30);
+    wait_for(l);
     say("with data %s", error(accept(l, NULL, NULL)));
 }
 
-static int pending_result, pending_errno, pending_done;
+static volatile int pending_thread, pending_result, pending_errno, pending_done;
 
 static void *pend(void *argument) {
+    pending_thread = gettid();
     pending_result = accept(*(int *)argument, NULL, NULL);
     pending_errno = errno;
     pending_done = 1;
     return NULL;
 }
 
+// Starts a thread that calls accept, and returns when it waits there, and whoever carries its call out knows of it.
+static pthread_t pending(int *listener) {
+    pthread_t thread;
+    pending_thread = pending_done = 0;
+    pthread_create(&thread, NULL, pend, listener);
+    long number = 0;
+    while (number != SYS_accept && number != SYS_accept4) {
+        char path[64], text[64] = "";
+        snprintf(path, sizeof path, "/proc/self/task/%d/syscall", pending_thread);
+        int file = open(path, O_RDONLY | O_CLOEXEC);
+        number = file >= 0 && read(file, text, sizeof text - 1) > 0 ? strtol(text, NULL, 10) : 0;
+        close(file);
+        sleep_ms(1);
+    }
+    // Calls that came later have been answered by then.
+    int other = bind_to(AF_INET, 0, 0);
+    fcntl(other, F_SETFL, O_NONBLOCK);
+    for (int i = 0; i < 10; i++) {
+        accept(other, NULL, NULL);
+    }
+    close(other);
+    sleep_ms(100);
+    return thread;
+}
+
 static void ended_while_pending(void) {
     int l = listener(0);
-    pthread_t thread;
-    pthread_create(&thread, NULL, pend, &l);
-    sleep_ms(100);
+    pthread_t thread = pending(&l);
     shutdown(l, SHUT_RDWR);
     pthread_join(thread, NULL);
     say("shutdown: %d %s", pending_result, strerrorname_np(pending_errno));
     close(l);
-    pending_done = 0;
     l = listener(0);
-    pthread_create(&thread, NULL, pend, &l);
-    sleep_ms(100);
+    thread = pending(&l);
     close(l);
     sleep_ms(200);
     say("close: still waiting %d", !pending_done);
@@ -803,15 +856,12 @@ static void ended_while_pending(void) {
     pthread_join(thread, NULL);
     say("then a signal: %d %s", pending_result, strerrorname_np(pending_errno));
     l = listener(0);
-    pthread_create(&thread, NULL, pend, &l);
-    sleep_ms(100);
+    thread = pending(&l);
     pthread_cancel(thread);
     pthread_join(thread, NULL);
     say("cancelled");
     // Made not to block while one waits: that one goes on waiting.
-    pending_done = 0;
-    pthread_create(&thread, NULL, pend, &l);
-    sleep_ms(100);
+    thread = pending(&l);
     fcntl(l, F_SETFL, O_NONBLOCK);
     say("meanwhile %s", error(accept(l, NULL, NULL)));
     sleep_ms(50);
@@ -889,7 +939,7 @@ int main(int count, char **arguments) {
         // A process each, so that no case leaves anything to the next.
         pid_t child = i == 0 ? 0 : fork();
         if (child == 0) {
-            alarm(20);
+            alarm(LIMIT);
             cases[i].run();
             if (i > 0) {
                 _exit(0);

@@ -98,10 +98,15 @@ static void polled(void) {
     }
 }
 
+// A program that was not without clients yet may be told once of one that is gone (docs/run.md).
 static void forked(void) {
     signal(SIGCHLD, SIG_IGN);
-    for (;;) {
+    for (int told = 0;;) {
         int fd = accept(listener, NULL, NULL);
+        if (fd < 0 && errno == ECONNABORTED && !told++) {
+            fputs("told of one that is gone\n", stderr);
+            continue;
+        }
         if (fd < 0) {
             failed();
         }

@@ -2,10 +2,63 @@
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Points this machine's resolver at a server that takes `delay` for an answer, or never gives one.
 pub fn serve(machine: &support::Machine, delay: Option<Duration>) {
+    answer_after(machine, move || match delay {
+        Some(delay) => std::thread::sleep(delay),
+        None => loop {
+            std::thread::park();
+        },
+    });
+}
+
+/// A name server that answers nobody while it is held.
+pub struct Held {
+    is_held: Arc<AtomicBool>,
+    is_asked: Arc<AtomicBool>,
+}
+
+impl Held {
+    /// Points this machine's resolver at one.
+    pub fn serve(machine: &support::Machine) -> Self {
+        let held = Held {
+            is_held: Arc::default(),
+            is_asked: Arc::default(),
+        };
+        let (is_held, is_asked) = (Arc::clone(&held.is_held), Arc::clone(&held.is_asked));
+        answer_after(machine, move || {
+            is_asked.store(true, Ordering::SeqCst);
+            while is_held.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        held
+    }
+
+    /// Answers nobody from now on.
+    pub fn hold(&self) {
+        self.is_asked.store(false, Ordering::SeqCst);
+        self.is_held.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits until somebody waits for an answer.
+    pub fn wait_until_asked(&self) {
+        support::wait_until("a question", || {
+            self.is_asked.load(Ordering::SeqCst).then_some(())
+        });
+    }
+
+    /// Answers all who wait, and whoever comes.
+    pub fn release(&self) {
+        self.is_held.store(false, Ordering::SeqCst);
+    }
+}
+
+/// Points this machine's resolver at a server that waits before each answer, which keeps no other one.
+fn answer_after(machine: &support::Machine, wait: impl Fn() + Send + Sync + 'static) {
     machine.put(
         "/etc/nsswitch.conf",
         "passwd: files\ngroup: files\nhosts: files dns\n",
@@ -15,15 +68,14 @@ pub fn serve(machine: &support::Machine, delay: Option<Duration>) {
         "nameserver 127.0.0.1\noptions timeout:30 attempts:5\n",
     );
     let socket = Arc::new(UdpSocket::bind("127.0.0.1:53").expect("the port"));
+    let wait = Arc::new(wait);
     std::thread::spawn(move || {
         let mut packet = [0; 512];
         while let Ok((length, client)) = socket.recv_from(&mut packet) {
-            let Some(delay) = delay else {
-                continue;
-            };
-            let (socket, question) = (Arc::clone(&socket), packet[..length].to_vec());
+            let (socket, wait, question) =
+                (Arc::clone(&socket), Arc::clone(&wait), packet[..length].to_vec());
             std::thread::spawn(move || {
-                std::thread::sleep(delay);
+                wait();
                 let _ = socket.send_to(&answer(&question), client);
             });
         }

@@ -8,7 +8,6 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 use support::{Daemon, Machine, run, wait_until};
@@ -142,7 +141,7 @@ pub fn connect_to(from: &str, to: SocketAddr) -> io::Result<TcpStream> {
     socket.bind(&SocketAddr::new(from, 0).into())?;
     socket.connect(&to.into())?;
     let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.set_read_timeout(Some(support::PATIENCE))?;
     Ok(stream)
 }
 

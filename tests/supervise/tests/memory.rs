@@ -43,7 +43,7 @@ fn nothing_is_written_into_a_program_executed_meanwhile() {
         let traced = || fs::read_to_string(&trace).unwrap_or_default();
         let mut strace = Command::new("strace");
         strace.args(["-p", &guard.to_string(), "-e", "trace=pwrite64,process_vm_writev"]);
-        strace.args(["-e", "inject=pwrite64,process_vm_writev:delay_enter=4s", "-o"]);
+        strace.args(["-e", "inject=pwrite64,process_vm_writev:delay_enter=15s", "-o"]);
         let strace = Daemon::start(strace.arg(&trace));
         strace.wait_for("attached");
 

@@ -15,8 +15,13 @@ const INSIDE: &str = "TCPWRAP_TEST_ALONE";
 /// How the program inside says that the body ran to its end; a program that ran no test exits with 0.
 const PASSED: i32 = 42;
 
+/// What is the same wherever tests run: how many descriptors a process has, how files come to be, and the priority, from which
+/// tests of `nice` count.
+const USUAL: &str =
+    "renice -n 0 -p $$ >/dev/null; ulimit -S -n 1024; ulimit -S -c 0; umask 022; unset TZ; exec \"$@\"";
+
 /// Seconds after which a test is killed.
-const LIMIT: u64 = 120;
+const LIMIT: u64 = 280;
 
 /// Runs the body of the calling test on a [`Machine`] of its own: private network, mounts and process
 /// ids. Everything it starts ends with it, also when it is killed.
@@ -26,7 +31,7 @@ const LIMIT: u64 = 120;
 ///
 /// # Panics
 ///
-/// When the body does, when this process is not root, and after two minutes.
+/// When the body does, when this process is not root, and after some minutes.
 #[track_caller]
 pub fn alone(test: impl FnOnce(&Machine)) {
     alone_for(LIMIT, test);
@@ -47,8 +52,7 @@ pub fn alone_for(seconds: u64, test: impl FnOnce(&Machine)) {
     let program = std::env::current_exe().expect("a test program has a path");
     let done = Command::new("setpriv")
         .args(["--pdeathsig", "KILL"])
-        // Tests of `nice` count from 0, however politely they are run.
-        .args(["sh", "-c", "renice -n 0 -p $$ >/dev/null; exec \"$@\"", "sh"])
+        .args(["sh", "-c", USUAL, "sh"])
         .args(["timeout", "--foreground", "--signal=KILL"])
         .arg(seconds.to_string())
         .args(["setpriv", "--pdeathsig", "KILL"])

@@ -28,7 +28,7 @@ pub fn name_server_at(machine: &Machine, address: &str, records: &[&str]) -> Dae
     );
     machine.put(
         "/etc/resolv.conf",
-        format!("nameserver {address}\noptions timeout:1 attempts:1\n"),
+        format!("nameserver {address}\noptions timeout:30 attempts:2\n"),
     );
     let daemon = Daemon::start(
         Command::new(packaged("dnsmasq"))

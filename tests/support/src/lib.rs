@@ -40,8 +40,8 @@ pub use systemd::Systemd;
 
 use std::time::{Duration, Instant};
 
-/// How long tests wait for what must happen.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long tests wait for what must happen. No test depends on it: it is there to end those that would wait for ever.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `ready` returns something; panics, saying `what`, after [`PATIENCE`].
 pub fn wait_until<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
