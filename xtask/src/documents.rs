@@ -1,5 +1,5 @@
-//! Do the documents tell the truth, as far as a program can see? Links lead somewhere, and the tests that
-//! `docs/deviations.md` names exist.
+//! Do the documents tell the truth, as far as a program can see? Links lead somewhere, the tests that
+//! `docs/deviations.md` names exist, and crates import what `docs/architecture.md` says.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,4 +64,54 @@ fn the_tests_that_pin_deviations_exist() {
         .filter(|name| !sources.contains(&format!("fn {name}(")))
         .collect();
     assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// Which of our crates each imports, and whether it may be `unsafe`, as a crate says it.
+fn imports(crates: &[String], name: &str) -> (Vec<String>, bool) {
+    let directory = root().join("crates").join(name);
+    let manifest = fs::read_to_string(directory.join("Cargo.toml")).expect("a manifest");
+    let dependencies = manifest
+        .split("\n[")
+        .find_map(|section| section.strip_prefix("dependencies]"))
+        .unwrap_or_default();
+    let imported = crates.iter().filter(|other| {
+        let mut names = dependencies
+            .lines()
+            .filter_map(|line| line.split(['.', ' ', '=']).next());
+        names.any(|dependency| dependency == *other)
+    });
+    let start = ["src/lib.rs", "src/main.rs"].map(|file| directory.join(file));
+    let start = start.iter().find_map(|file| fs::read_to_string(file).ok());
+    let is_safe = start.expect("a crate").contains("#![forbid(unsafe_code)]");
+    (imported.cloned().collect(), !is_safe)
+}
+
+#[test]
+fn imports_run_as_the_map_says() {
+    let crates = fs::read_dir(root().join("crates")).expect("crates");
+    let mut crates: Vec<String> = crates
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    crates.sort();
+    let text = fs::read_to_string(root().join("docs/architecture.md")).expect("docs/architecture.md");
+    let table = text.split("| crate | imports |").nth(1).expect("the table");
+    let mut said: Vec<_> = table
+        .lines()
+        .skip(2)
+        .map_while(|line| line.strip_prefix("| `")?.split_once("` |"))
+        .map(|(name, row)| {
+            let imported = between(row, "`", '`').into_iter().step_by(2).map(str::to_owned);
+            (name.to_owned(), imported.collect(), row.ends_with("| yes |"))
+        })
+        .collect();
+    said.sort();
+    let done: Vec<(String, Vec<String>, bool)> = crates
+        .iter()
+        .map(|name| {
+            let (imported, is_unsafe) = imports(&crates, name);
+            (name.clone(), imported, is_unsafe)
+        })
+        .collect();
+    assert_eq!(said, done);
 }
