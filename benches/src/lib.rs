@@ -1,7 +1,9 @@
-//! What the benchmarks share: tables of known kinds and sizes, and the reference to compare with.
+//! What the benchmarks share: tables of known kinds and sizes, the reference to compare with, and
+//! namespaces to do it in.
 
 #![forbid(unsafe_code)]
 
+pub mod apart;
 pub mod reference;
 pub mod tables;
 

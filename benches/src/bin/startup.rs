@@ -15,22 +15,19 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use std::{env, fs};
 
+use benches::apart;
+
 const ROUNDS: usize = 400;
-const INSIDE: &str = "TCPWRAP_BENCH_INSIDE";
 const REFERENCE: &str = "/usr/sbin/tcpd";
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-const PREPARE: &str = "set -e
-mount --make-rprivate /
-ip link set lo up
-mount -t tmpfs tmpfs /mnt
-mkdir -p /mnt/upper /mnt/work /mnt/dev
-mount -t overlay -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work overlay /etc
+/// No log daemon but this program.
+const PREPARE: &str = "mkdir /mnt/dev
 mount -t tmpfs tmpfs /mnt/dev
 for device in null urandom; do touch /mnt/dev/$device; mount --bind /dev/$device /mnt/dev/$device; done
 mount --move /mnt/dev /dev
-exec \"$@\"";
+";
 
 /// Tables, and what is the matter with them.
 const CASES: [(&str, &str, &str); 3] = [
@@ -44,16 +41,8 @@ const CASES: [(&str, &str, &str); 3] = [
 ];
 
 fn main() -> Result<()> {
-    if env::var_os(INSIDE).is_none() {
-        let this = env::current_exe()?;
-        let ours = build_ours()?;
-        let error = Command::new("unshare")
-            .args(["--mount", "--net", "sh", "-c", PREPARE, "sh"])
-            .arg(this)
-            .arg(ours)
-            .env(INSIDE, "1")
-            .exec();
-        return Err(error.into());
+    if !apart::is_inside() {
+        match apart::enter(&[], PREPARE, [build_ours()?])? {}
     }
     let ours = PathBuf::from(env::args_os().nth(1).ok_or("started without tcpd's path")?);
     let directory = tempfile::tempdir()?;

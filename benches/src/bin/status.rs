@@ -7,43 +7,24 @@
 
 use std::io::{BufRead, BufReader, Write as _};
 use std::net::{TcpListener, UdpSocket};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 use std::{env, fs};
 
-use benches::tables;
+use benches::{apart, tables};
 
 const PROCESSES: u16 = 2000;
 const ROUNDS: usize = 9;
-const INSIDE: &str = "TCPWRAP_BENCH_INSIDE";
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-const PREPARE: &str = "set -e
-mount --make-rprivate /
-ip link set lo up
-mount -t tmpfs tmpfs /mnt
-mkdir -p /mnt/upper /mnt/work
-mount -t overlay -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work overlay /etc
-exec \"$@\"";
-
 fn main() -> Result<()> {
     let this = env::current_exe()?;
-    match (env::args().nth(1), env::var_os(INSIDE)) {
-        (Some(number), Some(_)) if number.parse::<u16>().is_ok() => hold(number.parse()?),
-        (Some(ours), Some(_)) => measure(&this, Path::new(&ours)),
-        _ => {
-            let error = Command::new("unshare")
-                .args(["--mount", "--net", "--pid", "--fork", "--mount-proc"])
-                .args(["sh", "-c", PREPARE, "sh"])
-                .arg(this)
-                .arg(build_ours()?)
-                .env(INSIDE, "1")
-                .exec();
-            Err(error.into())
-        }
+    match env::args().nth(1).filter(|_| apart::is_inside()) {
+        Some(number) if number.parse::<u16>().is_ok() => hold(number.parse()?),
+        Some(ours) => measure(&this, Path::new(&ours)),
+        None => match apart::enter(&["--pid", "--fork", "--mount-proc"], "", [build_ours()?])? {},
     }
 }
 

@@ -1,7 +1,7 @@
-//! Opening what the configuration names, waiting for nobody; and making directories that everybody may look into.
+//! Opening what the configuration names, waiting for nobody; and making files and directories that everybody may read.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -55,6 +55,30 @@ pub(crate) fn read(file: impl Read, size: u64) -> io::Result<Vec<u8>> {
         .map_err(|_| io::ErrorKind::OutOfMemory)?;
     file.take(size).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Writes a new file that everybody may read, and has it on the disk.
+pub(crate) fn write_new(path: &Path, contents: &[u8]) -> io::Result<File> {
+    let write = || {
+        // One that a killed writer left is nobody's.
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?;
+        file.write_all(contents)?;
+        // Readers are whoever asks libwrap, whatever this process's umask.
+        file.set_permissions(Permissions::from_mode(0o644))?;
+        file.sync_all()?;
+        Ok(file)
+    };
+    write().inspect_err(|_| {
+        let _ = fs::remove_file(path);
+    })
 }
 
 /// Makes a directory, and those it is in, so that everybody may look into them whatever this process's umask.

@@ -15,6 +15,7 @@ use clap::builder::NonEmptyStringValueParser;
 
 use crate::install::{Original, parent};
 use crate::output::{self, at};
+use crate::rules::Rules;
 use crate::run::{IfGuardDies, IoUring, LogFormat};
 use crate::unit::{Settings, Unit};
 use command::{commands, quoted, split_word};
@@ -36,15 +37,8 @@ pub struct Args {
     /// With --list: print JSON
     #[arg(long, requires = "list")]
     json: bool,
-    /// Read hosts.allow and hosts.deny in this directory
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["allow", "deny"])]
-    rules: Option<PathBuf>,
-    /// Read this file as the allow table
-    #[arg(long, value_name = "FILE")]
-    allow: Option<PathBuf>,
-    /// Read this file as the deny table
-    #[arg(long, value_name = "FILE")]
-    deny: Option<PathBuf>,
+    #[command(flatten)]
+    tables: Rules,
     /// The daemon name that rules know the service by [default: its program's base name]
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     name: Option<String>,
@@ -226,9 +220,9 @@ fn guarded(unit: &Unit, command: &str, tcpwrap: &str, args: &Args) -> Result<Str
     let expanded = !prefix.contains(':');
     let mut text = format!("{}{} run", prefix.replace('@', ""), quoted(tcpwrap, false));
     for (option, path) in [
-        ("--rules", &args.rules),
-        ("--allow", &args.allow),
-        ("--deny", &args.deny),
+        ("--rules", &args.tables.rules),
+        ("--allow", &args.tables.allow),
+        ("--deny", &args.tables.deny),
     ] {
         if let Some(path) = path {
             let _ = write!(text, " {option} {}", quoted(unicode(&absolute(path)?)?, expanded));

@@ -14,13 +14,13 @@ use crate::output;
 pub struct Rules {
     /// Read hosts.allow and hosts.deny in this directory
     #[arg(long, value_name = "DIR", conflicts_with_all = ["allow", "deny"])]
-    rules: Option<PathBuf>,
+    pub rules: Option<PathBuf>,
     /// Read this file as the allow table
     #[arg(long, value_name = "FILE")]
-    allow: Option<PathBuf>,
+    pub allow: Option<PathBuf>,
     /// Read this file as the deny table
     #[arg(long, value_name = "FILE")]
-    deny: Option<PathBuf>,
+    pub deny: Option<PathBuf>,
 }
 
 impl Rules {

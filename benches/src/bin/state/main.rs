@@ -10,22 +10,14 @@ mod decisions;
 mod processes;
 mod questions;
 
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::{env, fs};
 
-const INSIDE: &str = "TCPWRAP_BENCH_INSIDE";
+use benches::apart;
 
-const PREPARE: &str = "set -e
-mount --make-rprivate /
-ip link set lo up
-mount -t tmpfs tmpfs /mnt
-mkdir -p /mnt/upper /mnt/work
-mount -t overlay -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work overlay /etc
-mount -t tmpfs tmpfs /run
+const PREPARE: &str = "mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /srv
-exec \"$@\"";
+";
 
 fn main() -> Result<(), String> {
     let problem = |error: std::io::Error| error.to_string();
@@ -35,14 +27,8 @@ fn main() -> Result<(), String> {
         return decisions::repeat(times);
     }
     let database = env::args_os().nth(1).map(PathBuf::from);
-    if env::var_os(INSIDE).is_none() {
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "--net", "sh", "-c", PREPARE, "sh"]);
-        command
-            .arg(env::current_exe().map_err(problem)?)
-            .args(database)
-            .env(INSIDE, "1");
-        return Err(command.exec().to_string());
+    if !apart::is_inside() {
+        match apart::enter(&[], PREPARE, database).map_err(problem)? {}
     }
     let mut configuration = "[bans]\nfile = '/srv/bans'\n".to_owned();
     if let Some(database) = &database {

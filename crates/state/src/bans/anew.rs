@@ -118,11 +118,11 @@ impl Writer {
             for (at, end) in kept.chain(summary.damaged.iter().map(|(_, at, end)| (*at, *end))) {
                 new.extend_from_slice(&text[at..end]);
             }
-            list = Some(self.write_new(&self.new_list(), &new)?);
+            list = Some(files::write_new(&self.new_list(), &new)?);
             text = new;
         }
         let inode = list.as_ref().unwrap_or(&from).metadata()?.ino();
-        self.write_new(&self.new_index(), &index::build(&text, inode, key()?))?;
+        files::write_new(&self.new_index(), &index::build(&text, inode, key()?))?;
         Ok(Prepared {
             from,
             size,

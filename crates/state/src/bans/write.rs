@@ -7,7 +7,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::list::{FRESH, contents_about, read_from};
@@ -130,7 +130,7 @@ impl Writer {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Whole from the first moment: a reader never finds half a heading.
                 let new = self.beside("new");
-                self.write_new(&new, HEADING.as_bytes())?;
+                files::write_new(&new, HEADING.as_bytes())?;
                 fs::rename(&new, &self.path)?;
                 self.sync_directory()?;
                 options().open(&self.path)?
@@ -221,30 +221,6 @@ impl Writer {
         path.push(".");
         path.push(ending);
         path.into()
-    }
-
-    /// A new file that everybody may read, on the disk.
-    pub(super) fn write_new(&self, path: &Path, contents: &[u8]) -> io::Result<File> {
-        let write = || {
-            // One that a killed writer left is nobody's.
-            match fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path)?;
-            file.write_all(contents)?;
-            // Readers are whoever asks libwrap, whatever this process's umask.
-            file.set_permissions(fs::Permissions::from_mode(0o644))?;
-            file.sync_all()?;
-            Ok(file)
-        };
-        write().inspect_err(|_| {
-            let _ = fs::remove_file(path);
-        })
     }
 
     pub(super) fn sync_directory(&self) -> io::Result<()> {

@@ -3,9 +3,8 @@
 //! A copy is made whole or not at all, of a database whose tree and records can all be read, and stands under the
 //! database's own path. The file itself is always asked first, so a copy can be old but never in its way.
 
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::mmdb::Layout;
@@ -97,22 +96,8 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     files::make_directory(directory)?;
     let new = path.with_extension("new");
-    let put = || {
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&new)?;
-        file.write_all(bytes)?;
-        file.set_permissions(Permissions::from_mode(0o644))?;
-        file.sync_all()?;
-        fs::rename(&new, path)
-    };
-    put().inspect_err(|_| {
+    files::write_new(&new, bytes)?;
+    fs::rename(&new, path).inspect_err(|_| {
         let _ = fs::remove_file(&new);
     })
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use analysis::document::Document;
 use hosts_access::source::{self, Contents};
-use hosts_access::{ALLOW_TABLE, DENY_TABLE, TableKind, Tables, Verdict};
+use hosts_access::{TableKind, Tables, Verdict};
 
 use super::command::{split_word, unquoted};
 use super::{Args, PREFIXES, absolute, commands, program_of};
@@ -65,12 +65,11 @@ impl<'a> Plan<'a> {
             Some(named) => absolute(named)?,
             None => std::env::current_exe().map_err(|error| format!("where am I? {error}"))?,
         };
-        let table =
-            |named: &Option<PathBuf>, usual: &str| named.as_deref().map_or(Ok(usual.into()), absolute);
-        let tables = match &args.rules {
-            Some(rules) => Tables::in_directory(&absolute(rules)?),
-            None => Tables::new(table(&args.allow, ALLOW_TABLE)?, table(&args.deny, DENY_TABLE)?),
-        };
+        let tables = args.tables.tables();
+        let tables = Tables::new(
+            absolute(tables.path(TableKind::Allow))?,
+            absolute(tables.path(TableKind::Deny))?,
+        );
         Ok(Plan {
             unit,
             settings,
@@ -165,7 +164,7 @@ impl<'a> Plan<'a> {
     /// Are there rules to be obeyed?
     fn rules(&self) -> Vec<String> {
         let paths = [TableKind::Allow, TableKind::Deny].map(|kind| self.tables.path(kind).to_path_buf());
-        let is_named = [&self.args.allow, &self.args.deny].map(Option::is_some);
+        let is_named = [&self.args.tables.allow, &self.args.tables.deny].map(Option::is_some);
         let mut objections = Vec::new();
         let mut count = 0;
         for (path, is_named) in paths.iter().zip(is_named) {
@@ -189,7 +188,7 @@ impl<'a> Plan<'a> {
                 ));
             }
         }
-        if let Some(directory) = &self.args.rules
+        if let Some(directory) = &self.args.tables.rules
             && !self.below_root(&paths[0]).exists()
             && !self.below_root(&paths[1]).exists()
         {
