@@ -66,64 +66,93 @@ pub(super) fn all_ways(count: usize) -> Vec<Vec<bool>> {
         .collect()
 }
 
+/// What a token asks of the service, as a number of [`Tokens`].
+enum Wanted {
+    Name(u32),
+    Port(u16),
+}
+
+/// The tokens of all daemon lists as numbers: what each asks of the daemon, and of the server.
+struct Tokens<'t> {
+    by_text: HashMap<&'t [u8], (Wanted, Option<u32>)>,
+    atoms: Vec<(Atom<'t>, u32)>,
+    ports: Vec<Port>,
+    hosts: Vec<Hosts>,
+    shared: Shared<'t>,
+}
+
+impl<'t> Tokens<'t> {
+    fn of(lists: &Lists<'t>, files: &'t FileTexts) -> Self {
+        let mut shared = Shared::new(Side::Server, lists.places);
+        let mut atoms: Vec<(Atom<'t>, u32)> = Vec::new();
+        let mut atom_numbers: HashMap<Vec<u8>, u32> = HashMap::new();
+        let mut ports: Vec<Port> = Vec::new();
+        let mut hosts: Vec<Hosts> = Vec::new();
+        let mut host_numbers: HashMap<Vec<u8>, u32> = HashMap::new();
+        let mut by_text = HashMap::new();
+        for token in lists.daemons.iter().flat_map(|list| list.tokens()) {
+            if by_text.contains_key(token.text) {
+                continue;
+            }
+            let DaemonPattern { service, host } = token.pattern;
+            let wanted = match service {
+                Service::Port(port) => {
+                    ports.push(Port::Exactly(port));
+                    Wanted::Port(port)
+                }
+                Service::Name(pattern) => {
+                    let key = format!("{pattern:?}").to_ascii_lowercase().into_bytes();
+                    let next = atom_numbers.len() as u32;
+                    let number = *atom_numbers.entry(key).or_insert_with(|| {
+                        atoms.push((Atom::Matches(pattern), next));
+                        next
+                    });
+                    Wanted::Name(number)
+                }
+            };
+            let host = host.map(|pattern| {
+                let key = format!("{pattern:?}").into_bytes();
+                *host_numbers.entry(key).or_insert_with(|| {
+                    let mut one = Hosts::default();
+                    one.add(pattern, &mut shared, files, &mut Within::default());
+                    one.finish();
+                    hosts.push(one);
+                    hosts.len() as u32 - 1
+                })
+            });
+            by_text.insert(token.text, (wanted, host));
+        }
+        ports.sort_unstable();
+        ports.dedup();
+        ports.push(Port::Other);
+        // Lists that name no daemon at all leave the axis with nothing but `other`.
+        if atoms.is_empty() {
+            atoms.push((Atom::Matches(StringPattern::All), 0));
+        }
+        Tokens {
+            by_text,
+            atoms,
+            ports,
+            hosts,
+            shared,
+        }
+    }
+}
+
 /// All ways of being asked that the daemon lists tell apart.
 pub(super) fn asked<'t>(
     lists: &Lists<'t>,
     files: &'t FileTexts,
 ) -> Result<(Axes<'t>, Vec<Asked>), Incomparable> {
-    let mut shared = Shared::new(Side::Server, lists.places);
-    let mut atoms: Vec<(Atom<'t>, u32)> = Vec::new();
-    let mut atom_numbers: HashMap<Vec<u8>, u32> = HashMap::new();
-    let mut ports: Vec<Port> = Vec::new();
-    let mut hosts: Vec<Hosts> = Vec::new();
-    let mut host_numbers: HashMap<Vec<u8>, u32> = HashMap::new();
-    // Each token as numbers: what it asks of the daemon, and of the server.
-    enum Wanted {
-        Name(u32),
-        Port(u16),
-    }
-    let mut tokens: HashMap<Vec<u8>, (Wanted, Option<u32>)> = HashMap::new();
-    for token in lists.daemons.iter().flat_map(|list| list.tokens()) {
-        if tokens.contains_key(token.text) {
-            continue;
-        }
-        let DaemonPattern { service, host } = token.pattern;
-        let wanted = match service {
-            Service::Port(port) => {
-                ports.push(Port::Exactly(port));
-                Wanted::Port(port)
-            }
-            Service::Name(pattern) => {
-                let key = format!("{pattern:?}").to_ascii_lowercase().into_bytes();
-                let next = atom_numbers.len() as u32;
-                let number = *atom_numbers.entry(key).or_insert_with(|| {
-                    atoms.push((Atom::Matches(pattern), next));
-                    next
-                });
-                Wanted::Name(number)
-            }
-        };
-        let host = host.map(|pattern| {
-            let key = format!("{pattern:?}").into_bytes();
-            *host_numbers.entry(key).or_insert_with(|| {
-                let mut one = Hosts::default();
-                one.add(pattern, &mut shared, files, &mut Within::default());
-                one.finish();
-                hosts.push(one);
-                hosts.len() as u32 - 1
-            })
-        });
-        tokens.insert(token.text.to_vec(), (wanted, host));
-    }
-    ports.sort_unstable();
-    ports.dedup();
-    ports.push(Port::Other);
+    let Tokens {
+        by_text: tokens,
+        atoms,
+        ports,
+        hosts,
+        shared,
+    } = Tokens::of(lists, files);
     if shared.groups.len() > MOST_GROUPS {
         return Err(Incomparable::TooManyNetgroups(shared.groups.len()));
-    }
-    // A daemon list that names no daemon at all leaves the axis with nothing but `other`.
-    if atoms.is_empty() {
-        atoms.push((Atom::Matches(StringPattern::All), 0));
     }
     let axes = Axes {
         daemons: strings::classes(&atoms, Kind::Daemons)?,

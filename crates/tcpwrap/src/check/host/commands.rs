@@ -2,6 +2,8 @@
 //! command, it leaves alone.
 
 use std::ffi::OsStr;
+use std::iter::Peekable;
+use std::mem;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -63,112 +65,121 @@ const BUILTINS: &[&[u8]] = &[
     b"}",
 ];
 
-/// The first word of each simple command, quotes taken off; words the shell would change are left out.
-pub(super) fn programs(command: &[u8]) -> Vec<Vec<u8>> {
-    let mut found = Vec::new();
-    let mut word: Vec<u8> = Vec::new();
-    let (mut is_first, mut is_plain, mut in_word) = (true, true, false);
-    let mut quote = None;
-    let mut skip_next = false;
-    let mut bytes = command.iter().copied().peekable();
-    let mut end_word = |word: &mut Vec<u8>, is_plain: &mut bool, is_first: &mut bool, skip: &mut bool| {
-        let text = std::mem::take(word);
-        let plain = std::mem::replace(is_plain, true);
-        if std::mem::take(skip) || !*is_first {
+/// A command as it is read, word by word.
+struct Words {
+    /// What was found: see [`programs`].
+    programs: Vec<Vec<u8>>,
+    word: Vec<u8>,
+    in_word: bool,
+    /// Is the word the first one of a simple command?
+    is_first: bool,
+    /// Does the shell leave the word as it is?
+    is_plain: bool,
+    /// Is the next word the file of a redirection?
+    skips_next: bool,
+}
+
+impl Words {
+    /// Ends the word, where one has begun.
+    fn end(&mut self) {
+        if !mem::take(&mut self.in_word) {
             return;
         }
-        // `NAME=value` stands before the command.
-        if memchr_eq(&text) {
+        let text = mem::take(&mut self.word);
+        let is_plain = mem::replace(&mut self.is_plain, true);
+        if mem::take(&mut self.skips_next) || !self.is_first || is_assignment(&text) {
             return;
         }
-        let is_prefix = matches!(
+        self.is_first = matches!(
             text.as_slice(),
             b"exec" | b"command" | b"!" | b"if" | b"then" | b"else" | b"do"
         );
-        *is_first = is_prefix;
-        if plain && !text.is_empty() && !is_prefix {
-            found.push(text);
+        if is_plain && !text.is_empty() && !self.is_first {
+            self.programs.push(text);
         }
+    }
+}
+
+/// The first word of each simple command, quotes taken off; words the shell would change are left out.
+pub(super) fn programs(command: &[u8]) -> Vec<Vec<u8>> {
+    let mut words = Words {
+        programs: Vec::new(),
+        word: Vec::new(),
+        in_word: false,
+        is_first: true,
+        is_plain: true,
+        skips_next: false,
     };
+    let mut quote = None;
+    let mut bytes = command.iter().copied().peekable();
     while let Some(byte) = bytes.next() {
         match (quote, byte) {
             (Some(b'\''), b'\'') | (Some(b'"'), b'"') => quote = None,
-            (Some(b'\''), _) => word.push(byte),
+            (Some(b'\''), _) => words.word.push(byte),
             (_, b'$' | b'`' | b'%' | b'*' | b'?') => {
-                is_plain = false;
-                in_word = true;
-                if byte == b'`' {
-                    // What stands inside is a command of its own, of which nothing is known here.
-                    for inner in bytes.by_ref() {
-                        if inner == b'`' {
-                            break;
-                        }
-                    }
-                } else if byte == b'$' && bytes.peek() == Some(&b'(') {
-                    let mut depth = 0;
-                    for inner in bytes.by_ref() {
-                        match inner {
-                            b'(' => depth += 1,
-                            b')' => depth -= 1,
-                            _ => {}
-                        }
-                        if depth == 0 {
-                            break;
-                        }
-                    }
-                }
+                words.is_plain = false;
+                words.in_word = true;
+                pass_substitution(byte, &mut bytes);
             }
             (_, b'\\') => {
-                word.extend(bytes.next());
-                in_word = true;
+                words.word.extend(bytes.next());
+                words.in_word = true;
             }
-            (Some(_), _) => word.push(byte),
+            (Some(_), _) => words.word.push(byte),
             (None, b'"' | b'\'') => {
                 quote = Some(byte);
-                in_word = true;
+                words.in_word = true;
             }
-            (None, b' ' | b'\t' | b'\n') => {
-                if in_word {
-                    end_word(&mut word, &mut is_plain, &mut is_first, &mut skip_next);
-                    in_word = false;
-                }
-            }
+            (None, b' ' | b'\t' | b'\n') => words.end(),
             (None, b'|' | b';' | b'&' | b'(' | b')') => {
-                if in_word {
-                    end_word(&mut word, &mut is_plain, &mut is_first, &mut skip_next);
-                    in_word = false;
-                }
-                is_first = true;
+                words.end();
+                words.is_first = true;
             }
             (None, b'<' | b'>') => {
                 // `2>` and `>&1`: neither is a command.
-                if in_word && word.iter().all(u8::is_ascii_digit) {
-                    word.clear();
-                } else if in_word {
-                    end_word(&mut word, &mut is_plain, &mut is_first, &mut skip_next);
+                if words.in_word && words.word.iter().all(u8::is_ascii_digit) {
+                    words.word.clear();
+                    words.in_word = false;
                 }
-                in_word = false;
+                words.end();
                 while matches!(bytes.peek(), Some(b'>' | b'<' | b'&')) {
                     bytes.next();
                 }
-                skip_next = true;
+                words.skips_next = true;
             }
             (None, _) => {
-                word.push(byte);
-                in_word = true;
+                words.word.push(byte);
+                words.in_word = true;
             }
         }
     }
-    if in_word {
-        end_word(&mut word, &mut is_plain, &mut is_first, &mut skip_next);
-    }
-    found
+    words.end();
+    words.programs
 }
 
-fn memchr_eq(word: &[u8]) -> bool {
-    word.iter()
-        .position(|b| *b == b'=')
-        .is_some_and(|at| at > 0 && word[..at].iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_'))
+/// Passes over a command within the command, which this byte begins: nothing of it is known here.
+fn pass_substitution(byte: u8, bytes: &mut Peekable<impl Iterator<Item = u8>>) {
+    if byte == b'`' {
+        bytes.find(|inner| *inner == b'`');
+    } else if byte == b'$' && bytes.peek() == Some(&b'(') {
+        let mut depth = 0;
+        bytes.find(|inner| {
+            match inner {
+                b'(' => depth += 1,
+                b')' => depth -= 1,
+                _ => {}
+            }
+            depth == 0
+        });
+    }
+}
+
+/// `NAME=value`, which stands before a command?
+fn is_assignment(word: &[u8]) -> bool {
+    let Some((name, _)) = word.iter().position(|b| *b == b'=').map(|at| word.split_at(at)) else {
+        return false;
+    };
+    !name.is_empty() && name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_')
 }
 
 /// What is wrong with a program, if anything is.
