@@ -308,6 +308,12 @@ impl Options {
             let value = value.as_deref().unwrap_or_default();
             request.log(Kind::Debug, [b"option:   ", &word[..], b" ", value].concat());
         }
+        if let Some((fact, reason)) = self.bound_of(keyword, value.as_deref().unwrap_or_default(), request) {
+            return match self.denies() {
+                true => wrong(&OptionError::InDenial(word), request),
+                false => State::Bound(fact, reason),
+            };
+        }
         match (keyword, effect(keyword, value.as_deref())) {
             (_, Err(error)) => wrong(&error, request),
             (Keyword::Allow, _) => self.end(End::Verdict(Verdict::Granted, Reason::Rule)),
@@ -324,22 +330,6 @@ impl Options {
             // It was tried with the rule's lists.
             (Keyword::If, _) => State::Look,
             (Keyword::Trial, _) => State::Trial,
-            (Keyword::Limit | Keyword::Max, _) if self.denies() => {
-                wrong(&OptionError::InDenial(word), request)
-            }
-            (Keyword::Limit, _) => match syntax::limit(value.as_deref().unwrap_or_default()) {
-                Some(limit) => {
-                    let text = self.rule.as_ref().map_or(&b""[..], |rule| rule.line.text());
-                    let value = value.as_deref().unwrap_or_default();
-                    let rule = limit_key(request.daemon(), text, value);
-                    State::Bound(Fact::Rate { rule, limit }, Reason::OverLimit)
-                }
-                None => State::Look,
-            },
-            (Keyword::Max, _) => match syntax::max(value.as_deref().unwrap_or_default()) {
-                Some(max) => State::Bound(Fact::Connections(max), Reason::TooMany),
-                None => State::Look,
-            },
             (Keyword::Ban, _) => {
                 self.ban = syntax::duration(value.as_deref().unwrap_or_default());
                 State::Look
@@ -355,9 +345,25 @@ impl Options {
                 | Keyword::Umask
                 | Keyword::Setenv
                 | Keyword::User
-                | Keyword::Group,
+                | Keyword::Group
+                | Keyword::Limit
+                | Keyword::Max,
                 Ok(effect),
             ) => effect.map_or(State::Look, State::Effect),
+        }
+    }
+
+    /// What a bound asks, and why whom it is too many for is denied; nothing where that cannot be read.
+    fn bound_of(&self, keyword: Keyword, value: &[u8], request: &Request) -> Option<(Fact, Reason)> {
+        match keyword {
+            Keyword::Limit => {
+                let limit = syntax::limit(value)?;
+                let text = self.rule.as_ref().map_or(&b""[..], |rule| rule.line.text());
+                let rule = limit_key(request.daemon(), text, value);
+                Some((Fact::Rate { rule, limit }, Reason::OverLimit))
+            }
+            Keyword::Max => Some((Fact::Connections(syntax::max(value)?), Reason::TooMany)),
+            _ => None,
         }
     }
 

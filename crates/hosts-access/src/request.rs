@@ -167,7 +167,7 @@ pub struct Request {
 #[derive(Debug, Default)]
 struct Rare {
     /// Netgroups and the hosts that were asked about, and whether they are in it.
-    netgroups: HashMap<Vec<u8>, bool>,
+    netgroups: Option<HashMap<Vec<u8>, bool>>,
     /// What was asked and answered besides.
     facts: SmallVec<[(Fact, Known); 1]>,
     /// Why the rule that is tried comes to *unknown*, if it does.
@@ -279,7 +279,8 @@ impl Request {
 
     /// Says whether `host` is a member of a netgroup.
     pub fn set_netgroup(&mut self, group: &[u8], host: &[u8], is_member: bool) {
-        self.rare().netgroups.insert(membership(group, host), is_member);
+        let known = self.rare().netgroups.get_or_insert_default();
+        known.insert(membership(group, host), is_member);
     }
 
     /// Answers a question, or says why that cannot be done.
@@ -447,7 +448,7 @@ impl Request {
     pub(crate) fn in_netgroup(&mut self, side: Side, group: &[u8]) -> Result<bool, Pending> {
         self.name(side)?;
         let host = self.looked_up_name(side).unwrap_or(UNKNOWN);
-        let known = self.rare.as_ref().map(|rare| &rare.netgroups);
+        let known = self.rare.as_ref().and_then(|rare| rare.netgroups.as_ref());
         if let Some(is_member) = known.and_then(|known| known.get(&membership(group, host))) {
             return Ok(*is_member);
         }

@@ -87,9 +87,10 @@ impl Parts {
         }
     }
 
-    fn read(path: &Path) -> Self {
+    /// Only who stays looks at it again.
+    fn read(path: &Path, stays: bool) -> Self {
         // First, so that a change while it is read is noticed.
-        let seen = Identity::at(path);
+        let seen = if stays { Identity::at(path) } else { None };
         Parts::new(Config::read(path), seen)
     }
 
@@ -137,7 +138,7 @@ impl State {
         let path = self.path.unwrap_or(Path::new(config::PATH));
         let parts = self.parts.get_or(|| {
             self.looked.set(Moment::now());
-            Parts::read(path)
+            Parts::read(path, self.stays)
         });
         if !self.stays {
             return parts;
@@ -158,7 +159,7 @@ impl State {
         if Identity::at(path) == parts.seen || queue.is_some_and(|queue| queue.waiting() > 0) {
             return parts;
         }
-        let mut new = Parts::read(path);
+        let mut new = Parts::read(path, self.stays);
         if new.config.or(&parts.config) {
             let mistake = new.config.mistakes.first();
             let why = mistake.map_or("cannot be read".to_owned(), |mistake| {

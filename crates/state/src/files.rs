@@ -1,21 +1,21 @@
 //! Opening what the configuration names, waiting for nobody; and making files and directories that everybody may read.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-/// Opens a file to read it. Who writes to a FIFO need never come, and a device need never end.
-pub(crate) fn open(path: &Path) -> io::Result<File> {
+/// Opens a file to read it, and says what it is. Who writes to a FIFO need never come, and a device need never end.
+pub(crate) fn open(path: &Path) -> io::Result<(File, Metadata)> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(path)?;
     match file.metadata()? {
-        metadata if metadata.is_file() => Ok(file),
+        metadata if metadata.is_file() => Ok((file, metadata)),
         // What stands for an empty file.
         metadata if metadata.file_type().is_char_device() && metadata.rdev() == libc::makedev(1, 3) => {
-            Ok(file)
+            Ok((file, metadata))
         }
         _ => Err(not_a_file()),
     }
@@ -30,7 +30,7 @@ pub(crate) fn not_a_file() -> io::Error {
 pub(crate) struct Identity(u64, u64, u64, i64, i64);
 
 impl Identity {
-    pub fn of(metadata: &fs::Metadata) -> Self {
+    pub fn of(metadata: &Metadata) -> Self {
         Identity(
             metadata.dev(),
             metadata.ino(),

@@ -1,12 +1,12 @@
-//! Whole decisions of a process that stays: how much longer they take than by a rule with an address, and their
-//! instructions, as valgrind counts them where it is installed.
+//! Whole decisions of a process that stays: how much longer they take than by a rule with an address, one that the index
+//! excludes and one that is read and matches, and their instructions, as valgrind counts them where it is installed.
 
 use std::hint::black_box;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use benches::tables::addresses;
+use benches::tables;
 use benches::{instructions, nanoseconds};
 use hosts_access::{Policy, Tables};
 use system::endpoints::{Endpoint, Endpoints};
@@ -28,12 +28,17 @@ fn countries() -> String {
 
 /// Prints the table.
 pub fn run(has_database: bool) -> Result<(), String> {
-    let (long, _) = addresses(100_000);
+    let (long, _) = tables::addresses(100_000);
     let mut cases = vec![
         ("an address", "sshd: 198.51.100.1\n".to_owned()),
-        ("an address whose rule is read", "sshd: 0.0.0.0/0\n".to_owned()),
+        (
+            "an address whose rule is read",
+            "sshd: 0.0.0.0/0.0.0.0\n".to_owned(),
+        ),
         ("{banned}, 1,001,000 bans", "sshd: {banned}\n".to_owned()),
-        ("limit", "sshd: ALL: limit 5/minute\n".to_owned()),
+        // Of clients that come no faster than they are forgotten, and of so many that its memory is full.
+        ("limit", "sshd: ALL: limit 1000/second\n".to_owned()),
+        ("limit, memory full", "sshd: ALL: limit 5/day\n".to_owned()),
         ("100,000 addresses", long.clone()),
     ];
     if has_database {
@@ -42,22 +47,29 @@ pub fn run(has_database: bool) -> Result<(), String> {
         cases.push(("100,000 addresses, ten with {country}", long + &countries()));
     }
     println!(
-        "\n{:<44}{:>10}{:>12}{:>14}",
-        "microseconds a decision", "", "more", "instructions"
+        "\n{:<44}{:>10}{:>12}{:>12}{:>14}",
+        "microseconds a decision", "", "more", "than read", "instructions"
     );
-    let mut first = None;
+    let mut addresses: Vec<f64> = Vec::new();
     for (name, deny) in cases {
         std::fs::create_dir_all(RULES).map_err(|error| error.to_string())?;
         std::fs::write(Path::new(RULES).join("hosts.allow"), deny).map_err(|error| error.to_string())?;
         let took = by_rules(|decide| nanoseconds(decide))?;
-        let first = *first.get_or_insert(took);
+        if addresses.len() < 2 {
+            addresses.push(took);
+        }
+        let more = |than: usize| {
+            let than = addresses.get(than).map(|than| (took - than) / 1e3);
+            than.map_or_else(String::new, |more| format!("{more:.3}"))
+        };
         // What making ready costs is in both.
         let [few, many] = [10, 1010].map(|times| instructions(&[REPEAT, &times.to_string()]));
         let counted = few.and_then(|few| Ok(((many? - few) / 1000).to_string()));
         println!(
-            "{name:<44}{:>10.3}{:>12.3}{:>14}",
+            "{name:<44}{:>10.3}{:>12}{:>12}{:>14}",
             took / 1e3,
-            (took - first) / 1e3,
+            more(0),
+            more(1),
             counted.unwrap_or_else(|problem| problem),
         );
     }

@@ -592,13 +592,12 @@ fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn positive(digits: &[u8]) -> Option<u32> {
-    let is_number = digits.iter().all(u8::is_ascii_digit);
-    let number: u32 = std::str::from_utf8(digits)
-        .ok()
-        .filter(|_| is_number)?
-        .parse()
-        .ok()?;
-    (number > 0).then_some(number)
+    let number = digits.iter().try_fold(0u32, |number, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        let number = number.checked_mul(10)?.checked_add(digit.into())?;
+        (digit < 10).then_some(number)
+    });
+    number.filter(|number| *number > 0)
 }
 
 /// `minute`, or several: `10minutes`.

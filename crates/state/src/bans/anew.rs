@@ -41,12 +41,12 @@ impl Writer {
     /// # Errors
     /// The list is as it was then.
     pub fn tidy(&self, now: u64) -> io::Result<()> {
-        let Ok(file) = files::open(self.path()) else {
+        let Ok((file, metadata)) = files::open(self.path()) else {
             return Ok(());
         };
         let index = files::open(&index_path(self.path()));
-        let index = index.ok().and_then(|found| index::Index::open(found, &file));
-        let size = file.metadata()?.len();
+        let index = index.ok().and_then(|(found, _)| index::Index::open(found, &file));
+        let size = metadata.len();
         let (covers, count) = index.map_or((0, 0), |index| (index.covers(), index.count()));
         // As much again as an average line for every ban in the index would take.
         if size > covers + UNINDEXED || size > 200 * count + 2 * UNINDEXED {

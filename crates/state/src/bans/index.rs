@@ -278,7 +278,43 @@ enum Blocks {
     /// In the file.
     File(File),
     /// In memory; each was checked when it was read.
-    Memory(Vec<u8>),
+    Memory { all: Vec<u8>, sieve: Sieve },
+}
+
+/// Tells of most networks that an index does not have them, from one word: of few clients anything is said, and a block is
+/// several lines of the processor's cache, which are farther away. A network is two bits of a word.
+#[derive(Debug)]
+struct Sieve(Vec<u64>);
+
+impl Sieve {
+    /// Networks for each word: one of 20 that are not in the index is looked for there all the same.
+    const USUAL: u64 = 8;
+
+    fn new(count: u64) -> Self {
+        Sieve(vec![0; (count / Self::USUAL) as usize + 1])
+    }
+
+    /// The word of a network, by its bits and length, and the bits of that word.
+    fn place(&self, bits: u128, length: u8) -> (usize, u64) {
+        let folded = bits as u64 ^ (bits >> 64) as u64 ^ u64::from(length);
+        // Whoever chose networks that meet here would have the blocks looked into, as without it.
+        let product = folded.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let word = (u128::from(product) * self.0.len() as u128) >> 64;
+        let low = product >> 26;
+        (word as usize, 1 << (low & 63) | 1 << (low >> 6 & 63))
+    }
+
+    fn add(&mut self, entry: &[u8; ENTRY]) {
+        let bits = u128::from(word(entry)) | u128::from(word(&entry[8..])) << 64;
+        let (word, mask) = self.place(bits, entry[16]);
+        self.0[word] |= mask;
+    }
+
+    fn may_have(&self, network: Network) -> bool {
+        let (bits, length) = network.raw();
+        let (word, mask) = self.place(bits, length);
+        self.0[word] & mask == mask
+    }
 }
 
 /// An index that holds for a text.
@@ -319,14 +355,17 @@ impl Index {
         }
         let mut blocks = vec![0; wanted as usize];
         file.read_exact_at(&mut blocks, HEADER as u64)?;
-        let is_sound = |block: &[u8; BLOCK]| sound(block).is_some();
-        match blocks.as_chunks().0.iter().all(is_sound) {
-            true => Ok(Index {
-                head: self.head,
-                blocks: Blocks::Memory(blocks),
-            }),
-            false => Err(damaged()),
+        // As large as there are blocks, whatever the head says of the number of bans.
+        let mut sieve = Sieve::new(self.head.blocks * USUAL as u64);
+        for block in blocks.as_chunks().0 {
+            entries(sound(block).ok_or_else(damaged)?)
+                .iter()
+                .for_each(|entry| sieve.add(entry));
         }
+        Ok(Index {
+            head: self.head,
+            blocks: Blocks::Memory { all: blocks, sieve },
+        })
     }
 
     /// How much of the text it covers.
@@ -351,6 +390,11 @@ impl Index {
 
     /// What is said of exactly this network.
     pub fn marks(&self, network: Network, out: &mut Marks) -> io::Result<()> {
+        if let Blocks::Memory { sieve, .. } = &self.blocks
+            && !sieve.may_have(network)
+        {
+            return Ok(());
+        }
         let key = key_of(network);
         let mut at = self.head.block(network);
         let mut buffer = [0; BLOCK];
@@ -360,14 +404,13 @@ impl Index {
                     file.read_exact_at(&mut buffer, HEADER as u64 + at * BLOCK as u64)?;
                     sound(&buffer).ok_or_else(damaged)?
                 }
-                Blocks::Memory(all) => all.as_chunks().0.get(at as usize).ok_or_else(damaged)?,
+                Blocks::Memory { all, .. } => all.as_chunks().0.get(at as usize).ok_or_else(damaged)?,
             };
-            let used = used(block);
-            let entries = &block.as_chunks::<ENTRY>().0[..used];
+            let entries = entries(block);
             for entry in entries.iter().filter(|entry| entry[..17] == key) {
                 out.push(read_entry(entry));
             }
-            if used < FULL {
+            if entries.len() < FULL {
                 break;
             }
             at = (at + 1) % self.head.blocks;
@@ -376,8 +419,9 @@ impl Index {
     }
 }
 
-fn used(block: &[u8; BLOCK]) -> usize {
-    (word(&block[FULL * ENTRY..]) as usize).min(FULL)
+fn entries(block: &[u8; BLOCK]) -> &[[u8; ENTRY]] {
+    let used = word(&block[FULL * ENTRY..]) as usize;
+    &block.as_chunks().0[..used.min(FULL)]
 }
 
 fn sound(block: &[u8; BLOCK]) -> Option<&[u8; BLOCK]> {

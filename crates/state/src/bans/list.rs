@@ -113,14 +113,13 @@ struct Data {
 
 impl Data {
     fn open(path: &Path, only: Option<IpAddr>) -> io::Result<Option<(Data, Position)>> {
-        let file = match files::open(path) {
+        let (file, metadata) = match files::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file?,
+            opened => opened?,
         };
-        let metadata = file.metadata()?;
         let mut base = files::open(&index_path(path))
             .ok()
-            .and_then(|index| Index::open(index, &file));
+            .and_then(|(index, _)| Index::open(index, &file));
         if only.is_none() {
             // One that is damaged is done without.
             base = base.and_then(|index| index.into_memory().ok());
@@ -197,10 +196,9 @@ pub fn look_up(path: &Path, address: IpAddr, now: u64) -> Answer<Option<Found>> 
         };
         match (indexed, data.base.is_some()) {
             (false, true) => {
-                let file = files::open(path)?;
+                let (file, metadata) = files::open(path)?;
                 let mut data = Data::default();
-                let size = file.metadata()?.len();
-                data.tail.scan(&file, 0, size, Some(address))?;
+                data.tail.scan(&file, 0, metadata.len(), Some(address))?;
                 data.look_up(address, now)
             }
             _ => data.look_up(address, now),
@@ -307,8 +305,8 @@ impl List {
                 return Ok(true);
             }
             if metadata.len() > position.offset {
-                let file = files::open(&self.path)?;
-                if file.metadata()?.ino() == position.inode {
+                let (file, opened) = files::open(&self.path)?;
+                if opened.ino() == position.inode {
                     let text = read_from(&file, position.offset, metadata.len())?;
                     let Ok(mut data) = self.data.try_write() else {
                         return Ok(false);
@@ -344,7 +342,7 @@ impl List {
 /// What the line of a ban that was found says, unless the list has been written anew since.
 pub fn ban_at(path: &Path, found: &Found) -> Option<Ban> {
     const LONGEST: usize = 1024;
-    let file = files::open(path).ok()?;
+    let (file, _) = files::open(path).ok()?;
     let mut text = vec![0; LONGEST];
     let read = file.read_at(&mut text, found.at).ok()?;
     let end = memchr::memchr(b'\n', &text[..read])?;
@@ -379,12 +377,11 @@ pub fn contents(path: &Path) -> io::Result<Contents> {
 
 /// Reads what a list says of some networks.
 pub(crate) fn contents_about(path: &Path, wanted: &dyn Fn(Network) -> bool) -> io::Result<Contents> {
-    let file = match files::open(path) {
+    let (file, metadata) = match files::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Contents::default()),
-        file => file?,
+        opened => opened?,
     };
-    let size = file.metadata()?.len();
-    Ok(contents_of(&files::read(file, size)?, wanted))
+    Ok(contents_of(&files::read(file, metadata.len())?, wanted))
 }
 
 pub(crate) fn contents_of(text: &[u8], wanted: &dyn Fn(Network) -> bool) -> Contents {

@@ -193,9 +193,8 @@ impl Config {
     /// Reads the configuration. A file that does not exist says nothing.
     pub fn read(path: &Path) -> Config {
         let read = || {
-            let file = files::open(path)?;
-            let size = file.metadata()?.len();
-            files::read(file, size)
+            let (file, metadata) = files::open(path)?;
+            files::read(file, metadata.len())
         };
         match read() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Config::default(),

@@ -38,9 +38,9 @@ impl Database {
     /// # Errors
     /// There is none, or it is damaged; the copy that was there stays.
     pub fn copy(&self) -> Answer<Copied> {
-        let (database, file) = self.open().map_err(|(_, why)| why)?;
+        let (database, file, metadata) = self.open().map_err(|(_, why)| why)?;
         let read = || {
-            let bytes = files::read(&file, file.metadata()?.len())?;
+            let bytes = files::read(&file, metadata.len())?;
             check(&bytes)?;
             Ok(bytes)
         };

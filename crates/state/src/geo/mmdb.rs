@@ -50,15 +50,14 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    pub fn new(file: File) -> io::Result<Self> {
-        let size = file.metadata()?.len();
-        Ok(Pieces {
+    pub fn new(file: File, size: u64) -> Self {
+        Pieces {
             file,
             size,
             piece: [0; 4096],
             at: 0,
             filled: 0,
-        })
+        }
     }
 }
 
@@ -125,7 +124,7 @@ impl Layout {
         for wanted in [2048, METADATA] {
             let mut end = vec![0; wanted.min(size) as usize];
             source.read(size - end.len() as u64, &mut end)?;
-            let at = end.windows(MARKER.len()).rposition(|window| window == MARKER);
+            let at = memchr::memrchr_iter(MARKER[0], &end).find(|at| end[*at..].starts_with(MARKER));
             found = at.map(|at| size - (end.len() - at) as u64);
             if found.is_some() {
                 break;

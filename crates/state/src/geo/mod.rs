@@ -11,7 +11,7 @@ mod records;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -267,9 +267,9 @@ struct Opened {
 }
 
 impl Opened {
-    fn new(path: PathBuf, file: File) -> Result<Self, Missing> {
+    fn new(path: PathBuf, file: File, size: u64) -> Result<Self, Missing> {
         let read = || {
-            let mut source = Pieces::new(file)?;
+            let mut source = Pieces::new(file, size);
             let layout = Layout::read(&mut source)?;
             Ok((source, layout))
         };
@@ -390,17 +390,17 @@ impl Database {
     pub fn kept(&self) -> Option<Answer<Edition>> {
         // Not of another one, which may have been in use before.
         let paths = match self.open() {
-            Ok((path, _)) => vec![path],
+            Ok((path, ..)) => vec![path],
             Err((missing, _)) => missing,
         };
         paths.iter().find_map(|path| {
             let path = copy::path_of(&self.copies, path);
-            let file = match files::open(&path) {
+            let (file, metadata) = match files::open(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
                 Err(error) => return Some(Err(Unknown::file(&path, &error))),
-                Ok(file) => file,
+                Ok(opened) => opened,
             };
-            let opened = Opened::new(path, file).map_err(|(_, why)| why);
+            let opened = Opened::new(path, file, metadata.len()).map_err(|(_, why)| why);
             Some(opened.map(|opened| opened.edition(None)))
         })
     }
@@ -423,12 +423,12 @@ impl Database {
         self.memory.stale.try_read().ok()?.clone()
     }
 
-    fn open(&self) -> Result<(PathBuf, File), Missing> {
+    fn open(&self) -> Result<(PathBuf, File, Metadata), Missing> {
         for path in &self.paths {
             match files::open(path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(missing(path, &error)),
-                Ok(file) => return Ok((path.clone(), file)),
+                Ok((file, metadata)) => return Ok((path.clone(), file, metadata)),
             }
         }
         let why = match self.paths.as_slice() {
@@ -448,15 +448,16 @@ impl Database {
     }
 
     fn opened(&self) -> Result<Opened, Missing> {
-        self.open().and_then(|(path, file)| Opened::new(path, file))
+        self.open()
+            .and_then(|(path, file, metadata)| Opened::new(path, file, metadata.len()))
     }
 
     /// The copy of one that is missing, if there is one.
     fn copy_of(&self, missing: &[PathBuf]) -> Option<Opened> {
         missing.iter().find_map(|path| {
             let path = copy::path_of(&self.copies, path);
-            let file = files::open(&path).ok()?;
-            Opened::new(path, file).ok()
+            let (file, metadata) = files::open(&path).ok()?;
+            Opened::new(path, file, metadata.len()).ok()
         })
     }
 
@@ -524,7 +525,7 @@ impl Database {
 
     /// Reads the file if it is another than was seen last.
     fn read_anew(&self, seen: &mut Option<(PathBuf, Identity)>) -> Result<Option<Loaded>, Missing> {
-        let (path, file) = match self.open() {
+        let (path, file, metadata) = match self.open() {
             Ok(opened) => opened,
             Err(unknown) => {
                 *seen = None;
@@ -532,7 +533,7 @@ impl Database {
             }
         };
         let mut load = || -> io::Result<Option<Loaded>> {
-            let now = Some((path.clone(), Identity::of(&file.metadata()?)));
+            let now = Some((path.clone(), Identity::of(&metadata)));
             if *seen == now && self.memory.has_some() {
                 return Ok(None);
             }

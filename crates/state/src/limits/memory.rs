@@ -14,6 +14,7 @@ use std::ffi::CString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::Hasher;
 use std::io::{self, Read, Write};
+use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -158,7 +159,7 @@ impl Memory {
         let is_sound = memory.word(0).load(Ordering::Relaxed) == MAGIC
             && slots >= u64::from(LEAST_SLOTS)
             && HEADER as u64 + slots * 8 == size as u64
-            && this_boot().is_none_or(|this| this == boot);
+            && (ends_with_boot(&file) || this_boot().is_none_or(|this| this == boot));
         if !is_sound {
             fs::remove_file(path)?;
             return Ok(None);
@@ -359,10 +360,52 @@ fn rename_if_free(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
+/// Is the file in memory, and so of this run of the machine, as `/run` usually is?
+fn ends_with_boot(file: &File) -> bool {
+    let mut found = MaybeUninit::<libc::statfs>::zeroed();
+    // SAFETY: the descriptor is open, `found` a place for the result, of numbers for which zeros are good.
+    let found = unsafe {
+        libc::fstatfs(file.as_raw_fd(), found.as_mut_ptr());
+        found.assume_init()
+    };
+    found.f_type == libc::TMPFS_MAGIC
+}
+
 /// What tells this run of the machine from others, if it can be told.
 fn this_boot() -> Option<u64> {
     let id = fs::read("/proc/sys/kernel/random/boot_id").ok()?;
     let mut hasher = SipHasher13::new();
     hasher.write(&id);
     Some(hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::os::fd::FromRawFd;
+
+    use super::*;
+
+    /// A memory that another run of the machine has left behind counts nothing. What is in memory cannot be one.
+    #[test]
+    fn a_memory_of_another_boot_is_made_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = || Memory::open(directory.path(), LEAST_SLOTS).unwrap();
+        let memory = open();
+        let at = memory.place(b"rule", Network::from(IpAddr::from([192, 0, 2, 7])));
+        assert_eq!(memory.update(at, 1, |_| Some(7)), Update::Moved(7));
+        assert_eq!(open().find(at), Some(7));
+        memory.word(WORD_BOOT).fetch_add(1, Ordering::Relaxed);
+        let is_kept = ends_with_boot(&File::open(directory.path()).unwrap());
+        let again = open();
+        assert_eq!(again.key == memory.key, is_kept);
+    }
+
+    #[test]
+    fn what_ends_with_the_machines_run() {
+        // SAFETY: a C string and a number; the descriptor is new.
+        let file = unsafe { File::from_raw_fd(libc::memfd_create(c"memory".as_ptr(), 0)) };
+        assert!(ends_with_boot(&file));
+        assert!(!ends_with_boot(&File::open("/proc/self/stat").unwrap()));
+    }
 }
