@@ -620,8 +620,15 @@ impl<W, C> Machine<W, C> {
         if self.ready.is_empty() {
             self.astray = 0;
         }
-        let wakes = self.is_unheard() && self.astray < ASTRAY && wakes == 0;
-        if wakes { vec![Action::Wake] } else { Vec::new() }
+        if !self.is_unheard() || self.astray >= ASTRAY {
+            return Vec::new();
+        }
+        match wakes {
+            0 => vec![Action::Wake],
+            // One that lies in the backlog behind clients for whom there is no room may have been heard of.
+            _ if self.is_full => vec![Action::Nudge],
+            _ => Vec::new(),
+        }
     }
 
     /// The call that came first. What it was held counts.

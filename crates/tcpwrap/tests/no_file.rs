@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 fn tcpwrap(arguments: &[&str], directory: &Path) -> Output {
     // timeout(1) ends what waits, with status 124.
     Command::new("timeout")
-        .args(["20", env!("CARGO_BIN_EXE_tcpwrap")])
+        .args(["60", env!("CARGO_BIN_EXE_tcpwrap")])
         .args(arguments)
         .current_dir(directory)
         .env("EDITOR", "true")

@@ -76,7 +76,7 @@ fn story(
     let ask = |client: &Neighbour, [_, server]: [&str; 2]| {
         let script = format!("exec 2>&1; {}", service.client);
         let mut command = client.command("timeout");
-        command.args(["10", "sh", "-c", &script]).env("SERVER", server);
+        command.args(["60", "sh", "-c", &script]).env("SERVER", server);
         let output = command.stdin(Stdio::null()).output().expect("nsenter runs");
         String::from_utf8_lossy(&output.stdout).into_owned()
     };

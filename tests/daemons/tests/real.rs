@@ -119,7 +119,7 @@ services! {
             'echo stream tcp nowait root internal' >/srv/inetd.conf",
         daemon: "/usr/sbin/inetd -i -l /srv/inetd.conf",
         port: 2001,
-        client: "echo echoed | socat -t5 - TCP:$SERVER:7; socat -t5 -u TCP:$SERVER:2001 -; echo closed",
+        client: "echo echoed | socat -t30 - TCP:$SERVER:7; socat -t5 -u TCP:$SERVER:2001 -; echo closed",
         served: "echoed\nserved\nclosed",
         refused: "echoed\nclosed",
         logged: "refuse",
@@ -141,18 +141,19 @@ services! {
         prepare: "mkdir -p /run/rpcbind; chown _rpc /run/rpcbind",
         daemon: "/sbin/rpcbind -f",
         port: 111,
-        client: "timeout 5 rpcinfo -p $SERVER",
+        client: "rpcinfo -p $SERVER",
         served: "portmapper",
         refused: "Authentication error",
         logged: "connect from",
     };
+    // Whom it refuses it tells nothing; after five seconds the client would ask again.
     // A later one asks for a socket of no family when a request comes, and ends, with either library.
     tftpd(version("tftpd-hpa").starts_with("5.2+2015")): Service {
         name: "in.tftpd",
         prepare: "mkdir -p /srv/tftp; echo served >/srv/tftp/hello",
         daemon: "/usr/sbin/in.tftpd -L --address 0.0.0.0:69 -s /srv/tftp",
         port: 69,
-        client: "rm -f /srv/got; timeout 2 tftp -m binary $SERVER -c get hello /srv/got; cat /srv/got; echo done",
+        client: "rm -f /srv/got; timeout 4.5 tftp -m binary $SERVER -c get hello /srv/got; cat /srv/got; echo done",
         served: "served",
         refused: "done",
         logged: "connection refused from",
@@ -178,7 +179,7 @@ services! {
             '}' '}' >/srv/dovecot.conf",
         daemon: "/usr/sbin/dovecot -F -c /srv/dovecot.conf",
         port: 143,
-        client: "(printf 'a logout\r\n'; sleep 1) | socat -t3 - TCP:$SERVER:143 2>/dev/null | \
+        client: "(printf 'a logout\r\n'; sleep 1) | socat -t30 - TCP:$SERVER:143 2>/dev/null | \
             grep -v Waiting; echo closed",
         served: "* OK",
         refused: "closed",
@@ -189,7 +190,7 @@ services! {
         prepare: "printf 'include /etc/ldap/schema/core.schema\n' >/srv/slapd.conf",
         daemon: "/usr/sbin/slapd -d 0 -s stats -h ldap://0.0.0.0:389 -f /srv/slapd.conf",
         port: 389,
-        client: "ldapsearch -x -o nettimeout=3 -H ldap://$SERVER -b '' -s base",
+        client: "ldapsearch -x -o nettimeout=30 -H ldap://$SERVER -b '' -s base",
         served: "numEntries",
         refused: "ldap_",
         logged: "DENIED from",
@@ -199,7 +200,8 @@ services! {
         prepare: "printf '%s\n' 'rocommunity public' 'sysName served' >/srv/snmpd.conf",
         daemon: "/usr/sbin/snmpd -f -Lsd -C -c /srv/snmpd.conf udp:161",
         port: 161,
-        client: "snmpget -t 1 -r 1 -v2c -c public $SERVER 1.3.6.1.2.1.1.5.0",
+        // Whom it refuses it tells nothing.
+        client: "snmpget -t 5 -r 0 -v2c -c public $SERVER 1.3.6.1.2.1.1.5.0",
         served: "served",
         refused: "Timeout",
         logged: "REFUSED",
@@ -211,7 +213,7 @@ services! {
             'command[hello]=/bin/echo served' >/srv/nrpe.cfg",
         daemon: "/usr/sbin/nrpe -n -f -c /srv/nrpe.cfg",
         port: 5666,
-        client: "/usr/lib/nagios/plugins/check_nrpe -2 -n -t 3 -H $SERVER -c hello | \
+        client: "/usr/lib/nagios/plugins/check_nrpe -2 -n -t 30 -H $SERVER -c hello | \
             sed 's/^CHECK_NRPE.*/refused/'",
         served: "served",
         refused: "refused",

@@ -60,6 +60,7 @@ fn late_names(guarded: &Guarded<'_>, names: &dns::Held, how: &str) {
     // A third, refused by its name: 192.0.2.3 is not in the rules.
     assert_eq!(talk("192.0.2.3", PORT, b""), None, "{how}");
     assert!(greeted(FRIEND), "{how}");
+    daemon.wait_for("\"name_lookup_ms\":");
     let output = daemon.output();
     assert!(output.contains("\"client_name\":\"host2.example\""), "{output}");
     let told = output

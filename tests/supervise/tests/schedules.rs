@@ -62,6 +62,36 @@ fn a_backlog_that_is_full_when_the_names_come() {
     });
 }
 
+/// The program has heard of a wake-up that stays in the backlog, behind clients for whom there is no room. It hears of others
+/// that are ready later all the same.
+#[test]
+fn a_wake_up_that_was_heard_of_while_there_was_no_room() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        let names = dns::Held::serve(machine);
+        names.hold();
+        guarded.rules(
+            &format!("ALL: {FRIEND}: aclexec sleep 0.1\nALL: .example\n"),
+            "ALL: ALL\n",
+        );
+        let listener = listener(64);
+        let first = connect(FRIEND, PORT).expect("a handshake");
+        // With the first as many as are undecided at once, and seven.
+        let clients: Vec<_> = (0..18).map(|_| connect(STRANGER, PORT)).collect();
+        let program = guarded.c_program("server", &[]);
+        let mut command = with_little_room(&guarded, &program);
+        let daemon = Daemon::start(command.args(["edges", "0"]).stdin(listener));
+        served(&first, &daemon);
+        // The program has asked for the next by then, and gone to sleep.
+        std::thread::sleep(Duration::from_millis(300));
+        names.release();
+        for client in clients {
+            served(&client.expect("a handshake"), &daemon);
+        }
+        stop(daemon);
+    });
+}
+
 /// Starts `programs/calls.c` on a listener.
 fn calls(guarded: &Guarded<'_>, how: &str, listener: OwnedFd) -> Daemon {
     let program = guarded.c_program("calls", &[]);

@@ -40,7 +40,8 @@ impl Daemon {
         let collect = |mut pipe: Box<dyn Read + Send>| {
             let output = Arc::clone(&output);
             std::thread::spawn(move || {
-                let mut buffer = [0; 4096];
+                // As much as a pipe holds, so that lines come whole.
+                let mut buffer = vec![0; 65536];
                 while let Ok(size @ 1..) = pipe.read(&mut buffer) {
                     let mut output = output.lock().expect("no panic while it is held");
                     output.extend_from_slice(&buffer[..size]);

@@ -89,7 +89,7 @@ fn nano_reads_its_file() {
     let shown = |rc: &str| {
         let file = directory.path().join("nanorc");
         fs::write(&file, rc).unwrap();
-        // A terminal, on which it is left at once.
+        // A terminal, on which it is left as soon as it listens.
         let command = format!(
             "nano --rcfile={} --syntax=hosts_access {}",
             file.display(),
@@ -98,7 +98,7 @@ fn nano_reads_its_file() {
         let output = Command::new("sh")
             .args([
                 "-c",
-                "sleep 1; printf '\\030' | script -qec \"$1\" /dev/null",
+                "while sleep 0.5; do printf '\\030' || exit; done | script -qec \"$1\" /dev/null",
                 "sh",
                 &command,
             ])

@@ -55,6 +55,10 @@ struct World {
     last: u64,
     chance: Option<fastrand::Rng>,
     parted: bool,
+    /// Something has come to the backlog, or the program was told to look, since its last call. One that hears of edges waits
+    /// for that where its last call came to nothing.
+    is_told: bool,
+    has_nothing: bool,
 }
 
 impl World {
@@ -76,6 +80,8 @@ impl World {
             last: 0,
             chance: None,
             parted: false,
+            is_told: false,
+            has_nothing: false,
         }
     }
 
@@ -89,6 +95,7 @@ impl World {
     fn client(&mut self, answer: Answer) -> u64 {
         self.last += 1;
         self.backlog.push_back(Head::Client(self.last, answer));
+        self.is_told = true;
         self.last
     }
 
@@ -105,6 +112,9 @@ impl World {
         // Whatever happens, nobody waits for what is there.
         assert!(self.machine.ready.is_empty() || self.machine.waiting.is_empty());
         assert!(self.machine.new_calls().next().is_none() || self.later);
+        // Nor does the program wait to be told of it, unless it cannot be told.
+        let is_deaf = self.has_nothing && !self.is_told && self.calls.is_empty();
+        assert!(!is_deaf || !self.machine.is_unheard() || self.machine.astray >= ASTRAY);
         let timed: BTreeSet<u64> = self
             .machine
             .waiting()
@@ -154,9 +164,13 @@ impl World {
             Action::Wake => {
                 self.wakes += 1;
                 self.backlog.push_back(Head::WakeUp);
+                self.is_told = true;
                 None
             }
-            Action::Nudge => None,
+            Action::Nudge => {
+                self.is_told |= !self.backlog.is_empty();
+                None
+            }
             Action::GiveUp => None,
         }
     }
@@ -206,13 +220,17 @@ impl World {
     /// Ends a call, which must happen once; one that was interrupted does not hear of it.
     fn end(&mut self, id: u64, end: End) {
         match self.calls.remove(&id) {
-            Some(_) => assert_eq!(self.ends.insert(id, end), None),
+            Some(_) => {
+                self.has_nothing = end == End::Error(libc::EAGAIN);
+                assert_eq!(self.ends.insert(id, end), None);
+            }
             None => assert_eq!(self.ends.get(&id), Some(&End::Interrupted), "{end:?}"),
         }
     }
 
     fn interrupt(&mut self, id: u64) {
         if self.calls.remove(&id).is_some() {
+            self.has_nothing = false;
             self.ends.insert(id, End::Interrupted);
         }
     }
@@ -222,6 +240,7 @@ impl World {
         self.last += 1;
         let id = self.last;
         self.calls.insert(id, thread);
+        self.is_told = false;
         let thread = thread as u32;
         self.drive(Event::Called {
             id,
@@ -380,6 +399,28 @@ fn a_client_that_is_found_with_the_wake_up() {
     assert_eq!(world.call(1).1, Some(End::Client(late)));
     assert_eq!(world.call(1).1, Some(End::Client(next)));
     assert_eq!(world.call(1).1, Some(End::Error(libc::EAGAIN)));
+}
+
+/// The program has heard of a wake-up that lies in the backlog still, behind clients that there was no room for, when others
+/// are ready.
+#[test]
+fn a_wake_up_that_was_heard_of_and_is_not_found() {
+    let mut world = World::new(false);
+    let clients: Vec<u64> = (0..8).map(|_| world.client(LateGranted)).collect();
+    let (id, _) = world.call(1);
+    world.pass(HELD);
+    assert_eq!(world.ends[&id], End::Error(libc::EAGAIN), "there is no room");
+    world.decide(0);
+    assert_eq!(world.backlog.back(), Some(&Head::WakeUp));
+    assert_eq!(world.call(1).1, Some(End::Client(clients[0])));
+    world.make_room();
+    let (id, _) = world.call(1);
+    world.pass(HELD);
+    assert_eq!(world.ends[&id], End::Error(libc::EAGAIN), "there is none again");
+    assert_eq!((world.backlog.len(), world.is_told), (2, false));
+    world.decide(0);
+    assert!(world.is_told);
+    assert_eq!(world.call(1).1, Some(End::Client(clients[1])));
 }
 
 /// A wake-up that went to another listener of the port is made again, but not for ever: the listener may be closed.
