@@ -95,7 +95,7 @@ impl Tables {
     ) -> (Decision, T) {
         let mut evaluation = self.evaluate_traced(trace);
         let decision = host::decide(&mut evaluation, request, host);
-        (decision, evaluation.trace)
+        (decision, evaluation.into_trace())
     }
 
     /// Tries every rule of both tables, whether or not an earlier one decides. Their options are not run.
