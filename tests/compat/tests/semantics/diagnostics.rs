@@ -1,4 +1,4 @@
-//! Log lines (semantics.md, section 10).
+//! Log lines (hosts_access(5), DIAGNOSTICS).
 
 use compat_tests::Case;
 use compat_tests::alike::one;
@@ -82,16 +82,11 @@ fn options_are_told_once_they_are_expanded_and_before_they_run() {
         verbose: 1,
         ..Case::new("sshd: ALL: umask x\n", "")
     });
-    let log: Vec<_> = answer
-        .lines()
-        .iter()
-        .filter(|line| line.starts_with("log"))
-        .collect();
     assert_eq!(
-        log,
+        answer.all("log"),
         [
-            "log 7 option:   umask x",
-            "log 3 error: DIR/hosts.allow, line 1: bad umask value: \"x\""
+            "7 option:   umask x",
+            "3 error: DIR/hosts.allow, line 1: bad umask value: \"x\""
         ]
     );
 }
@@ -113,12 +108,7 @@ fn a_command_that_failed_is_told_at_info() {
         verbose: 0,
         ..Case::new("sshd: ALL: aclexec false\n", "ALL: ALL\n")
     });
-    let log: Vec<_> = answer
-        .lines()
-        .iter()
-        .filter(|line| line.starts_with("log"))
-        .collect();
-    assert_eq!(log, ["log 6 aclexec returned 1"]);
+    assert_eq!(answer.all("log"), ["6 aclexec returned 1"]);
 }
 
 #[test]
@@ -127,16 +117,11 @@ fn a_command_ended_by_a_signal_is_warned_of() {
         verbose: 0,
         ..Case::new("sshd: ALL: aclexec kill\n", "ALL: ALL\n")
     });
-    let log: Vec<_> = answer
-        .lines()
-        .iter()
-        .filter(|line| line.starts_with("log"))
-        .collect();
     assert_eq!(
-        log,
+        answer.all("log"),
         [
-            "log 3 warning: DIR/hosts.allow, line 1: process N exited with signal 9",
-            "log 6 aclexec returned 1"
+            "3 warning: DIR/hosts.allow, line 1: process N exited with signal 9",
+            "6 aclexec returned 1"
         ]
     );
 }

@@ -1,4 +1,4 @@
-//! % expansion (semantics.md, section 7).
+//! % expansion (hosts_access(5), EXPANSIONS).
 
 use compat_tests::Case;
 use compat_tests::alike::{Answer, one};

@@ -1,4 +1,4 @@
-//! Host patterns (semantics.md, section 5.1).
+//! Host patterns (hosts_access(5), CLIENT PATTERNS).
 
 use compat_tests::Case;
 use compat_tests::alike::{alike, one};

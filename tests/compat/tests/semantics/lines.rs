@@ -1,4 +1,4 @@
-//! Lines (semantics.md, section 2).
+//! Lines (hosts_access(5), RULES).
 
 use compat_tests::Case;
 use compat_tests::alike::one;

@@ -1,4 +1,4 @@
-//! Lists (semantics.md, section 3).
+//! Lists (hosts_access(5), RULES).
 
 use compat_tests::Case;
 use compat_tests::alike::one;

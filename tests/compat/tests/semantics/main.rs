@@ -25,34 +25,33 @@ fn granted(allow: &str, deny: &str) -> bool {
     one(Case::new(allow, deny)).granted().expect("a verdict")
 }
 
-/// The clients of a list: who of these, given as address and name, matches it?
+/// Those of these whose case is granted.
 #[track_caller]
-fn matching<'c>(list: &str, clients: &[(&'c str, &'c str)]) -> Vec<&'c str> {
-    let cases: Vec<_> = clients
-        .iter()
-        .map(|(address, name)| Case::new(format!("sshd: {list}\n"), "ALL: ALL\n").client(address, name))
-        .collect();
+fn served<T: Copy>(of: &[T], case: impl Fn(T) -> Case) -> Vec<T> {
+    let cases: Vec<_> = of.iter().map(|one| case(*one)).collect();
     let answers = alike(&cases);
-    let matched = clients
+    let served = of
         .iter()
         .zip(&answers)
         .filter(|(_, answer)| answer.granted() == Some(true));
-    matched.map(|((address, _), _)| *address).collect()
+    served.map(|(one, _)| *one).collect()
+}
+
+/// The clients of a list: who of these, given as address and name, matches it?
+#[track_caller]
+fn matching<'c>(list: &str, clients: &[(&'c str, &'c str)]) -> Vec<&'c str> {
+    let served = served(clients, |(address, name)| {
+        Case::new(format!("sshd: {list}\n"), "ALL: ALL\n").client(address, name)
+    });
+    served.into_iter().map(|(address, _)| address).collect()
 }
 
 /// Which of these client lists match the usual client?
 #[track_caller]
 fn matching_lists<'l>(lists: &[&'l str], address: &str, name: &str) -> Vec<&'l str> {
-    let cases: Vec<_> = lists
-        .iter()
-        .map(|list| Case::new(format!("sshd: {list}\n"), "ALL: ALL\n").client(address, name))
-        .collect();
-    let answers = alike(&cases);
-    let matched = lists
-        .iter()
-        .zip(&answers)
-        .filter(|(_, answer)| answer.granted() == Some(true));
-    matched.map(|(list, _)| *list).collect()
+    served(lists, |list| {
+        Case::new(format!("sshd: {list}\n"), "ALL: ALL\n").client(address, name)
+    })
 }
 
 /// What is said where a rule with these options decides.

@@ -1,4 +1,4 @@
-//! `net/mask` (semantics.md, section 5.3).
+//! `net/mask` (hosts_access(5), CLIENT PATTERNS).
 
 use crate::{matching, matching_lists};
 

@@ -1,5 +1,5 @@
-//! Every place that reads a number, with every odd way to write one, beside the reference (semantics.md, sections
-//! 4, 5.3 and 6).
+//! Every place that reads a number, with every odd way to write one, beside the reference (hosts_access(5),
+//! hosts_options(5)).
 
 use compat_tests::Case;
 use compat_tests::alike::alike;

@@ -1,4 +1,4 @@
-//! Options: how they are written, and in which order they run (semantics.md, section 6).
+//! Options: how they are written, and in which order they run (hosts_options(5)).
 
 use compat_tests::Case;
 use compat_tests::alike::one;

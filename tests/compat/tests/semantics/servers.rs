@@ -1,25 +1,18 @@
-//! Daemon patterns (semantics.md, section 4).
+//! Daemon patterns (hosts_access(5), DAEMON PATTERNS).
 
 use compat_tests::Case;
-use compat_tests::alike::{alike, one};
+use compat_tests::alike::one;
+
+use super::served;
 
 /// Which of these daemon lists match?
 #[track_caller]
 fn matching<'l>(lists: &[&'l str], like: &Case) -> Vec<&'l str> {
-    let cases: Vec<_> = lists
-        .iter()
-        .map(|list| Case {
-            allow: Some(format!("{list}: ALL\n").into_bytes()),
-            deny: Some(b"ALL: ALL\n".to_vec()),
-            ..like.clone()
-        })
-        .collect();
-    let answers = alike(&cases);
-    let matched = lists
-        .iter()
-        .zip(&answers)
-        .filter(|(_, answer)| answer.granted() == Some(true));
-    matched.map(|(list, _)| *list).collect()
+    served(lists, |list| Case {
+        allow: Some(format!("{list}: ALL\n").into_bytes()),
+        deny: Some(b"ALL: ALL\n".to_vec()),
+        ..like.clone()
+    })
 }
 
 #[test]

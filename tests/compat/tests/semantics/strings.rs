@@ -1,4 +1,4 @@
-//! String matches (semantics.md, section 5.2).
+//! String matches (hosts_access(5), CLIENT PATTERNS).
 
 use crate::{matching, matching_lists};
 

@@ -1,4 +1,4 @@
-//! The two tables (semantics.md, section 1).
+//! The two tables (hosts_access(5), FILES).
 
 use compat_tests::Case;
 use compat_tests::alike::one;

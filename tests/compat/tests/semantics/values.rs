@@ -1,4 +1,4 @@
-//! Option values: which are good, and what bad ones say (semantics.md, section 6).
+//! Option values: which are good, and what bad ones say (hosts_options(5)).
 
 use compat_tests::Case;
 use compat_tests::alike::one;
