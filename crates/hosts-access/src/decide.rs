@@ -289,15 +289,12 @@ impl<T: Trace> Evaluation<'_, T> {
                         }
                     }
                 }
-                Stage::Options(options, _) => match options.step(request) {
-                    Err(_) => match request.take_need() {
-                        Some(Need::Fact(fact)) if !request.has_log() => match ask(&fact, request) {
-                            Some(known) => request.set_fact(fact, known),
-                            None => return Some(Step::Need(Need::Fact(fact))),
-                        },
-                        Some(need) => return Some(Step::Need(need)),
-                        None => {}
-                    },
+                Stage::Options(options, _) => match options.step_asking(request, ask) {
+                    Err(_) => {
+                        if let Some(need) = request.take_need() {
+                            return Some(Step::Need(need));
+                        }
+                    }
                     Ok(Next::Do(effect)) => return Some(Step::Do(effect)),
                     Ok(Next::End(end)) => {
                         if let Some(step) = self.conclude(end, request) {

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use crate::decide::Ask;
 use crate::decision::{Deciding, Reason, RuleLine, Severity, TableKind, Verdict};
 use crate::diagnostic::Kind;
 use crate::effect::{Effect, Outcome};
@@ -178,6 +179,11 @@ impl Options {
     /// # Errors
     /// Something must be known first.
     pub fn step(&mut self, request: &mut Request) -> Result<Next, Pending> {
+        self.step_asking(request, &mut |_, _| None)
+    }
+
+    /// The same, where `ask` may have answers at hand.
+    pub(crate) fn step_asking(&mut self, request: &mut Request, ask: &mut Ask<'_>) -> Result<Next, Pending> {
         loop {
             let state = std::mem::replace(&mut self.state, State::Look);
             self.state = match state {
@@ -227,15 +233,21 @@ impl Options {
                         return Err(pending);
                     }
                 },
-                State::Bound(fact, reason) => match request.fact(&fact) {
-                    Ok(known) => {
-                        let known = known.clone();
+                State::Bound(fact, reason) => match request.answer_to(&fact, ask) {
+                    Some(known) => {
+                        request.set_fact(fact, known.clone());
                         self.bound(known, reason, request)
                     }
-                    Err(pending) => {
-                        self.state = State::Bound(fact, reason);
-                        return Err(pending);
-                    }
+                    None => match request.fact(&fact) {
+                        Ok(known) => {
+                            let known = known.clone();
+                            self.bound(known, reason, request)
+                        }
+                        Err(pending) => {
+                            self.state = State::Bound(fact, reason);
+                            return Err(pending);
+                        }
+                    },
                 },
                 State::Trial => match client_info(request) {
                     Ok(client) => self.trial(&client, request),

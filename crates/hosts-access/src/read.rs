@@ -736,11 +736,7 @@ impl<T: Trace> Matching for Matcher<'_, T> {
     }
 
     fn ask(&mut self, fact: &Fact, request: &mut Request) {
-        // What was logged before the question comes before what is logged about it.
-        if request.has_log() || request.facts().iter().any(|(asked, _)| asked == fact) {
-            return;
-        }
-        if let Some(known) = (self.ask)(fact, request) {
+        if let Some(known) = request.answer_to(fact, self.ask) {
             request.set_fact(fact.clone(), known);
         }
     }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use crate::address::{Ipv6, canonical_quad, dotted_quad, reduce_mapped};
+use crate::decide::Ask;
 use crate::diagnostic::{Diagnostic, Kind, Place};
 use crate::fact::{Cause, Fact, Known};
 use crate::matching::Match;
@@ -455,6 +456,13 @@ impl Request {
         room::expect(6 * group.len());
         let (group, host) = (group.to_vec(), host.to_vec());
         self.pending(Need::Netgroup { group, host })
+    }
+
+    /// What `ask` has at hand to answer a question that has not been answered.
+    pub(crate) fn answer_to(&self, fact: &Fact, ask: &mut Ask<'_>) -> Option<Known> {
+        // What was logged before the question comes before what is logged about it.
+        let may_ask = !self.has_log() && self.facts().iter().all(|(asked, _)| asked != fact);
+        if may_ask { ask(fact, self) } else { None }
     }
 
     /// The answer to a question.

@@ -156,7 +156,7 @@ impl State {
             self.news.add(lost.to_string());
         }
         // Those that still wait are for the list they were made for.
-        if Identity::at(path) == parts.seen || queue.is_some_and(|queue| queue.waiting() > 0) {
+        if Identity::at(path) == parts.seen || queue.is_some_and(|queue| queue.count_waiting() > 0) {
             return parts;
         }
         let mut new = Parts::read(path, self.stays);
@@ -316,7 +316,7 @@ impl State {
         queue.add(ban)?;
         // Those who stay write it with the next one; there is no later for a process that decides once.
         for _ in 0..Self::PATIENCE {
-            if self.stays || queue.waiting() == 0 {
+            if self.stays || queue.count_waiting() == 0 {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(2));

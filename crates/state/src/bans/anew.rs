@@ -213,7 +213,7 @@ mod tests {
             .unwrap();
         let queue = Queue::new(&path);
         queue.add(ban("192.0.2.4", "rule")).unwrap();
-        assert_eq!(queue.waiting(), 0);
+        assert_eq!(queue.count_waiting(), 0);
         assert!(is_banned(&path, "192.0.2.1") && is_banned(&path, "192.0.2.4"));
         assert!(!is_banned(&path, "192.0.2.2"));
         // Two are not at it at once; whoever only tidies leaves it to the other.
@@ -241,7 +241,7 @@ mod tests {
         let locked = writer.lock(Task::Writing).unwrap();
         assert!(is_banned(&path, "192.0.2.3"));
         queue.add(ban("192.0.2.5", "rule")).unwrap();
-        assert_eq!(queue.waiting(), 1);
+        assert_eq!(queue.count_waiting(), 1);
         drop(locked);
         queue.flush().unwrap();
         assert!(is_banned(&path, "192.0.2.5"));

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::text::Ban;
@@ -14,7 +14,10 @@ use crate::{Answer, Unknown};
 #[derive(Debug)]
 pub struct Queue {
     writer: Writer,
+    /// Held for as long as it takes to look at them, and never while they are written.
     waiting: Mutex<VecDeque<Ban>>,
+    /// The process a thread of which writes, or 0: the child of a fork does not have that thread.
+    writing: AtomicU32,
     lost: AtomicU64,
 }
 
@@ -27,6 +30,7 @@ impl Queue {
         Queue {
             writer: Writer::new(path),
             waiting: Mutex::new(VecDeque::new()),
+            writing: AtomicU32::new(0),
             lost: AtomicU64::new(0),
         }
     }
@@ -36,23 +40,27 @@ impl Queue {
     /// # Errors
     /// Why it is lost.
     pub fn add(&self, ban: Ban) -> Answer<()> {
-        /// Other threads hold it for the time of a write.
+        let Some(mut waiting) = self.waiting() else {
+            return Err(self.lose(1, "too many bans at once"));
+        };
+        if waiting.len() == Self::LONGEST {
+            return Err(self.lose(1, "the list has been locked for too long"));
+        }
+        waiting.push_back(ban);
+        drop(waiting);
+        self.flush()
+    }
+
+    /// Those that wait. Nothing, where another thread has them and does not go on.
+    fn waiting(&self) -> Option<MutexGuard<'_, VecDeque<Ban>>> {
         const TRIES: usize = 100;
-        let locked = (0..TRIES).find_map(|_| {
+        (0..TRIES).find_map(|_| {
             let waiting = self.waiting.try_lock().ok();
             if waiting.is_none() {
                 std::thread::sleep(Duration::from_micros(100));
             }
             waiting
-        });
-        let Some(mut waiting) = locked else {
-            return self.lose(1, "too many bans at once");
-        };
-        if waiting.len() == Self::LONGEST {
-            return self.lose(1, "the list has been locked for too long");
-        }
-        waiting.push_back(ban);
-        self.write(&mut waiting)
+        })
     }
 
     /// Tries again to write what waits. A process that ends calls it last.
@@ -60,34 +68,47 @@ impl Queue {
     /// # Errors
     /// Why bans are lost.
     pub fn flush(&self) -> Answer<()> {
-        match self.waiting.try_lock() {
-            Ok(mut waiting) if !waiting.is_empty() => self.write(&mut waiting),
-            _ => Ok(()),
-        }
-    }
-
-    fn write(&self, waiting: &mut VecDeque<Ban>) -> Answer<()> {
-        /// Whoever adds a ban holds the lock for microseconds.
+        /// Whoever else adds a ban holds the list's lock for microseconds.
         const TRIES: usize = 20;
-        for _ in 0..TRIES {
-            match self.writer.try_add(waiting.make_contiguous()) {
-                Ok(Written::Yes) => {
-                    waiting.clear();
-                    return Ok(());
-                }
-                Ok(Written::Busy) => std::thread::yield_now(),
-                Err(error) => {
-                    let lost = waiting.drain(..).count();
-                    return self.lose(lost, &Unknown::file(self.writer.path(), &error).to_string());
-                }
+        let mut tries = 0;
+        // A thread that finds another one writing leaves its ban to that one, which looks again when it is done.
+        while tries < TRIES && self.count_waiting() > 0 && self.begins_to_write() {
+            let written = self.write();
+            self.writing.store(0, Ordering::Release);
+            if written? == Written::Busy {
+                tries += 1;
+                std::thread::yield_now();
             }
         }
         Ok(())
     }
 
-    fn lose(&self, many: usize, why: &str) -> Answer<()> {
+    /// Does this thread begin to write, since no other does?
+    fn begins_to_write(&self) -> bool {
+        let (this, writing) = (std::process::id(), self.writing.load(Ordering::Acquire));
+        let begin = || {
+            self.writing
+                .compare_exchange(writing, this, Ordering::AcqRel, Ordering::Relaxed)
+        };
+        writing != this && begin().is_ok()
+    }
+
+    fn write(&self) -> Answer<Written> {
+        let bans: Vec<Ban> = self
+            .waiting()
+            .map_or_else(Vec::new, |waiting| waiting.iter().cloned().collect());
+        let written = self.writer.try_add(&bans);
+        if !matches!(written, Ok(Written::Busy))
+            && let Some(mut waiting) = self.waiting()
+        {
+            waiting.drain(..bans.len());
+        }
+        written.map_err(|error| self.lose(bans.len(), &Unknown::file(self.writer.path(), &error).to_string()))
+    }
+
+    fn lose(&self, many: usize, why: &str) -> Unknown {
         self.lost.fetch_add(many as u64, Ordering::Relaxed);
-        Err(Unknown::new(why))
+        Unknown::new(why)
     }
 
     /// How many bans were lost.
@@ -96,7 +117,7 @@ impl Queue {
     }
 
     /// How many wait.
-    pub fn waiting(&self) -> usize {
+    pub fn count_waiting(&self) -> usize {
         self.waiting.try_lock().map_or(0, |waiting| waiting.len())
     }
 }

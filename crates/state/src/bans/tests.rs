@@ -401,11 +401,11 @@ fn a_queue_waits_for_nobody() {
     lock.lock().unwrap();
     let queue = Queue::new(&path);
     queue.add(ban("192.0.2.8", Expiry::Never, "rule")).unwrap();
-    assert_eq!((queue.waiting(), queue.lost()), (1, 0));
+    assert_eq!((queue.count_waiting(), queue.lost()), (1, 0));
     assert_eq!(look_up(&path, address("192.0.2.8"), NOW), Ok(None));
     lock.unlock().unwrap();
     queue.flush().unwrap();
-    assert_eq!((queue.waiting(), queue.lost()), (0, 0));
+    assert_eq!((queue.count_waiting(), queue.lost()), (0, 0));
     assert!(look_up(&path, address("192.0.2.8"), NOW).unwrap().is_some());
     // What cannot be written is lost, and says so.
     let queue = Queue::new("/proc/nowhere/bans");
@@ -449,7 +449,7 @@ fn threads_that_ban_at_once_lose_nothing() {
         }
     });
     queue.flush().unwrap();
-    assert_eq!((queue.lost(), queue.waiting()), (0, 0));
+    assert_eq!((queue.lost(), queue.count_waiting()), (0, 0));
     let all = contents(&directory.path().join("bans")).unwrap().bans.len();
     assert_eq!(all, 8 * usize::from(EACH));
 }

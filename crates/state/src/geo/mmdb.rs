@@ -44,17 +44,21 @@ impl Source for &[u8] {
 pub(super) struct Pieces {
     file: File,
     size: u64,
-    piece: [u8; 4096],
+    piece: Box<[u8; PIECE]>,
     at: u64,
     filled: usize,
 }
+
+const PIECE: usize = 4096;
+/// Where pieces begin: what a record refers to often stands a little before it.
+const STEP: usize = 1024;
 
 impl Pieces {
     pub fn new(file: File, size: u64) -> Self {
         Pieces {
             file,
             size,
-            piece: [0; 4096],
+            piece: Box::new([0; PIECE]),
             at: 0,
             filled: 0,
         }
@@ -74,16 +78,16 @@ impl Source for Pieces {
     }
 
     fn read(&mut self, at: u64, out: &mut [u8]) -> io::Result<()> {
-        if out.len() > self.piece.len() {
+        if out.len() > PIECE - STEP {
             return self.file.read_exact_at(out, at);
         }
         let is_in = |at: u64, piece: u64, filled: usize| {
             at >= piece && at + out.len() as u64 <= piece + filled as u64
         };
         if !is_in(at, self.at, self.filled) {
-            self.filled = self.file.read_at(&mut self.piece, at)?;
-            self.at = at;
-            if self.filled < out.len() {
+            self.at = at - at % STEP as u64;
+            self.filled = self.file.read_at(&mut self.piece[..], self.at)?;
+            if !is_in(at, self.at, self.filled) {
                 self.filled = 0;
                 return self.file.read_exact_at(out, at);
             }
