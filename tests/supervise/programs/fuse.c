@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //
 // A file system of one file, as a user mounts one, whose server never answers what closing the file asks of it, nor
-// what a look at its contents does; or not before so many milliseconds.
+// what a look at its contents does; or not before so many milliseconds. With a FIFO it says who looks, and answers when
+// somebody has opened that to write: each number in the file is 128 then.
 //
-// usage: fuse DIRECTORY [MILLISECONDS]
+// usage: fuse DIRECTORY [MILLISECONDS|FIFO]
 
 #include <fcntl.h>
 #include <linux/fuse.h>
@@ -64,8 +65,17 @@ int main(int count, char **arguments) {
         case FUSE_FLUSH:
         case FUSE_READ:
             if (count > 2) {
-                static const char page[4096];
-                usleep(atoi(arguments[2]) * 1000);
+                static int page[1024];
+                if (*arguments[2] != '/') {
+                    usleep(atoi(arguments[2]) * 1000);
+                } else if (in->opcode == FUSE_READ) {
+                    puts("read");
+                    fflush(stdout);
+                    close(open(arguments[2], O_RDONLY));
+                    for (int i = 0; i < 1024; i++) {
+                        page[i] = 128;
+                    }
+                }
                 answer(in->unique, 0, page, in->opcode == FUSE_READ ? sizeof page : 0);
             }
             break;

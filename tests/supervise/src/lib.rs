@@ -95,14 +95,22 @@ pub struct FileSystem {
 impl FileSystem {
     /// Mounts it where every user finds it. It answers after so many milliseconds, if at all.
     pub fn mount(guarded: &Guarded<'_>, milliseconds: Option<u32>) -> Self {
+        Self::served(guarded, milliseconds.map(|time| time.to_string()).as_deref())
+    }
+
+    /// The same, but it answers who reads when [`go_on`](Self::go_on) is called; each number in the file is 128 then.
+    pub fn held(guarded: &Guarded<'_>) -> Self {
+        let gate = guarded.machine.directory().join("gate");
+        run(Command::new("mkfifo").arg(&gate));
+        Self::served(guarded, gate.to_str())
+    }
+
+    fn served(guarded: &Guarded<'_>, how: Option<&str>) -> Self {
         let directory = guarded.machine.directory().join("mount");
         fs::create_dir(&directory).expect("ours");
         run(Command::new("mknod").args(["/dev/fuse", "c", "10", "229"]));
         let mut server = Command::new(guarded.c_program("fuse", &[]));
-        server
-            .arg(&directory)
-            .args(milliseconds.map(|time| time.to_string()));
-        let server = Daemon::start(&mut server);
+        let server = Daemon::start(server.arg(&directory).args(how));
         server.wait_for("mounted");
         FileSystem {
             directory,
@@ -113,6 +121,16 @@ impl FileSystem {
     /// The file.
     pub fn file(&self) -> PathBuf {
         self.directory.join("file")
+    }
+
+    /// Waits until somebody waits for what is in the file.
+    pub fn wait_for_reader(&self) {
+        self.server.as_ref().expect("served").wait_for("read");
+    }
+
+    /// Answers him.
+    pub fn go_on(&self) {
+        fs::write(self.directory.with_file_name("gate"), "").expect("a FIFO of ours");
     }
 }
 

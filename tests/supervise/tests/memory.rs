@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
-use supervise_tests::{FRIEND, Guarded, connect, guards, no_guard_left};
-use support::{Daemon, wait_until};
+use supervise_tests::{FRIEND, FileSystem, Guarded, connect, guards, no_guard_left};
+use support::{Daemon, Machine, wait_until};
 
 /// A second thread executes a setuid program between the guard's look at the call and its write, for which the
 /// guard is held there. By the number of the thread, the write would reach the setuid program.
@@ -66,6 +66,41 @@ fn nothing_is_written_into_a_program_executed_meanwhile() {
         child.wait().expect("ours");
         no_guard_left();
     });
+}
+
+/// One of an interrupted call's two places comes late. The other is another function's by then, and stays as it is.
+fn interrupted(machine: &Machine, late: &str) {
+    let guarded = Guarded::new(machine);
+    let files = FileSystem::held(&guarded);
+    let mut command = guarded.run(guarded.c_program("interrupted", &[]));
+    let mut daemon = Daemon::start(command.arg(late).arg(files.file()));
+    let port = wait_until("a port", || {
+        let output = daemon.output();
+        output
+            .lines()
+            .find_map(|line| line.strip_prefix("port ")?.parse().ok())
+    });
+    let client = connect(FRIEND, port).expect("a handshake");
+    files.wait_for_reader();
+    daemon.signal("USR1");
+    daemon.wait_for("interrupted\n");
+    files.go_on();
+    daemon.wait_for("written ");
+    let output = daemon.output();
+    assert!(output.contains("written 0\n"), "{output}");
+    drop(client);
+    daemon.ended();
+    no_guard_left();
+}
+
+#[test]
+fn no_address_is_written_where_an_interrupted_call_had_its_place() {
+    support::alone(|machine| interrupted(machine, "length"));
+}
+
+#[test]
+fn no_length_is_written_where_an_interrupted_call_had_its_place() {
+    support::alone(|machine| interrupted(machine, "address"));
 }
 
 /// Memory is reached by `/proc`. One of other processes would show the memory of others.

@@ -7,7 +7,9 @@ const PORT: u16 = 7000;
 
 /// A server, and beside it under the same guard a program that makes the guard touch a file of a file system whose
 /// server does not answer.
-fn beside(guarded: &Guarded<'_>, how: &str, says: &str) {
+fn beside(guarded: &Guarded<'_>, how: &str, says: &str) -> Daemon {
+    // That one's client is its own.
+    guarded.rules(&format!("ALL: {FRIEND}, 127.0.0.1\n"), "ALL: ALL\n");
     let files = FileSystem::mount(guarded, None);
     let (server, waits) = (guarded.c_program("server", &[]), guarded.c_program("waits", &[]));
     let mut command = guarded.run("sh");
@@ -21,20 +23,27 @@ fn beside(guarded: &Guarded<'_>, how: &str, says: &str) {
         let answer = talk(FRIEND, PORT, b"").unwrap_or_default();
         assert_eq!(answer, b"hello\n", "{}", daemon.output());
     }
+    daemon
 }
 
 #[test]
 fn for_the_end_of_a_file_that_is_no_socket() {
-    support::alone(|machine| beside(&Guarded::new(machine), "file", "no socket"));
+    support::alone(|machine| drop(beside(&Guarded::new(machine), "file", "no socket")));
 }
 
 /// To take a socket from a process that executes a program, one waits until that is done.
 #[test]
 fn for_a_file_that_is_closed_when_a_program_is_executed() {
-    support::alone(|machine| beside(&Guarded::new(machine), "exec", "executes"));
+    support::alone(|machine| {
+        let daemon = beside(&Guarded::new(machine), "exec", "executes");
+        daemon.wait_for("keeps the guard waiting");
+    });
 }
 
 #[test]
 fn for_memory_that_does_not_come() {
-    support::alone(|machine| beside(&Guarded::new(machine), "memory", "calls"));
+    support::alone(|machine| {
+        let daemon = beside(&Guarded::new(machine), "memory", "calls");
+        daemon.wait_for("keeps the guard waiting");
+    });
 }
