@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <tcpd.h>
+#include "put.h"
 
 int allow_severity, deny_severity;
 
@@ -36,22 +37,6 @@ static void *work(void *unused)
         usleep(100);
     }
     return unused;
-}
-
-/* Puts a table in place as an editor does: whole, by a new name. */
-static void put(const char *path, const char *always, int filler)
-{
-    char fresh[512];
-    FILE *file;
-    snprintf(fresh, sizeof fresh, "%s.new", path);
-    file = fopen(fresh, "w");
-    if (file == NULL)
-        exit(3);
-    for (int at = 0; at < filler; at++)
-        fprintf(file, "vsftpd: 203.0.113.%d\n", at);
-    fprintf(file, "%s\n", always);
-    if (fclose(file) != 0 || rename(fresh, path) != 0)
-        exit(3);
 }
 
 int main(int argc, char **argv)

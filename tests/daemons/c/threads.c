@@ -10,10 +10,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include <tcpd.h>
+#include "put.h"
 
 int allow_severity, deny_severity;
 
-static atomic_long wrong, made;
+/* So often are the tables replaced at the least, spread over the decisions. */
+#define EDITS 12
+
+static atomic_long wrong, made, edits;
 static atomic_int working;
 static long decisions;
 
@@ -24,6 +28,8 @@ static void *decide(void *argument)
         struct request_info request;
         char address[32], name[32];
         int allowed = (at + number) % 2;
+        while (edits < at * EDITS / decisions)
+            usleep(100);
         /* hosts.allow: 192.0.2. and .inside; all others are in hosts.deny. */
         snprintf(address, sizeof address, "%s.%ld", allowed ? "192.0.2" : "198.51.100", number + 1);
         snprintf(name, sizeof name, "h%ld.%s", number, at % 4 < 2 ? "outside" : "elsewhere");
@@ -36,25 +42,8 @@ static void *decide(void *argument)
     return NULL;
 }
 
-/* Puts a table in place as an editor does: whole, by a new name. */
-static void put(const char *path, const char *always, long filler)
-{
-    char fresh[512];
-    FILE *file;
-    snprintf(fresh, sizeof fresh, "%s.new", path);
-    file = fopen(fresh, "w");
-    if (file == NULL)
-        exit(3);
-    for (long at = 0; at < filler % 50; at++)
-        fprintf(file, "vsftpd: 203.0.113.%ld\n", at);
-    fprintf(file, "%s\n", always);
-    if (fclose(file) != 0 || rename(fresh, path) != 0)
-        exit(3);
-}
-
 int main(int argc, char **argv)
 {
-    long edits = 0;
     if (argc != 5)
         return 2;
     hosts_allow_table = argv[1];
@@ -70,13 +59,12 @@ int main(int argc, char **argv)
             return 3;
     while (working > 0) {
         edits++;
-        put(argv[1], edits % 3 ? "sshd: 192.0.2., .inside" : "sshd: 192.0.2.0/24, .inside", edits);
-        put(argv[2], edits % 2 ? "ALL: ALL" : "sshd, vsftpd: ALL", edits * 7);
+        put(argv[1], edits % 3 ? "sshd: 192.0.2., .inside" : "sshd: 192.0.2.0/24, .inside", edits % 50);
+        put(argv[2], edits % 2 ? "ALL: ALL" : "sshd, vsftpd: ALL", edits * 7 % 50);
         usleep(1000);
     }
     for (int at = 0; at < threads; at++)
         pthread_join(thread[at], NULL);
     printf("%ld decisions, %ld wrong\n", (long) made, (long) wrong);
-    fprintf(stderr, "%ld edits\n", edits);
-    return edits > 10 ? 0 : 4;
+    return 0;
 }

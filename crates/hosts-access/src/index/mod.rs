@@ -11,8 +11,6 @@ pub mod disk;
 mod keys;
 mod lists;
 mod long;
-#[cfg(test)]
-mod offers;
 mod postings;
 mod table;
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What a decision costs through the index, in lines, patterns and positions looked at: never more than through the
 //! scan, whatever the table; and for tables with keys a few, however long they are.
 
+mod offers;
+
 use std::fmt::Write;
 use std::sync::Arc;
 

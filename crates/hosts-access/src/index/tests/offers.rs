@@ -1,4 +1,4 @@
-//! Which rules an index offers: every one that could match, and of those with keys no other. (Tests.)
+//! Which rules an index offers: every one that could match, and of those with keys no other.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::disk::{self, DiskIndex, Jump, What};
-use super::{Candidate, TableIndex};
+use crate::index::disk::{self, DiskIndex, Jump, What};
+use crate::index::{Candidate, TableIndex};
 use crate::matching::tests::NoFiles;
 use crate::matching::{Match, clients_match, daemons_match};
 use crate::request::{Need, Request, Side};
