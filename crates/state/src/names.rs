@@ -4,7 +4,7 @@
 //! a name server that is down is not asked for every client.
 
 use std::collections::HashMap;
-use std::ffi::{CString, c_int};
+use std::ffi::{CString, c_char, c_int};
 use std::mem::zeroed;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ptr;
@@ -164,6 +164,34 @@ const RES_INIT: libc::c_ulong = 1;
 unsafe extern "C" {
     fn __res_state() -> *mut ResolverState;
     fn __res_init() -> c_int;
+    fn gethostbyname_r(
+        name: *const c_char,
+        found: *mut libc::hostent,
+        buffer: *mut c_char,
+        length: usize,
+        result: *mut *mut libc::hostent,
+        error: *mut c_int,
+    ) -> c_int;
+}
+
+/// Has an edited resolv.conf read, which glibc does not where it finds its state changed, as [`Patience`] changes it. An address in
+/// place of a name is looked up nowhere, but the state is brought up to date first.
+fn read_edited_configuration() {
+    let mut buffer = [0; 512];
+    // SAFETY: hostent is plain data.
+    let mut found: libc::hostent = unsafe { zeroed() };
+    let (mut result, mut error) = (ptr::null_mut(), 0);
+    // SAFETY: a C string, room for what is found with its length, and places for the rest; all of it is dropped unread.
+    unsafe {
+        gethostbyname_r(
+            c"127.0.0.1".as_ptr(),
+            &mut found,
+            buffer.as_mut_ptr(),
+            buffer.len(),
+            &mut result,
+            &mut error,
+        )
+    };
 }
 
 /// The time a name server is given, until this is dropped: a daemon's own look-ups keep theirs.
@@ -174,6 +202,7 @@ impl Patience {
         let Some(timeout) = timeout else {
             return Patience(None);
         };
+        read_edited_configuration();
         let seconds = c_int::try_from(timeout.as_secs().max(1)).unwrap_or(c_int::MAX);
         // SAFETY: the state is the calling thread's own and lives as long as it; glibc's begins with these fields.
         unsafe {

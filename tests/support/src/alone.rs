@@ -21,7 +21,7 @@ const USUAL: &str =
     "renice -n 0 -p $$ >/dev/null; ulimit -S -n 1024; ulimit -S -c 0; umask 022; unset TZ; exec \"$@\"";
 
 /// Seconds after which a test is killed.
-const LIMIT: u64 = 280;
+const LIMIT: u64 = 550;
 
 /// Runs the body of the calling test on a [`Machine`] of its own: private network, mounts and process
 /// ids. Everything it starts ends with it, also when it is killed.

@@ -20,7 +20,8 @@ for directory in etc usr/local; do
     mount -t overlay -o lowerdir=/$directory,upperdir=/mnt/upper/$directory,workdir=/mnt/work/$directory \
         overlay /$directory
 done
-rm -rf /etc/resolv.conf /etc/hosts.allow /etc/hosts.deny /etc/inetd.conf /etc/xinetd.conf /etc/xinetd.d
+rm -rf /etc/resolv.conf /etc/hosts.allow /etc/hosts.deny /etc/inetd.conf /etc/xinetd.conf /etc/xinetd.d \
+    /etc/tcpwrap.toml
 mount -t tmpfs -o mode=755 tmpfs /run
 mount -t tmpfs -o mode=755 tmpfs /srv
 mkdir /mnt/dev
