@@ -23,13 +23,13 @@ use crate::rules::Rules;
 /// blocks instead of the whole table. An index belongs to one state of a table and is not used beside another, so
 /// that it can be forgotten but never be wrong. `tcpwrap edit`, `fmt` and `check --fix` write it anew where there is
 /// one; tcpwrap-compile.path does after other editors. So it is with the files of hosts that rules name by their
-/// paths, where they are long.
+/// paths, where they are long; these are looked at every ten minutes.
 ///
 /// Databases of countries and autonomous systems that rules ask are copied, if all of them can be read. The copy is
 /// asked while the database is missing or damaged.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "EXIT STATUS:\n  0  done\n  2  a table could not be read, a database is missing or damaged, or an index or a copy\n     could not be written"
+    after_help = "EXIT STATUS:\n  0  done\n  2  a table could not be read, a database is missing or damaged, or an index or a copy\n     could not be written; all else is done"
 )]
 pub struct Args {
     #[command(flatten)]
@@ -58,6 +58,9 @@ struct Done {
     patterns: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<usize>,
+    /// Why it failed, with the file's path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
 }
 
 /// What an index is of.
@@ -85,76 +88,100 @@ enum What {
     Removed,
     NotNeeded,
     None,
+    Failed,
+}
+
+impl Each {
+    /// Why it failed, if it did.
+    fn failure(&self) -> Option<&str> {
+        match self {
+            Each::Table(done) => done.why.as_deref(),
+            Each::Database(done) => done.why.as_deref(),
+        }
+    }
 }
 
 /// Runs the subcommand.
 pub fn run(args: &Args) -> ExitCode {
-    match compile_all(args) {
-        Ok(done) if args.json => output::json("compile", &done).err().unwrap_or(ExitCode::SUCCESS),
-        Ok(done) => {
-            let text: String = done.iter().map(each_line).collect();
-            output::print(&text).err().unwrap_or(ExitCode::SUCCESS)
-        }
-        Err(message) => output::fail(&message),
+    let done = match compile_all(args) {
+        Ok(done) => done,
+        Err(message) => return output::fail(&message),
+    };
+    let written = if args.json {
+        output::json("compile", &done)
+    } else {
+        let good = done.iter().filter(|each| each.failure().is_none());
+        output::print(&good.map(each_line).collect::<String>())
+    };
+    let mut status = written.err().unwrap_or(ExitCode::SUCCESS);
+    for why in done.iter().filter_map(Each::failure) {
+        status = output::fail(why);
     }
+    status
 }
 
 fn compile_all(args: &Args) -> Result<Vec<Each>, String> {
     let tables = args.rules.existing_tables()?;
     let both: [&Path; 2] = [TableKind::Allow, TableKind::Deny].map(|kind| &**tables.path(kind));
-    let mut done: Vec<_> = indexes(args, &tables)?.into_iter().map(Each::Table).collect();
+    let mut done: Vec<_> = indexes(args, &tables).into_iter().map(Each::Table).collect();
     // Whoever names tables means these, and not what the host's own ask.
     if !args.rules.are_named() {
-        done.extend(copies::all(args, &both)?.into_iter().map(Each::Database));
+        done.extend(copies::all(args, &both).into_iter().map(Each::Database));
     }
     Ok(done)
 }
 
-fn indexes(args: &Args, tables: &Tables) -> Result<Vec<Done>, String> {
+fn indexes(args: &Args, tables: &Tables) -> Vec<Done> {
     let both = [TableKind::Allow, TableKind::Deny].map(|kind| tables.path(kind).to_path_buf());
     let done = both
         .iter()
         .map(|table| index_of(args, table, index_file::compile, Of::Table));
-    let mut done = done.collect::<Result<Vec<_>, _>>()?;
+    let mut done: Vec<_> = done.collect();
     let compiled = Policy::new(tables.clone()).current();
     let mut lists: Vec<&Path> = compiled
         .paths()
         .filter(|path| !both.iter().any(|table| table == path))
         .collect();
     lists.sort_unstable();
-    for list in lists {
-        done.push(index_of(args, list, index_file::compile_list, Of::List)?);
-    }
-    Ok(done)
+    let of_lists = lists
+        .into_iter()
+        .map(|list| index_of(args, list, index_file::compile_list, Of::List));
+    done.extend(of_lists);
+    done
 }
 
 /// How the index of a file is made.
 type Compile = fn(&Path) -> io::Result<Option<index_file::Image>>;
 
-fn index_of(args: &Args, path: &Path, compile: Compile, of: fn(String) -> Of) -> Result<Done, String> {
+fn index_of(args: &Args, path: &Path, compile: Compile, of: fn(String) -> Of) -> Done {
     let index = index_file::path_of(path);
     let done = if args.remove {
-        remove(&index).map(|what| (what, None))
+        let removed = remove(&index).map_err(|error| output::at(&index, &error));
+        removed.map(|what| (what, None))
     } else if args.refresh && !index.exists() {
         Ok((What::None, None))
     } else {
         write(path, compile)
     };
-    let (what, image) = done.map_err(|error| output::at(&index, &error))?;
+    let ((what, image), why) = match done {
+        Ok(done) => (done, None),
+        Err(why) => ((What::Failed, None), Some(why)),
+    };
     let of = of(output::utf8(path.as_os_str().as_encoded_bytes()));
     let count = image.as_ref().map(|image| image.rules);
     let (rules, patterns) = match of {
         Of::Table(_) => (count, None),
         Of::List(_) => (None, count),
     };
-    Ok(Done {
+    Done {
         of,
         index: output::utf8(index.as_os_str().as_encoded_bytes()),
         what,
         rules,
         patterns,
         bytes: image.as_ref().map(|image| image.bytes.len()),
-    })
+        why,
+    }
 }
 
 fn each_line(done: &Each) -> String {
@@ -185,6 +212,7 @@ fn line(done: &Done) -> String {
             index_file::SMALLEST >> 10
         ),
         What::None => format!("{index}: there is none\n"),
+        What::Failed => String::new(),
     }
 }
 
@@ -195,34 +223,55 @@ pub fn refresh(table: &Path) {
         && let Err(error) = write(table, index_file::compile)
     {
         output::note(&format!(
-            "tcpwrap: {}; the table is read without it until `tcpwrap compile`\n",
-            output::at(&index, &error)
+            "tcpwrap: {error}; the table is read without it until `tcpwrap compile`\n"
         ));
     }
 }
 
-fn write(table: &Path, compile: Compile) -> io::Result<(What, Option<index_file::Image>)> {
+/// Writes the index of a table or list. The error is a message.
+fn write(table: &Path, compile: Compile) -> Result<(What, Option<index_file::Image>), String> {
     let index = index_file::path_of(table);
-    let image = compile(table)?;
-    if !is_ours(&index) {
-        let other = || io::Error::other("there is another file of that name, which is left alone");
-        return image.map_or(Ok((What::NotNeeded, None)), |_| Err(other()));
-    }
-    let Some(image) = image else {
-        // What is there is that of another state.
-        remove(&index)?;
-        return Ok((What::NotNeeded, None));
+    let image = compile(table).map_err(|error| output::at(table, &error))?;
+    let put = || {
+        if !is_ours(&index) {
+            let other = || io::Error::other("there is another file of that name, which is left alone");
+            return image.as_ref().map_or(Ok(What::NotNeeded), |_| Err(other()));
+        }
+        match &image {
+            Some(image) => put(table, &index, &image.bytes),
+            // What is there is that of another state.
+            None => remove(&index).map(|_| What::NotNeeded),
+        }
     };
+    let what = put().map_err(|error| output::at(&index, &error))?;
+    Ok((what, image.filter(|_| what != What::NotNeeded)))
+}
+
+fn put(table: &Path, index: &Path, bytes: &[u8]) -> io::Result<What> {
     let owner = fs::metadata(table)?;
+    // Whoever may read the table may read its index; only the owner may write it, or it would not be believed.
+    let mode = 0o200 | owner.mode() & 0o444;
+    let is_so = |own: &fs::Metadata| (own.uid(), own.gid()) == (owner.uid(), owner.gid());
+    let is_current = || -> io::Result<bool> {
+        let file = source::open(index)?;
+        let own = file.metadata()?;
+        let has_all = is_so(&own) && own.mode() & 0o7777 == mode && own.len() == bytes.len() as u64;
+        let mut old = Vec::new();
+        Ok(has_all
+            && !index.is_symlink()
+            && file.take(own.len()).read_to_end(&mut old).is_ok()
+            && old == bytes)
+    };
+    if is_current().unwrap_or(false) {
+        return Ok(What::Current);
+    }
     let mut new = tempfile::Builder::new()
         .prefix(".tcpwrap-")
-        .tempfile_in(parent(&index))?;
-    new.write_all(&image.bytes)?;
+        .tempfile_in(parent(index))?;
+    new.write_all(bytes)?;
     let file = new.as_file();
-    // Whoever may read the table may read its index; only the owner may write it, or it would not be believed.
-    file.set_permissions(Permissions::from_mode(0o200 | owner.mode() & 0o444))?;
-    let own = file.metadata()?;
-    if (own.uid(), own.gid()) != (owner.uid(), owner.gid()) {
+    file.set_permissions(Permissions::from_mode(mode))?;
+    if !is_so(&file.metadata()?) {
         rustix::fs::fchown(
             file,
             Some(Uid::from_raw(owner.uid())),
@@ -230,8 +279,8 @@ fn write(table: &Path, compile: Compile) -> io::Result<(What, Option<index_file:
         )?;
     }
     file.sync_all()?;
-    new.persist(&index).map_err(|error| error.error)?;
-    Ok((What::Written, Some(image)))
+    new.persist(index).map_err(|error| error.error)?;
+    Ok(What::Written)
 }
 
 /// Is what stands there an index, or nothing? Ban lists have files of the same name, and so may others.

@@ -143,3 +143,70 @@ fn long_lists_that_rules_name_get_one_too() {
     said(&tcpwrap(&["compile", "--remove"], directory.path()));
     assert!(index.exists());
 }
+
+#[test]
+fn what_fails_does_not_keep_the_rest_from_being_done() {
+    let directory = tables();
+    let path = |name: &str| directory.path().join(name);
+    let addresses: String = (0..5000)
+        .map(|at| format!("10.1.{}.{}\n", at >> 8, at & 255))
+        .collect();
+    for list in ["first", "second"] {
+        fs::write(path(list), &addresses).unwrap();
+    }
+    let rules = ["first", "second"].map(|list| format!("ALL: {}\n", path(list).display()));
+    fs::write(path("hosts.allow"), rules.concat()).unwrap();
+    for in_the_way in ["hosts.deny.index", "first.index"] {
+        fs::create_dir(path(in_the_way)).unwrap();
+    }
+    let output = tcpwrap(&["compile"], directory.path());
+    assert_eq!(output.status.code(), Some(2));
+    let [done, failed] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(done.contains("second.index: 5000 patterns"), "{done}");
+    assert!(!done.contains("first.index"), "{done}");
+    assert_eq!(failed.lines().count(), 2, "{failed}");
+    for file in ["hosts.deny.index: ", "first.index: "] {
+        assert!(failed.contains(file), "{failed}");
+    }
+    assert!(path("second.index").is_file());
+
+    let output = tcpwrap(&["compile", "--json"], directory.path());
+    assert_eq!(output.status.code(), Some(2));
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let whats = value["result"].as_array().unwrap().iter();
+    let whats: Vec<_> = whats.map(|done| done["what"].as_str().unwrap()).collect();
+    assert_eq!(whats, ["not-needed", "failed", "failed", "current"]);
+    let why = value["result"][2]["why"].as_str().unwrap();
+    assert!(why.contains("first.index: "), "{why}");
+}
+
+#[test]
+fn what_is_as_it_should_be_is_not_written_again() {
+    let directory = tables();
+    let index = directory.path().join("hosts.deny.index");
+    said(&tcpwrap(&["compile"], directory.path()));
+    let state = || {
+        let is = fs::metadata(&index).unwrap();
+        (is.ino(), is.ctime(), is.ctime_nsec())
+    };
+    let before = state();
+    let text = said(&tcpwrap(&["compile"], directory.path()));
+    assert!(text.contains("hosts.deny.index: as before"), "{text}");
+    assert_eq!(state(), before);
+
+    // What would not be believed is.
+    let whole = fs::read(&index).unwrap();
+    fs::set_permissions(&index, fs::Permissions::from_mode(0o666)).unwrap();
+    said(&tcpwrap(&["compile"], directory.path()));
+    assert_eq!(fs::metadata(&index).unwrap().mode() & 0o022, 0);
+    let mut damaged = whole.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    fs::write(&index, damaged).unwrap();
+    said(&tcpwrap(&["compile"], directory.path()));
+    assert_eq!(fs::read(&index).unwrap(), whole);
+    let copy = directory.path().join("copy");
+    fs::rename(&index, &copy).unwrap();
+    symlink("copy", &index).unwrap();
+    said(&tcpwrap(&["compile"], directory.path()));
+    assert!(!index.is_symlink());
+}

@@ -17,12 +17,16 @@ use crate::output;
 pub(super) struct Done {
     #[serde(skip_serializing_if = "Option::is_none")]
     database: Option<String>,
-    copy: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    copy: Option<String>,
     what: What,
+    /// Why it failed, with the file's path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) why: Option<String>,
 }
 
 /// Copies the databases that these tables ask, or removes all copies.
-pub(super) fn all(args: &Args, tables: &[&Path]) -> Result<Vec<Done>, String> {
+pub(super) fn all(args: &Args, tables: &[&Path]) -> Vec<Done> {
     let state = State::new(false);
     let databases: [(Answer<&Database>, &[&[u8]]); 2] = [
         (state.countries(), &[b"{country=", b"{continent="]),
@@ -31,43 +35,63 @@ pub(super) fn all(args: &Args, tables: &[&Path]) -> Result<Vec<Done>, String> {
     let mut done = Vec::new();
     for (database, patterns) in databases {
         let is_wanted = args.remove || tables.iter().any(|table| mentions(table, patterns, true));
-        if !is_wanted {
-            continue;
-        }
-        let database = database.map_err(|unknown| unknown.to_string())?;
-        if args.remove {
-            let removed = database.remove_copies().map_err(|unknown| unknown.to_string())?;
-            done.extend(removed.iter().map(|copy| Done {
-                database: None,
-                copy: shown(copy),
-                what: What::Removed,
-            }));
-        } else if !args.refresh || database.has_copy() {
-            let copied = database.copy().map_err(|unknown| unknown.to_string())?;
-            done.push(Done {
-                database: Some(shown(&copied.database)),
-                copy: shown(&copied.copy),
-                what: if copied.is_new {
-                    What::Written
-                } else {
-                    What::Current
-                },
-            });
+        if is_wanted {
+            done.extend(
+                database
+                    .and_then(|database| of(args, database))
+                    .unwrap_or_else(|unknown| {
+                        vec![Done {
+                            database: None,
+                            copy: None,
+                            what: What::Failed,
+                            why: Some(unknown.to_string()),
+                        }]
+                    }),
+            );
         }
     }
     // Countries and systems may be in one file.
-    done.dedup_by(|second, first| second.copy == first.copy);
-    Ok(done)
+    done.dedup_by(|second, first| (&second.copy, &second.why) == (&first.copy, &first.why));
+    done
+}
+
+/// Copies a database, or removes its copies.
+fn of(args: &Args, database: &Database) -> Answer<Vec<Done>> {
+    if args.remove {
+        let removed = database.remove_copies()?.into_iter().map(|copy| Done {
+            database: None,
+            copy: Some(shown(&copy)),
+            what: What::Removed,
+            why: None,
+        });
+        return Ok(removed.collect());
+    }
+    if args.refresh && !database.has_copy() {
+        return Ok(Vec::new());
+    }
+    let copied = database.copy()?;
+    Ok(vec![Done {
+        database: Some(shown(&copied.database)),
+        copy: Some(shown(&copied.copy)),
+        what: if copied.is_new {
+            What::Written
+        } else {
+            What::Current
+        },
+        why: None,
+    }])
 }
 
 /// The line that says so.
 pub(super) fn line(done: &Done) -> String {
-    let copy = output::escape(done.copy.as_bytes());
+    let copy = done.copy.as_deref().unwrap_or_default();
+    let copy = output::escape(copy.as_bytes());
     let of = done.database.as_deref().unwrap_or_default();
     let of = output::escape(of.as_bytes());
     match done.what {
         What::Removed => format!("{copy}: removed\n"),
         What::Current => format!("{copy}: as {of} is\n"),
+        What::Failed => String::new(),
         What::Written | What::NotNeeded | What::None => format!("{copy}: copied from {of}\n"),
     }
 }
