@@ -77,7 +77,6 @@ mod tests {
         std::thread::sleep(Duration::from_millis(30));
         let looked = Looked::never();
         looked.set(before);
-        assert!(looked.is_within(Duration::from_secs(60), Moment::now()));
         assert!(!looked.is_within(Duration::from_millis(10), Moment::now()));
     }
 }

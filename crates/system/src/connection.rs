@@ -337,10 +337,8 @@ mod tests {
     #[test]
     fn a_client_that_does_not_read_is_given_up() {
         let (_client, server) = pair();
-        let start = Instant::now();
         let error = send(server.as_fd(), &vec![0; 50 << 20], Duration::from_millis(300)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert!(start.elapsed() < Duration::from_secs(5));
     }
 
     #[test]
