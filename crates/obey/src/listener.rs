@@ -13,7 +13,7 @@ use system::services::{Guard, Service, Starter, base_name, inetd, xinetd};
 
 use crate::known::{self, Switch};
 use crate::linkage::How;
-use crate::machine::{By, Machine, decides};
+use crate::machine::{By, Machine, NAMES_TABLES, decides};
 use crate::process::{self, Holders, Mapped, Process, all, in_root};
 use crate::run;
 use crate::socket::{Protocol, Socket, listening, service_port};
@@ -73,6 +73,8 @@ pub struct Library {
     pub through: Vec<PathBuf>,
     /// Another file has been put in its place since the program was started.
     pub is_replaced: bool,
+    /// Only the names of both tables in the program speak for it.
+    pub is_guessed: bool,
 }
 
 impl Obeys {
@@ -387,8 +389,8 @@ impl Survey<'_> {
                 Some(Library {
                     version: self.machine.linker().version(&at).filter(|_| !mapped.is_replaced),
                     path: Some(mapped.path),
-                    through: Vec::new(),
                     is_replaced: mapped.is_replaced,
+                    ..Library::default()
                 })
             }
             Some(None) if listener.is_elsewhere => self.built_in(process),
@@ -398,7 +400,7 @@ impl Survey<'_> {
                     path: linkage.library,
                     version: linkage.version,
                     through: vec![helper],
-                    is_replaced: false,
+                    ..Library::default()
                 }),
                 Some(By::Libwrap(_, linkage)) if linkage.how != How::Needed => self.built_in(process),
                 _ => None,
@@ -441,6 +443,7 @@ impl Survey<'_> {
             let linkage = self.machine.linker().linkage(&program, &[])?;
             matches!(linkage.how, How::Contained | How::NamesTables).then(|| Library {
                 version: linkage.version,
+                is_guessed: linkage.how == How::NamesTables,
                 ..Library::default()
             })
         };
@@ -463,6 +466,7 @@ impl Survey<'_> {
             version: linkage.version,
             through: linkage.through.into_iter().chain(helper).collect(),
             is_replaced: false,
+            is_guessed: linkage.how == How::NamesTables,
         };
         let asks = known::asks(program, arguments);
         let found = asks
@@ -499,6 +503,7 @@ impl Survey<'_> {
                     let library = library.through[library.through.len() - 1].display();
                     Obeys::Perhaps(format!("the library {library} asks, in some of its functions"))
                 }
+                _ if library.is_guessed => Obeys::Perhaps(NAMES_TABLES.to_owned()),
                 _ => Obeys::Libwrap(library),
             },
         }

@@ -357,6 +357,9 @@ pub(crate) fn decides(linkage: &Linkage) -> bool {
     }
 }
 
+/// What is uncertain about a program in which nothing else is found.
+pub(crate) const NAMES_TABLES: &str = "it names both tables, so something like libwrap seems to be built in";
+
 /// What is uncertain about that.
 fn uncertain(by: &By) -> Option<String> {
     let By::Libwrap(program, linkage) = by else {
@@ -367,7 +370,7 @@ fn uncertain(by: &By) -> Option<String> {
         How::LoadsLater => {
             Some("it can load libwrap, and only its configuration says whether it does".to_owned())
         }
-        How::NamesTables => Some("it names both tables and so has something like libwrap in it".to_owned()),
+        How::NamesTables => Some(NAMES_TABLES.to_owned()),
         _ if !linkage.through.is_empty() && !is_known => {
             let library = linkage.through.last()?.display();
             Some(format!("the library {library} asks, in some of its functions"))

@@ -275,3 +275,22 @@ fn tcpd_behind_a_socket_unit_that_accepts_or_does_not() {
         is(&at(&both, 7002), "nothing", "warning", "NOTHING");
     });
 }
+
+#[test]
+fn a_program_that_only_names_the_tables() {
+    support::alone(|machine| {
+        tables(machine);
+        let source = machine.put(
+            machine.directory().join("asker.c"),
+            ASKER.replace("#include <tcpd.h>", "").replace(
+                "hosts_ctl(\"asker\", unknown, \"198.51.100.7\", unknown)",
+                "(access(\"/etc/hosts.allow\", R_OK), access(\"/etc/hosts.deny\", R_OK), 1)",
+            ),
+        );
+        let built = machine.directory().join("asker");
+        run(Command::new("gcc").args(["-w", "-o"]).arg(&built).arg(source));
+        let names_them = start(&built, &["7001"]);
+        names_them.wait_for("let in");
+        is(&seen(7001), "perhaps", "warning", "names both tables");
+    });
+}
