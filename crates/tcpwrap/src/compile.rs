@@ -238,7 +238,7 @@ fn write(table: &Path, compile: Compile) -> Result<(What, Option<index_file::Ima
             return image.as_ref().map_or(Ok(What::NotNeeded), |_| Err(other()));
         }
         match &image {
-            Some(image) => put(table, &index, &image.bytes),
+            Some(image) => put(table, &index, image),
             // What is there is that of another state.
             None => remove(&index).map(|_| What::NotNeeded),
         }
@@ -247,8 +247,14 @@ fn write(table: &Path, compile: Compile) -> Result<(What, Option<index_file::Ima
     Ok((what, image.filter(|_| what != What::NotNeeded)))
 }
 
-fn put(table: &Path, index: &Path, bytes: &[u8]) -> io::Result<What> {
+fn put(table: &Path, index: &Path, image: &index_file::Image) -> io::Result<What> {
+    let bytes = &image.bytes;
     let owner = fs::metadata(table)?;
+    // The directory of a list may be somebody's who puts another file there meanwhile, of which he may know more.
+    if source::FileId::of(&owner) != image.of {
+        let problem = "what it is of was changed meanwhile; try again";
+        return Err(io::Error::new(io::ErrorKind::ResourceBusy, problem));
+    }
     // Whoever may read the table may read its index; only the owner may write it, or it would not be believed.
     let mode = 0o200 | owner.mode() & 0o444;
     let is_so = |own: &fs::Metadata| (own.uid(), own.gid()) == (owner.uid(), owner.gid());
@@ -260,7 +266,7 @@ fn put(table: &Path, index: &Path, bytes: &[u8]) -> io::Result<What> {
         Ok(has_all
             && !index.is_symlink()
             && file.take(own.len()).read_to_end(&mut old).is_ok()
-            && old == bytes)
+            && old == *bytes)
     };
     if is_current().unwrap_or(false) {
         return Ok(What::Current);
@@ -302,5 +308,33 @@ fn remove(index: &Path) -> io::Result<What> {
         Ok(()) => Ok(What::Removed),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(What::None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A list is exchanged for one that everybody may read, when it has been read.
+    fn exchanged(list: &Path) -> io::Result<Option<index_file::Image>> {
+        let image = index_file::compile_list(list);
+        let other = list.with_extension("other");
+        fs::write(&other, fs::read(list)?)?;
+        fs::set_permissions(&other, Permissions::from_mode(0o644))?;
+        fs::rename(other, list)?;
+        image
+    }
+
+    #[test]
+    fn an_index_is_only_for_those_who_may_read_what_it_is_of() {
+        let directory = tempfile::tempdir().unwrap();
+        let list = directory.path().join("list");
+        fs::write(&list, "host.example\n".repeat(index_file::SMALLEST as usize / 8)).unwrap();
+        fs::set_permissions(&list, Permissions::from_mode(0o600)).unwrap();
+        let error = write(&list, exchanged).unwrap_err();
+        assert!(error.contains("changed meanwhile"), "{error}");
+        assert!(!index_file::path_of(&list).exists());
+        let (what, _) = write(&list, index_file::compile_list).unwrap();
+        assert_eq!(what, What::Written);
     }
 }

@@ -2,14 +2,14 @@
 //! label.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::compile;
 use hosts_access::decide::reason;
-use hosts_access::source::FileId;
+use hosts_access::source::{self, FileId};
 use rustix::fs::{Gid, Mode, Uid, XattrFlags};
 use rustix::io::Errno;
 
@@ -20,8 +20,8 @@ pub struct Original {
     path: PathBuf,
     /// What it was called.
     name: PathBuf,
-    /// Its state; nothing where there was no such file.
-    metadata: Option<Metadata>,
+    /// The file, and its state; nothing where there was no such file.
+    was: Option<(File, Metadata)>,
     /// Its text, empty where there was none.
     pub text: Vec<u8>,
 }
@@ -43,24 +43,27 @@ impl Original {
                 return Ok(Original {
                     path: name.clone(),
                     name,
-                    metadata: None,
+                    was: None,
                     text: Vec::new(),
                 });
             }
             Err(error) => return Err(error),
         };
-        let metadata = std::fs::metadata(&path)?;
-        if !metadata.is_file() {
+        if !std::fs::metadata(&path)?.is_file() {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "this is no regular file; put one in its place",
             ));
         }
-        let text = std::fs::read(&path)?;
+        // Its text, owner, mode and label are those of one file, whoever may put another in its place.
+        let mut file = source::open(&path)?;
+        let metadata = file.metadata()?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text)?;
         Ok(Original {
             path,
             name,
-            metadata: Some(metadata),
+            was: Some((file, metadata)),
             text,
         })
     }
@@ -72,7 +75,7 @@ impl Original {
 
     /// Is there such a file?
     pub fn exists(&self) -> bool {
-        self.metadata.is_some()
+        self.was.is_some()
     }
 
     /// Puts `text` in the file's place.
@@ -127,8 +130,8 @@ impl Original {
             io::Error::new(error.kind(), text)
         })?;
         new.write_all(text)?;
-        match &self.metadata {
-            Some(metadata) => copy_attributes(&File::open(&self.path)?, metadata, new.as_file())?,
+        match &self.was {
+            Some((old, metadata)) => copy_attributes(old, metadata, new.as_file())?,
             None => new
                 .as_file()
                 .set_permissions(std::fs::Permissions::from_mode(0o644))?,
@@ -164,7 +167,8 @@ impl Original {
     /// Where it is not.
     pub fn unchanged(&self) -> io::Result<()> {
         let now = std::fs::metadata(&self.path).ok();
-        if now.as_ref().map(FileId::of) == self.metadata.as_ref().map(FileId::of) {
+        let was = self.was.as_ref().map(|(_, metadata)| FileId::of(metadata));
+        if now.as_ref().map(FileId::of) == was {
             return Ok(());
         }
         Err(io::Error::new(
@@ -253,4 +257,33 @@ pub fn lock(path: &Path) -> io::Result<Option<Lock>> {
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_is_kept_whatever_is_in_its_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let table = directory.path().join("hosts.allow");
+        std::fs::write(&table, "sshd: 192.0.2.1\n").unwrap();
+        std::fs::set_permissions(&table, std::fs::Permissions::from_mode(0o640)).unwrap();
+        let original = Original::read(&table).unwrap();
+        // Whose end nobody opens.
+        std::fs::remove_file(&table).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &table,
+            rustix::fs::FileType::Fifo,
+            Mode::from_raw_mode(0o666),
+            0,
+        )
+        .unwrap();
+        let kept = original.keep_previous().unwrap().unwrap();
+        assert_eq!(std::fs::read(&kept).unwrap(), original.text);
+        assert_eq!(std::fs::metadata(&kept).unwrap().mode() & 0o7777, 0o640);
+        assert!(original.replace(b"").is_err());
+        assert!(Original::read(&table).is_err());
+    }
 }

@@ -217,15 +217,29 @@ impl Serialize for Text {
     }
 }
 
-/// Text for the terminal: control characters and bytes that are no UTF-8 are shown as `\x…`.
+/// Text for the terminal: control characters and bytes that are no UTF-8 are shown as `\x…`, what separates lines, or turns
+/// the direction of text around, as `\u{…}`.
 pub fn escape(text: &[u8]) -> String {
     let mut out = String::with_capacity(text.len());
     for c in utf8(text).chars() {
         match c {
             '\n' | '\t' => out.push(c),
             c if c.is_control() => out.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c if system::syslog::is_hidden(c) => out.extend(c.escape_unicode()),
             c => out.push(c),
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_others_drives_no_terminal() {
+        let shown = escape("a\x1b[2J\u{9b}b\u{202e}c\u{2028}größe\n".as_bytes());
+        assert_eq!(shown, "a\\x1b[2J\\x9bb\\u{202e}c\\u{2028}größe\n");
+        assert_eq!(escape(b"\xff"), "\\xff");
+    }
 }

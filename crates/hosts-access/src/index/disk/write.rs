@@ -20,6 +20,8 @@ pub struct Image {
     pub bytes: Vec<u8>,
     /// How many rules, or words, there are.
     pub rules: usize,
+    /// The state of the table that it is of.
+    pub of: FileId,
 }
 
 /// The index of the table at this path; nothing where it needs none: it is too small, or too large for one, or there
@@ -118,6 +120,7 @@ fn image(what: What, id: &FileId, rules: &[RuleAt], mut postings: Vec<Entry>, sh
     Some(Image {
         bytes,
         rules: rules.len(),
+        of: *id,
     })
 }
 
