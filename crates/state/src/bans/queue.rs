@@ -1,6 +1,5 @@
 //! Bans that decisions make, and that wait for nobody.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -15,7 +14,7 @@ use crate::{Answer, Unknown};
 pub struct Queue {
     writer: Writer,
     /// Held for as long as it takes to look at them, and never while they are written.
-    waiting: Mutex<VecDeque<Ban>>,
+    waiting: Mutex<Vec<Ban>>,
     /// The process a thread of which writes, or 0: the child of a fork does not have that thread.
     writing: AtomicU32,
     lost: AtomicU64,
@@ -29,7 +28,7 @@ impl Queue {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Queue {
             writer: Writer::new(path),
-            waiting: Mutex::new(VecDeque::new()),
+            waiting: Mutex::new(Vec::new()),
             writing: AtomicU32::new(0),
             lost: AtomicU64::new(0),
         }
@@ -46,13 +45,13 @@ impl Queue {
         if waiting.len() == Self::LONGEST {
             return Err(self.lose(1, "the list has been locked for too long"));
         }
-        waiting.push_back(ban);
+        waiting.push(ban);
         drop(waiting);
         self.flush()
     }
 
     /// Those that wait. Nothing, where another thread has them and does not go on.
-    fn waiting(&self) -> Option<MutexGuard<'_, VecDeque<Ban>>> {
+    fn waiting(&self) -> Option<MutexGuard<'_, Vec<Ban>>> {
         const TRIES: usize = 100;
         (0..TRIES).find_map(|_| {
             let waiting = self.waiting.try_lock().ok();
@@ -94,9 +93,7 @@ impl Queue {
     }
 
     fn write(&self) -> Answer<Written> {
-        let bans: Vec<Ban> = self
-            .waiting()
-            .map_or_else(Vec::new, |waiting| waiting.iter().cloned().collect());
+        let bans = self.waiting().map_or_else(Vec::new, |waiting| waiting.clone());
         let written = self.writer.try_add(&bans);
         if !matches!(written, Ok(Written::Busy))
             && let Some(mut waiting) = self.waiting()
