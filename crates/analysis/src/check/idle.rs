@@ -14,7 +14,8 @@ codes! {
     pub(super) IDLE = "W404" "rule-without-effect" Warning {
         meaning: "No request is decided by this rule: what its lists match has been computed, and either nothing is left of \
             it once the exceptions are taken away, or other rules decide all of that before. Removing the rule changes \
-            nothing.",
+            nothing. This is computed for tables of up to 4,096 rules and 128 daemon lists in all, and given up where too \
+            many clients must be told apart; W401 to W403 hold for all.",
         remedy: "Correct its lists, move it up, or remove it.",
         bad: Example {
             allow: "sshd: 10.1.2.128/25 EXCEPT 10.0.0.0/8\n",
