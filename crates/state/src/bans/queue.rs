@@ -1,7 +1,7 @@
 //! Bans that decisions make, and that wait for nobody.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -71,9 +71,9 @@ impl Queue {
         const TRIES: usize = 20;
         let mut tries = 0;
         // A thread that finds another one writing leaves its ban to that one, which looks again when it is done.
-        while tries < TRIES && self.count_waiting() > 0 && self.begins_to_write() {
+        while tries < TRIES && self.is_any_waiting() && self.begins_to_write() {
             let written = self.write();
-            self.writing.store(0, Ordering::Release);
+            self.writing.store(0, Ordering::SeqCst);
             if written? == Written::Busy {
                 tries += 1;
                 std::thread::yield_now();
@@ -82,12 +82,21 @@ impl Queue {
         Ok(())
     }
 
+    /// Does any? Another thread that looks is waited for.
+    fn is_any_waiting(&self) -> bool {
+        // A thread that adds one sees that nobody writes any more, or the one that wrote sees what was added.
+        fence(Ordering::SeqCst);
+        self.waiting().is_some_and(|waiting| !waiting.is_empty())
+    }
+
     /// Does this thread begin to write, since no other does?
     fn begins_to_write(&self) -> bool {
-        let (this, writing) = (std::process::id(), self.writing.load(Ordering::Acquire));
+        // As above.
+        fence(Ordering::SeqCst);
+        let (this, writing) = (std::process::id(), self.writing.load(Ordering::SeqCst));
         let begin = || {
             self.writing
-                .compare_exchange(writing, this, Ordering::AcqRel, Ordering::Relaxed)
+                .compare_exchange(writing, this, Ordering::SeqCst, Ordering::Relaxed)
         };
         writing != this && begin().is_ok()
     }
