@@ -180,10 +180,16 @@ static void *serve_faults(void *unused) {
     return unused;
 }
 
+// A thread's for as long as it lives: what is written the moment after a call was interrupted (docs/threat-model.md) is no
+// other function's. interrupted.c has such calls on its stack.
+static __thread struct sockaddr_storage own;
+static __thread socklen_t length;
+
 static void call(unsigned *seed) {
     int fd = any(seed), flags = chance(seed, 4) ? SOCK_NONBLOCK : SOCK_CLOEXEC;
     char *place = memory + chance(seed, 4 * 4096);
-    socklen_t length = sizeof(struct sockaddr_in), *room = chance(seed, 8) ? &length : (void *)place;
+    length = sizeof(struct sockaddr_in);
+    socklen_t *room = chance(seed, 8) ? &length : (void *)place;
     // One that blocks would wait until it is interrupted; seldom.
     if (chance(seed, 16)) {
         struct pollfd entry = {fd, POLLIN, 0};
@@ -191,7 +197,6 @@ static void call(unsigned *seed) {
             return;
         }
     }
-    struct sockaddr_storage own;
     void *address = chance(seed, 3) ? (void *)&own : chance(seed, 2) ? NULL : place;
     __atomic_add_fetch(&counts->calls, 1, __ATOMIC_RELAXED);
     int got = accept4(fd, address, room, flags);
@@ -199,8 +204,8 @@ static void call(unsigned *seed) {
         return;
     }
     struct sockaddr_in6 peer = {0};
-    length = sizeof peer;
-    getpeername(got, (void *)&peer, &length);
+    socklen_t size = sizeof peer;
+    getpeername(got, (void *)&peer, &size);
     unsigned long *count = &counts->other;
     if (peer.sin6_family == AF_INET || peer.sin6_family == AF_INET6) {
         // Whom the rules refuse has an address that ends in 2, in either family.

@@ -200,7 +200,11 @@ fn hostile_clients_beside_good_ones() {
         let mute = machine.neighbour("mute", &["198.51.100.1/24"], &["198.51.100.2/24"]);
         let program = guarded.c_program("server", &[]);
         let clients = guarded.c_program("clients", &[]);
-        let mut command = guarded.run(program);
+        // Some of them stay for as long as this takes.
+        let wrapped = guarded.run(program);
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -S -n \"$(ulimit -H -n)\"; exec \"$@\"", "-"]);
+        command.arg(wrapped.get_program()).args(wrapped.get_args());
         let mut daemon = Daemon::start(command.args(["edges", &PORT.to_string(), "patient"]));
         machine.wait_for_port(&format!("192.0.2.1:{PORT}"));
         let mut good = Good::new();
