@@ -375,7 +375,24 @@ impl Options {
                 Some((Fact::Rate { rule, limit }, Reason::OverLimit))
             }
             Keyword::Max => Some((Fact::Connections(syntax::max(value)?), Reason::TooMany)),
-            _ => None,
+            Keyword::Allow
+            | Keyword::Deny
+            | Keyword::Severity
+            | Keyword::Spawn
+            | Keyword::Aclexec
+            | Keyword::Twist
+            | Keyword::Banners
+            | Keyword::Keepalive
+            | Keyword::Linger
+            | Keyword::Rfc931
+            | Keyword::Nice
+            | Keyword::Umask
+            | Keyword::Setenv
+            | Keyword::User
+            | Keyword::Group
+            | Keyword::If
+            | Keyword::Trial
+            | Keyword::Ban => None,
         }
     }
 

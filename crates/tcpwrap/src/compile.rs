@@ -232,7 +232,7 @@ pub fn refresh(table: &Path) {
 fn write(table: &Path, compile: Compile) -> Result<(What, Option<index_file::Image>), String> {
     let index = index_file::path_of(table);
     let image = compile(table).map_err(|error| output::at(table, &error))?;
-    let put = || {
+    let put_or_remove = || {
         if !is_ours(&index) {
             let other = || io::Error::other("there is another file of that name, which is left alone");
             return image.as_ref().map_or(Ok(What::NotNeeded), |_| Err(other()));
@@ -243,7 +243,7 @@ fn write(table: &Path, compile: Compile) -> Result<(What, Option<index_file::Ima
             None => remove(&index).map(|_| What::NotNeeded),
         }
     };
-    let what = put().map_err(|error| output::at(&index, &error))?;
+    let what = put_or_remove().map_err(|error| output::at(&index, &error))?;
     Ok((what, image.filter(|_| what != What::NotNeeded)))
 }
 

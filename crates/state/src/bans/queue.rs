@@ -82,11 +82,10 @@ impl Queue {
         Ok(())
     }
 
-    /// Does any? Another thread that looks is waited for.
     fn is_any_waiting(&self) -> bool {
         // A thread that adds one sees that nobody writes any more, or the one that wrote sees what was added.
         fence(Ordering::SeqCst);
-        self.waiting().is_some_and(|waiting| !waiting.is_empty())
+        self.count_waiting() > 0
     }
 
     /// Does this thread begin to write, since no other does?
@@ -122,8 +121,8 @@ impl Queue {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// How many wait.
+    /// How many wait. Another thread that looks at them is waited for.
     pub fn count_waiting(&self) -> usize {
-        self.waiting.try_lock().map_or(0, |waiting| waiting.len())
+        self.waiting().map_or(0, |waiting| waiting.len())
     }
 }
