@@ -112,13 +112,12 @@ struct Survey<'m> {
 /// # Errors
 /// Where `/proc/net` cannot be read.
 pub fn listeners(machine: &Machine, every_network: bool) -> io::Result<Listeners> {
-    let ids = all();
     let own = Process::namespace(std::process::id(), "net");
     let mut networks: BTreeMap<Option<u64>, PathBuf> = BTreeMap::new();
     networks.insert(own, PathBuf::from("/proc/self/net"));
     if every_network {
-        for id in &ids {
-            if let Some(number) = Process::namespace(*id, "net") {
+        for id in all() {
+            if let Some(number) = Process::namespace(id, "net") {
                 let net = || PathBuf::from(format!("/proc/{id}/net"));
                 networks.entry(Some(number)).or_insert_with(net);
             }
@@ -133,6 +132,8 @@ pub fn listeners(machine: &Machine, every_network: bool) -> io::Result<Listeners
             Err(_) => {}
         }
     }
+    // After the sockets, so that a program which began to listen meanwhile is not missed as their holder.
+    let ids = all();
     let holders = Holders::among(&ids);
     let mut survey = Survey {
         machine,

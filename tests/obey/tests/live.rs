@@ -395,7 +395,10 @@ fn multipath_tcp_has_its_program() {
             six.bind(('::', 7002)); six.listen()\n\
             time.sleep(600)\n";
         let daemon = Daemon::start(Command::new("python3").args(["-c", listen]));
-        let status = status_when("it to listen", false, |status| is_at(status, 7002));
+        // Each protocol's sockets are read for themselves: the first may have come after its were.
+        let status = status_when("it to listen", false, |status| {
+            is_at(status, 7001) && is_at(status, 7002)
+        });
         for port in [7001, 7002] {
             let listener = at(&status, port);
             assert_eq!(listener["process"], daemon.id(), "{listener:#}");
