@@ -116,6 +116,13 @@ static void routes(const char *what, int fd)
     ENDS(fix_options(&request));
 }
 
+/* What was sent is there. */
+static void arrives(int fd)
+{
+    struct pollfd arrival = { .fd = fd, .events = POLLIN };
+    poll(&arrival, 1, -1);
+}
+
 static void connections(void)
 {
     struct sockaddr_storage address, other;
@@ -143,8 +150,10 @@ static void connections(void)
         connection("datagram, none waits", fd);
         peer = bound(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM, &other);
         sendto(peer, "x", 1, 0, (struct sockaddr *) &address, sizeof(struct sockaddr_in6));
+        arrives(fd);
         connection("datagram", fd);
         sendto(peer, "x", 1, 0, (struct sockaddr *) &address, sizeof(struct sockaddr_in6));
+        arrives(fd);
         routes("datagram", fd);
         connect(fd, (struct sockaddr *) &other, sizeof(struct sockaddr_in6));
         connection("datagram, connected", fd);

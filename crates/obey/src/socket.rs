@@ -214,7 +214,7 @@ mod tests {
         assert!(
             !found
                 .iter()
-                .any(|s| s.address == connection.local_addr().unwrap())
+                .any(|s| s.protocol == Protocol::Tcp && s.address == connection.local_addr().unwrap())
         );
     }
 

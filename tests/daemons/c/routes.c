@@ -32,6 +32,8 @@ int main(void)
 
     while ((connection = accept(0, NULL, NULL)) >= 0) {
         if (fork() == 0) {
+            /* Nobody listens any more when the parent has ended. */
+            close(0);
             serve(connection);
             _exit(0);
         }

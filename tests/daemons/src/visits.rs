@@ -97,15 +97,17 @@ fn story(
     };
     visits([(friend, FRIEND), (stranger, STRANGER)]);
     knows(service);
-    if mapped().is_empty() {
+    // Looked at once: a process of a connection may be about to end.
+    let now = mapped();
+    if now.is_empty() {
         // It is mapped by the process of a connection alone; this one is past its decision when it is greeted.
         let mut idle = friend.command("curl");
         let server = format!("telnet://{}:{}", FRIEND[1], service.port);
         let idle = Daemon::start(idle.args(["-sN", "-m20"]).arg(server).stdin(Stdio::piped()));
         wait_until("a greeting", || (!idle.output().is_empty()).then_some(()));
-        check_maps(whose);
+        check_maps(whose, &mapped());
     } else {
-        check_maps(whose);
+        check_maps(whose, &now);
     }
     // Obeyed at once, by a process that goes on.
     machine.put("/etc/hosts.deny", format!("{}: {}\n", service.name, FRIEND[0]));
@@ -122,8 +124,9 @@ fn story(
         });
     }
     drop(daemon);
+    // Those too that only listen: the next one needs the port.
     wait_until("the end of the daemon's processes", || {
-        mapped().is_empty().then_some(())
+        (mapped().is_empty() && !is_listening(service.port)).then_some(())
     });
     let lines = log.settled().into_iter().map(|entry| entry.text);
     let mut logged: Vec<_> = lines
@@ -153,9 +156,8 @@ fn knows(service: &Service) {
 }
 
 /// Processes have mapped the library they were meant to, and no process the other one.
-fn check_maps(whose: Whose) {
+fn check_maps(whose: Whose, mapped: &[PathBuf]) {
     let wanted = whose.shared().canonicalize().expect("the library");
-    let mapped = mapped();
     assert!(!mapped.is_empty(), "no process has mapped {}", wanted.display());
     assert!(mapped.iter().all(|path| *path == wanted), "{mapped:?}");
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use obey_tests::tcpwrap;
 use serde_json::Value;
-use support::{Daemon, packaged};
+use support::{Daemon, packaged, wait_until};
 
 /// The findings of these codes: the code, the line, and what is said.
 fn found(codes: &[&str]) -> Vec<(String, u64, String)> {
@@ -66,7 +66,13 @@ fn rules_for_all_where_something_asks_nobody() {
         let listens = |address: &str| {
             let listener = OwnedFd::from(TcpListener::bind(address).expect("a listener"));
             let mut command = Command::new("sleep");
-            Daemon::start(command.arg("1000").stdin(listener))
+            let daemon = Daemon::start(command.arg("1000").stdin(listener));
+            // Listened is from the beginning; it is another program from a moment later on.
+            wait_until("sleep to run", || {
+                let line = std::fs::read_to_string(format!("/proc/{}/cmdline", daemon.id()));
+                line.ok()?.starts_with("sleep").then_some(())
+            });
+            daemon
         };
         machine.put("/etc/hosts.allow", "ALL: 10.0.0.1\n");
         machine.put("/etc/hosts.deny", "ALL: ALL\n");

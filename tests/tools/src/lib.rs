@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Mutex;
 
-use support::{Machine, packaged, program, target};
+use support::{Machine, packaged, program};
 
 /// The directory of this package.
 pub fn here() -> &'static Path {
@@ -73,17 +73,14 @@ pub fn each(directories: &[PathBuf], check: impl Fn(&Path) -> Vec<String> + Sync
 
 /// Makes Debian's hardened programs say what they have to say: the library's log lines go through the
 /// programs' own `vsyslog`, which writes them to standard output, as the programs were written for.
-fn unmuted() -> PathBuf {
-    let library = target().join("unmuted.so");
-    // Test programs run beside each other: build under a name of our own, then put it in place.
-    let fresh = target().join(format!("unmuted-{:?}.so", std::time::Instant::now()).replace(' ', ""));
+fn unmuted(directory: &Path) -> PathBuf {
+    let library = directory.join("unmuted.so");
     let built = Command::new("cc")
         .args(["-shared", "-fPIC", "-O1", "-U_FORTIFY_SOURCE", "-o"])
-        .arg(&fresh)
+        .arg(&library)
         .arg(here().join("unmuted.c"))
         .status();
     assert!(built.expect("cc runs").success());
-    fs::rename(fresh, &library).expect("a library in the target directory");
     library
 }
 
@@ -111,7 +108,7 @@ impl<'m> Host<'m> {
     pub fn on(machine: &'m Machine) -> Self {
         let host = Host {
             machine,
-            unmuted: unmuted(),
+            unmuted: unmuted(machine.directory()),
         };
         host.shell("rm -rf /etc/inetd.d");
         for name in ["hosts", "nsswitch.conf", "netgroup", "inetd.conf"] {

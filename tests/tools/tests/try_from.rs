@@ -21,7 +21,7 @@ fn two_machines(machine: &Machine) -> (Neighbour, Daemon) {
     for (port, program) in [(7001, program("tcpd", "try-from")), (7002, packaged("try-from"))] {
         for protocol in ["tcp4", "tcp6"] {
             services += &format!(
-                "{port} stream {protocol} nowait root {} try-from\n",
+                "{port} stream {protocol} nowait.10000 root {} try-from\n",
                 program.display()
             );
         }
@@ -112,10 +112,13 @@ fn users_are_asked_for() {
             "nobody",
         ];
         let _oidentd = Daemon::start(client.command(packaged("oidentd")).args(arguments));
-        support::wait_until("an ident daemon", || {
-            let answer = answer(&client, "192.0.2.1", "192.0.2.10", 7001);
-            answer.contains("client username (%u): operator\n").then_some(())
-        });
+        // It listens at one address after the other.
+        for [from, to] in [["192.0.2.1", "192.0.2.10"], ["2001:db8::9", "2001:db8::10"]] {
+            support::wait_until("an ident daemon", || {
+                let answer = answer(&client, from, to, 7001);
+                answer.contains("client username (%u): operator\n").then_some(())
+            });
+        }
         let known = both(&client, "192.0.2.1", "192.0.2.10");
         assert!(
             known.contains("client info     (%c): operator@one.example.com\n"),
