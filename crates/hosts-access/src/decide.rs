@@ -340,8 +340,8 @@ impl<T: Trace> Evaluation<'_, T> {
         }
         match options {
             None => Some(self.finish(rule.table.verdict(), Reason::Rule, Some(rule), request)),
-            Some(text) => {
-                let mut options = Options::of_rule(text, &rule);
+            Some(start) => {
+                let mut options = Options::of_rule(&rule, start, true);
                 options.ran = std::mem::take(&mut self.ran);
                 self.stage = Stage::Options(Box::new(options), rule);
                 None
@@ -360,7 +360,7 @@ impl<T: Trace> Evaluation<'_, T> {
         };
         self.notes.push(note);
         request.attempt(false);
-        let doubt = options::doubt(options.as_deref(), rule.table);
+        let doubt = options::doubt(options.map(|start| &rule.line[start..]), rule.table);
         let follows = match doubt {
             Doubt::Denies => "denied",
             Doubt::Passes | Doubt::Asks => "passed over",
@@ -369,8 +369,8 @@ impl<T: Trace> Evaluation<'_, T> {
         request.log(Kind::Warning, text);
         match (doubt, options) {
             (Doubt::Denies, _) => Some(self.finish(Verdict::Denied, Reason::NotKnown, Some(rule), request)),
-            (Doubt::Asks, Some(text)) => {
-                let mut options = Options::of_doubtful_rule(text, &rule);
+            (Doubt::Asks, Some(start)) => {
+                let mut options = Options::of_rule(&rule, start, false);
                 options.ran = std::mem::take(&mut self.ran);
                 self.stage = Stage::Options(Box::new(options), rule);
                 None

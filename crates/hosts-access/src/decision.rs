@@ -60,47 +60,20 @@ pub struct Deciding {
     pub place: Place,
     /// Its first physical line.
     pub first_line: u32,
-    /// Its line.
-    pub(crate) line: RuleLine,
+    /// Its line, with the newline.
+    pub(crate) line: Arc<[u8]>,
 }
-
-/// A rule's line: a copy, or shared with the table where it is long.
-#[derive(Debug, Clone)]
-pub(crate) enum RuleLine {
-    Copied(Vec<u8>),
-    Shared(Arc<Vec<u8>>),
-}
-
-impl RuleLine {
-    /// Without the newline.
-    pub(crate) fn text(&self) -> &[u8] {
-        let line = match self {
-            RuleLine::Copied(line) => line,
-            RuleLine::Shared(line) => &**line,
-        };
-        line.strip_suffix(b"\n").unwrap_or(line)
-    }
-}
-
-impl Default for RuleLine {
-    fn default() -> Self {
-        RuleLine::Copied(Vec::new())
-    }
-}
-
-impl PartialEq for RuleLine {
-    fn eq(&self, other: &Self) -> bool {
-        self.text() == other.text()
-    }
-}
-
-impl Eq for RuleLine {}
 
 impl Deciding {
     /// Its text, continuation lines joined, without the final newline.
     pub fn text(&self) -> &[u8] {
-        self.line.text()
+        without_newline(&self.line)
     }
+}
+
+/// A line, without its newline.
+pub(crate) fn without_newline(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\n").unwrap_or(line)
 }
 
 /// What led to a decision besides the rule that decided.

@@ -4,9 +4,10 @@
 //! or a change of user may fail and what already ran stays run.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::decide::Ask;
-use crate::decision::{Deciding, Reason, RuleLine, Severity, TableKind, Verdict};
+use crate::decision::{Deciding, Reason, Severity, TableKind, Verdict, without_newline};
 use crate::diagnostic::Kind;
 use crate::effect::{Effect, Outcome};
 use crate::expand::{Banner, Expansion, client_info};
@@ -56,8 +57,11 @@ pub enum Next {
 /// A rule's options, run step by step.
 #[derive(Debug)]
 pub struct Options {
-    text: Vec<u8>,
-    /// How much of the text has been read.
+    /// The line that they are the end of, or nothing but them.
+    line: Arc<[u8]>,
+    /// Where in it they begin.
+    start: usize,
+    /// How far it has been read.
     at: usize,
     state: State,
     /// An `aclexec` command failed.
@@ -82,8 +86,6 @@ pub struct Options {
 #[derive(Debug)]
 struct Rule {
     table: TableKind,
-    /// Its line.
-    line: RuleLine,
     /// Does it match? Otherwise that is not known, and only its bounds are asked.
     matches: bool,
 }
@@ -117,21 +119,26 @@ enum State {
     Ended(End),
 }
 
-/// An option that may stand where it does.
+/// An option that may stand where it does, and whose value is expanded first.
 #[derive(Debug)]
 struct Begun {
     keyword: Keyword,
     /// The keyword as it is written.
     word: Vec<u8>,
-    value: Option<Vec<u8>>,
+    value: Vec<u8>,
 }
 
 impl Options {
     /// The options of a rule: `text` is what stands after its second colon.
     pub fn new(text: impl Into<Vec<u8>>) -> Self {
+        Options::at_end_of(Arc::from(text.into()), 0)
+    }
+
+    fn at_end_of(line: Arc<[u8]>, start: usize) -> Self {
         Options {
-            text: text.into(),
-            at: 0,
+            line,
+            start,
+            at: start,
             state: State::Look,
             failed: false,
             rule: None,
@@ -146,32 +153,20 @@ impl Options {
 
     /// The same, of a rule in this table.
     pub fn in_table(text: impl Into<Vec<u8>>, table: TableKind) -> Self {
+        let matches = true;
         Options {
-            rule: Some(Rule {
-                table,
-                line: RuleLine::default(),
-                matches: true,
-            }),
+            rule: Some(Rule { table, matches }),
             ..Options::new(text)
         }
     }
 
-    /// The same, of a rule with this text.
-    pub(crate) fn of_rule(text: impl Into<Vec<u8>>, deciding: &Deciding) -> Self {
-        let mut options = Options::in_table(text, deciding.table);
-        if let Some(rule) = &mut options.rule {
-            rule.line = deciding.line.clone();
+    /// The options of this rule, which begin there in its line. Unless it is known to match, only its bounds are asked.
+    pub(crate) fn of_rule(rule: &Deciding, start: usize, matches: bool) -> Self {
+        let table = rule.table;
+        Options {
+            rule: Some(Rule { table, matches }),
+            ..Options::at_end_of(Arc::clone(&rule.line), start)
         }
-        options
-    }
-
-    /// The same, of a rule that is not known to match: only its bounds are asked.
-    pub(crate) fn of_doubtful_rule(text: impl Into<Vec<u8>>, rule: &Deciding) -> Self {
-        let mut options = Options::of_rule(text, rule);
-        if let Some(rule) = &mut options.rule {
-            rule.matches = false;
-        }
-        options
     }
 
     /// Goes on to the next effect, or the end. Errors are logged, and deny.
@@ -189,13 +184,12 @@ impl Options {
             self.state = match state {
                 State::Look => self.look(request),
                 State::Expand(mut begun, mut expansion) => {
-                    let text = begun.value.as_deref().unwrap_or_default();
-                    if let Err(pending) = expansion.go_on(text, request) {
+                    if let Err(pending) = expansion.go_on(&begun.value, request) {
                         self.state = State::Expand(begun, expansion);
                         return Err(pending);
                     }
-                    begun.value = Some(trim(&expansion.into_text()).to_vec());
-                    self.start(begun, request)
+                    begun.value = expansion.into_text();
+                    self.start(begun.keyword, &begun.word, Some(trim(&begun.value)), request)
                 }
                 State::Banner { directory } => match request.take_banner(&directory) {
                     Ok(Some(file)) => State::ExpandBanner {
@@ -274,7 +268,8 @@ impl Options {
 
     /// Looks at the next option.
     fn look(&mut self, request: &mut Request) -> State {
-        let rest = &self.text[self.at..];
+        let line = Arc::clone(&self.line);
+        let rest = &line[self.at..];
         let mut fields = option_fields(rest);
         let Some(field) = fields.next() else {
             return self.through();
@@ -299,14 +294,13 @@ impl Options {
             }
             Ok((keyword, value)) => {
                 self.last = Some(keyword);
-                let begun = Begun {
-                    keyword,
-                    word: keyword_and_value(&field).0.to_vec(),
-                    value: value.map(<[u8]>::to_vec),
-                };
-                match keyword.is_expanded() && begun.value.is_some() {
-                    true => State::Expand(begun, Expansion::default()),
-                    false => self.start(begun, request),
+                let (word, _) = keyword_and_value(&field);
+                match value.filter(|_| keyword.is_expanded()) {
+                    Some(value) => {
+                        let (word, value) = (word.to_vec(), value.to_vec());
+                        State::Expand(Begun { keyword, word, value }, Expansion::default())
+                    }
+                    None => self.start(keyword, word, value, request),
                 }
             }
             Err(error) => wrong(&error, request),
@@ -314,36 +308,35 @@ impl Options {
     }
 
     /// Begins an option whose value is there.
-    fn start(&mut self, begun: Begun, request: &mut Request) -> State {
-        let Begun { keyword, word, value } = begun;
+    fn start(&mut self, keyword: Keyword, word: &[u8], value: Option<&[u8]>, request: &mut Request) -> State {
+        let text = value.unwrap_or_default();
         if request.verbosity() >= 1 {
-            let value = value.as_deref().unwrap_or_default();
-            request.log(Kind::Debug, [b"option:   ", &word[..], b" ", value].concat());
+            request.log(Kind::Debug, [b"option:   ", word, b" ", text].concat());
         }
-        if let Some((fact, reason)) = self.bound_of(keyword, value.as_deref().unwrap_or_default(), request) {
+        if let Some((fact, reason)) = self.bound_of(keyword, text, request) {
             return match self.denies() {
-                true => wrong(&OptionError::InDenial(word), request),
+                true => wrong(&OptionError::InDenial(word.to_vec()), request),
                 false => State::Bound(fact, reason),
             };
         }
-        match (keyword, effect(keyword, value.as_deref())) {
+        match (keyword, effect(keyword, value)) {
             (_, Err(error)) => wrong(&error, request),
             (Keyword::Allow, _) => self.end(End::Verdict(Verdict::Granted, Reason::Rule)),
             (Keyword::Deny, _) => self.end(End::Verdict(Verdict::Denied, Reason::Rule)),
             (Keyword::Severity, _) => {
-                self.ran.severity = syntax::severity(value.as_deref().unwrap_or_default()).ok();
+                self.ran.severity = syntax::severity(text).ok();
                 State::Look
             }
             (Keyword::Rfc931, Ok(None)) => State::User,
             (Keyword::Twist, _) if request.is_resident() => wrong(&OptionError::Resident, request),
             (Keyword::Banners, _) => State::Banner {
-                directory: value.unwrap_or_default(),
+                directory: text.to_vec(),
             },
             // It was tried with the rule's lists.
             (Keyword::If, _) => State::Look,
             (Keyword::Trial, _) => State::Trial,
             (Keyword::Ban, _) => {
-                self.ban = syntax::duration(value.as_deref().unwrap_or_default());
+                self.ban = syntax::duration(text);
                 State::Look
             }
             (
@@ -370,8 +363,7 @@ impl Options {
         match keyword {
             Keyword::Limit => {
                 let limit = syntax::limit(value)?;
-                let text = self.rule.as_ref().map_or(&b""[..], |rule| rule.line.text());
-                let rule = limit_key(request.daemon(), text, value);
+                let rule = limit_key(request.daemon(), without_newline(&self.line), value);
                 Some((Fact::Rate { rule, limit }, Reason::OverLimit))
             }
             Keyword::Max => Some((Fact::Connections(syntax::max(value)?), Reason::TooMany)),
@@ -405,7 +397,7 @@ impl Options {
     fn denies(&self) -> bool {
         let table = self.rule.as_ref().map(|rule| rule.table);
         // What stands before a bound decides nothing.
-        table.is_some_and(|table| verdict(&self.text[self.at..], table) == Some(Verdict::Denied))
+        table.is_some_and(|table| verdict(&self.line[self.at..], table) == Some(Verdict::Denied))
     }
 
     /// A bound has been asked.
@@ -448,8 +440,7 @@ impl Options {
 
     /// The `ban` that follows the bound that was reached.
     fn ban_ahead(&self) -> Option<u64> {
-        let rest = &self.text[self.at..];
-        let mut fields = option_fields(rest);
+        let mut fields = option_fields(&self.line[self.at..]);
         while let Some(field) = fields.next() {
             match check(&field, fields.is_at_end()) {
                 Ok((Keyword::Ban, value)) => return syntax::duration(value.unwrap_or_default()),
@@ -463,7 +454,7 @@ impl Options {
     /// Logs what the rule would do.
     fn trial(&mut self, client: &[u8], request: &mut Request) -> State {
         let table = self.rule.as_ref().map_or(TableKind::Deny, |rule| rule.table);
-        let verdict = verdict(&self.text, table);
+        let verdict = verdict(&self.line[self.start..], table);
         self.tried = Some(verdict);
         let verdict = match verdict {
             Some(Verdict::Granted) => "granted",
@@ -471,8 +462,7 @@ impl Options {
             Some(Verdict::Delegated) => "left to a command",
             None => "denied for a mistake in its options",
         };
-        let rest = &self.text[self.at..];
-        let words: Vec<_> = option_fields(rest)
+        let words: Vec<_> = option_fields(&self.line[self.at..])
             .filter_map(|field| Keyword::parse(keyword_and_value(&field).0))
             .map(Keyword::as_str)
             .collect();

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::decide::{Ask, FilesKept};
-use crate::decision::{Deciding, RuleLine, TableKind};
+use crate::decision::{Deciding, TableKind};
 use crate::diagnostic::{Kind, Place};
 use crate::fact::Fact;
 use crate::files::{HostFile, IndexedFile, NextWord};
@@ -47,7 +47,8 @@ pub(crate) enum Read {
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) rule: Deciding,
-    pub(crate) options: Option<Vec<u8>>,
+    /// Where its options begin in its line, if it has any.
+    pub(crate) options: Option<usize>,
 }
 
 /// Where reading goes on.
@@ -244,9 +245,7 @@ impl Table<'_> {
 
     fn found(&self, line: &Line<'_>, options: Option<&[u8]>, long: Option<&LongRule>) -> Found {
         if line.text.len() > LONG_LINE {
-            // Where there are options, they have the rule's text too.
-            let of_options = options.map_or(0, |options| line.text.len() + 2 * options.len());
-            room::expect(line.text.len() + of_options);
+            room::expect(line.text.len());
         }
         Found {
             rule: Deciding {
@@ -254,11 +253,12 @@ impl Table<'_> {
                 place: self.place(line.last),
                 first_line: line.first,
                 line: match long {
-                    Some(long) => RuleLine::Shared(Arc::clone(long.text())),
-                    None => RuleLine::Copied(line.text.to_vec()),
+                    Some(long) => Arc::clone(long.text()),
+                    None => Arc::from(line.text),
                 },
             },
-            options: options.map(<[u8]>::to_vec),
+            // They are the rest of it.
+            options: options.map(|options| line.text.len() - options.len()),
         }
     }
 

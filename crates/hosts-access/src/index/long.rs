@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::tokens::TokenIndex;
 use crate::matching::{Match, Matching, client_matches};
 use crate::request::{Pending, Request, Side};
-use crate::room::{Room, copy};
+use crate::room::{self, Room};
 use crate::source::{Ending, Line};
 use crate::syntax::Fields;
 use crate::syntax::list::{Parts, is_except, tokens};
@@ -18,7 +18,7 @@ const SHORTEST: usize = 1024;
 /// Such a rule, with its line as it is once joined.
 #[derive(Debug)]
 pub(crate) struct LongRule {
-    text: Arc<Vec<u8>>,
+    text: Arc<[u8]>,
     first: u32,
     last: u32,
     offset: usize,
@@ -57,7 +57,7 @@ impl LongRule {
             )?)?;
         }
         Some(LongRule {
-            text: Arc::new(copy(line.text)?),
+            text: room::has(line.text.len()).then(|| Arc::from(line.text))?,
             first: line.first,
             last: line.last,
             offset: line.offset,
@@ -69,7 +69,7 @@ impl LongRule {
     }
 
     /// Its text.
-    pub(crate) fn text(&self) -> &Arc<Vec<u8>> {
+    pub(crate) fn text(&self) -> &Arc<[u8]> {
         &self.text
     }
 

@@ -16,7 +16,9 @@ use crate::{Answer, Unknown};
 pub use memory::{DIRECTORY, LEAST_SLOTS, MOST_SLOTS, Memory, SLOTS, others};
 
 /// Ticks of the clock in a second. TATs are kept in these.
-const TICKS: u128 = 10_000;
+const TICKS: u64 = 10_000;
+/// Nanoseconds in a tick.
+const TICK: u32 = 100_000;
 
 /// How many connections in what time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,10 +49,9 @@ impl Rate {
 
     /// Ticks between two connections, rounded up: never more than the count in a period.
     fn interval(&self) -> u64 {
-        let ticks = self.period.as_nanos() * TICKS / 1_000_000_000;
-        u64::try_from(ticks.div_ceil(u128::from(self.count.max(1))))
-            .unwrap_or(u64::MAX)
-            .max(1)
+        let seconds = self.period.as_secs().saturating_mul(TICKS);
+        let ticks = seconds.saturating_add(u64::from(self.period.subsec_nanos() / TICK));
+        ticks.div_ceil(u64::from(self.count.max(1))).max(1)
     }
 
     /// How far ahead of the clock a TAT may be.
@@ -99,7 +100,7 @@ pub struct Left {
 }
 
 fn ticks(ticks: u64) -> Duration {
-    Duration::from_micros(ticks.saturating_mul(1_000_000 / TICKS as u64))
+    Duration::from_micros(ticks.saturating_mul(1_000_000 / TICKS))
 }
 
 /// Ticks since the machine started, its sleep included: one clock for all processes.
@@ -110,7 +111,7 @@ fn now() -> u64 {
     };
     // SAFETY: `time` is a place for the result. The clock exists on every Linux since 2.6.39.
     unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut time) };
-    (time.tv_sec as u128 * TICKS + time.tv_nsec as u128 * TICKS / 1_000_000_000) as u64
+    time.tv_sec as u64 * TICKS + time.tv_nsec as u64 / u64::from(TICK)
 }
 
 impl Memory {
@@ -164,7 +165,7 @@ impl Memory {
 mod tests {
     use super::*;
 
-    const SECOND: u64 = TICKS as u64;
+    const SECOND: u64 = TICKS;
 
     fn memory(slots: u32) -> (tempfile::TempDir, Memory) {
         let directory = tempfile::tempdir().unwrap();
