@@ -168,6 +168,8 @@ fn be_watcher(options: &Options, socket: OwnedFd, id: OwnedFd) -> io::Result<()>
     clean::begin();
     let [socket, id] = leave_behind(options.log, [socket, id])?;
     let (ours, theirs) = UnixStream::pair()?;
+    // Before the guard is there, and with it the program: whoever looks for that must not find this one.
+    clean::rename(c"tcpwrap-watch");
     // SAFETY: this process has one thread, so a child of it may do whatever it likes.
     match check(unsafe { libc::fork() }.into())? {
         0 => {
@@ -177,7 +179,6 @@ fn be_watcher(options: &Options, socket: OwnedFd, id: OwnedFd) -> io::Result<()>
         }
         guard => {
             drop((socket, id, theirs));
-            clean::rename(c"tcpwrap-watch");
             watch::watch(options, guard as libc::pid_t, ours)
         }
     }

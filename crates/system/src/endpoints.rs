@@ -190,6 +190,7 @@ mod tests {
         let mut buffer = [0; 16];
         assert_eq!(server.recv(&mut buffer).unwrap(), 8);
         client.send_to(b"again", server.local_addr().unwrap()).unwrap();
+        assert_eq!(server.peek(&mut buffer).unwrap(), 5);
         drain(server.as_fd());
         server.set_nonblocking(true).unwrap();
         assert_eq!(

@@ -284,9 +284,17 @@ mod tests {
             },
             patience,
         );
+        // Time runs while somebody waits for an answer, and threads begin when they are given a processor.
+        lookups.ask(&0);
+        while lookups.shared.state().given == 0 {
+            thread::yield_now();
+        }
         assert_eq!(lookups.answer(&0), Answer::Given(7));
         for n in 1..=1000 {
             lookups.ask(&n);
+        }
+        while ASKED.load(Ordering::SeqCst) < 1 + AT_ONCE {
+            thread::yield_now();
         }
         assert_eq!(lookups.answer(&1), Answer::Silence);
         // Those that were asked before are answered still.
