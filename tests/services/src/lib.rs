@@ -129,9 +129,9 @@ impl<'m> Setting<'m> {
         }
         let configuration = self.machine.put("/etc/inetd.conf", configuration);
         let inetd = Daemon::start(Command::new(packaged("inetd")).arg("-i").arg(configuration));
-        wait_until("inetd's last port", || {
-            let last = FIRST_PORT + visits.len() as u16 - 1;
-            is_listening(last).then_some(())
+        wait_until("inetd's ports", || {
+            let mut ports = FIRST_PORT..FIRST_PORT + visits.len() as u16;
+            ports.all(is_listening).then_some(())
         });
 
         let clients: Vec<_> = (FIRST_PORT..)

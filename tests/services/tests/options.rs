@@ -1,6 +1,7 @@
 //! What options do to real connections and processes, beside the reference where it does the same.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use services_tests::{Guard, Seen, Setting, Visit};
 use support::alone;
@@ -167,13 +168,15 @@ fn user_and_group_take_effect() {
     alone(|machine| {
         let setting = Setting::new(machine);
         machine.put_program("/srv/service", CURIOUS);
+        fs::create_dir("/srv/of-all").expect("ours");
+        fs::set_permissions("/srv/of-all", fs::Permissions::from_mode(0o777)).expect("ours");
         let group = fs::read_to_string("/etc/group").expect("the groups");
         machine.put("/etc/group", group + "extra:x:4711:nobody\n");
         setting.tables(
             "user: ALL: user nobody
 user-group: ALL: user nobody.daemon
 group: ALL: group daemon
-spawned: ALL: user nobody: spawn id -un >/tmp/out-%d: twist cat /tmp/out-%d; rm /tmp/out-%d
+spawned: ALL: user nobody: spawn id -un >/srv/of-all/out-%d: twist cat /srv/of-all/out-%d; rm /srv/of-all/out-%d
 no-user: ALL: user nosuch
 no-group: ALL: group nosuch
 dropped: ALL: user nobody: user root

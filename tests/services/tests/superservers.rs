@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use services_tests::{Guard, SERVER, Setting, Visit, is_listening, server_for};
-use support::{Daemon, alone, packaged, wait_until};
+use support::{Daemon, PATIENCE, alone, packaged, wait_until};
 
 const ALLOW: &str = "service: 192.0.2.2 [2001:db8::2]\ncounted: 192.0.2.2 192.0.2.3\n";
 
@@ -142,15 +142,18 @@ my $client = recv($socket, my $question, 2000, 0);
 send($socket, "you said $question", 0, $client);
 "#;
 
-/// Sends a datagram, to which this answer must come. Where none is to come, waits a second for one.
+/// Sends a datagram, to which this answer must come. Where none is to come, waits until it is refused, and a second for one.
 fn ask(setting: &Setting<'_>, from: &str, port: u16, question: &str, answer: &str) {
     let server = server_for(from);
-    let patience = if answer.is_empty() { 1 } else { 15 };
+    let patience = if answer.is_empty() { 1 } else { PATIENCE.as_secs() };
     let mut command = setting.client.command("sh");
     let script = format!("echo {question} | nc -u -W 1 -w {patience} -s {from} {server} {port}");
     let mut client = Daemon::start(command.args(["-c", &script]));
     client.ended();
     assert_eq!(client.output(), answer, "{question}");
+    if answer.is_empty() {
+        setting.log().wait_for(&format!("refused connect from {from} "));
+    }
 }
 
 #[test]

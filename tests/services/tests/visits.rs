@@ -116,14 +116,17 @@ fn users_are_asked_for() {
             "--nosyslog",
             "--quiet",
         ]));
-        wait_until("oidentd", || {
-            let sockets = setting
-                .client
-                .command("ss")
-                .args(["-Hltn", "sport = :113"])
-                .output();
-            (!sockets.expect("ss runs").stdout.is_empty()).then_some(())
-        });
+        // For each family it has a listener, and one comes before the other.
+        for family in ["-4", "-6"] {
+            wait_until("oidentd", || {
+                let sockets = setting
+                    .client
+                    .command("ss")
+                    .args(["-Hltn", family, "sport = :113"])
+                    .output();
+                (!sockets.expect("ss runs").stdout.is_empty()).then_some(())
+            });
+        }
         setting.tables(
             "user: nobody@192.0.2.2
 other-user: root@192.0.2.2

@@ -116,8 +116,10 @@ impl Log {
         )
     }
 
-    /// Forgets what has come so far.
+    /// Forgets what was sent before this call.
     pub fn clear(&self) {
+        // It may be on its way.
+        self.settled();
         self.entries.lock().expect("no panic while it is held").clear();
     }
 }
