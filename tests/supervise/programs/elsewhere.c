@@ -60,6 +60,11 @@ static int greet(int listener, const char *text) {
     return 1;
 }
 
+static void wait_for(int fd) {
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    poll(&p, 1, -1);
+}
+
 // Connects to itself from every port, and greets whom it is given.
 static void from_every_port(int listener) {
     struct linger none = {1, 0};
@@ -70,6 +75,7 @@ static void from_every_port(int listener) {
         if (connect(fd, (void *)&a, sizeof a)) {
             _exit(5);
         }
+        wait_for(listener);
         // Twice, as the guard may have kept the connection back.
         fcntl(listener, F_SETFL, O_NONBLOCK);
         if (greet(listener, "stolen\n") + greet(listener, "stolen\n") == 0) {
@@ -78,11 +84,6 @@ static void from_every_port(int listener) {
         }
         close(fd);
     }
-}
-
-static void wait_for(int fd) {
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    poll(&p, 1, -1);
 }
 
 static char turn(int fd) {

@@ -105,6 +105,9 @@ fn the_main_thread_alone_is_confined() {
         let program = guarded.c_program("server", &[]);
         let mut daemon = Daemon::start(guarded.run(&program).args(["edges", "7000"]));
         machine.wait_for_port("192.0.2.1:7000");
+        // Before it answers a call.
+        let client = connect(FRIEND, PORT).expect("a handshake");
+        assert_eq!(hello(&client), "hello\n", "{}", daemon.output());
         let [guard] = guards()[..] else {
             panic!("one guard");
         };

@@ -124,16 +124,35 @@ fn a_receive_timeout_and_a_name_that_never_comes() {
     });
 }
 
+/// The six processes of `calls`'s workers. Waits until each of them has called accept.
+fn workers(daemon: &Daemon) -> Vec<u32> {
+    let children = format!("/proc/{0}/task/{0}/children", daemon.id());
+    let accept = format!("{} ", libc::SYS_accept);
+    wait_until("six calls", || {
+        let text = std::fs::read_to_string(&children).ok()?;
+        let mut all: Vec<u32> = text.split_whitespace().flat_map(str::parse).collect();
+        all.push(daemon.id());
+        let calls = |id: &u32| {
+            let call = std::fs::read_to_string(format!("/proc/{id}/syscall"));
+            call.is_ok_and(|call| call.starts_with(&accept))
+        };
+        (all.len() == 6 && all.iter().all(calls)).then_some(all)
+    })
+}
+
 /// One worker finds a client that will be refused, the others find none: none of them asks `poll`.
 #[test]
 fn a_call_that_others_show_to_be_waiting() {
     support::alone(|machine| {
         let guarded = Guarded::new(machine);
-        dns::serve(machine, Some(Duration::from_secs(1)));
+        let names = dns::Held::serve(machine);
+        names.hold();
         guarded.rules("ALL: host1.example\n", "ALL: ALL\n");
         let listener = listener(64);
         let refused = connect(STRANGER, PORT).expect("a handshake");
         let daemon = calls(&guarded, "workers", listener);
+        workers(&daemon);
+        names.release();
         assert_eq!(hello(&refused), "");
         assert_eq!(hello(&connect(FRIEND, PORT).expect("a handshake")), "hello\n");
         assert_eq!(errors(&daemon), [""; 0], "{}", daemon.output());
@@ -337,20 +356,16 @@ fn a_listener_that_is_closed_before_its_clients_are_accepted() {
 fn workers_that_are_killed_in_their_calls() {
     support::alone(|machine| {
         let guarded = Guarded::new(machine);
-        dns::serve(machine, Some(Duration::from_secs(1)));
+        let names = dns::Held::serve(machine);
+        names.hold();
         guarded.rules("ALL: .example\n", "ALL: ALL\n");
         let listener = listener(64);
         let first = connect(STRANGER, PORT).expect("a handshake");
         let daemon = calls(&guarded, "workers", listener);
-        let children = format!("/proc/{0}/task/{0}/children", daemon.id());
-        let workers = wait_until("five workers", || {
-            let text = std::fs::read_to_string(&children).ok()?;
-            let workers: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-            (workers.len() == 5).then_some(workers)
-        });
-        for worker in workers {
-            support::run(Command::new("kill").args(["-KILL", &worker]));
+        for worker in workers(&daemon).iter().filter(|id| **id != daemon.id()) {
+            support::run(Command::new("kill").args(["-KILL", &worker.to_string()]));
         }
+        names.release();
         served(&first, &daemon);
         for _ in 0..10 {
             assert_eq!(hello(&connect(FRIEND, PORT).expect("a handshake")), "hello\n");
