@@ -23,7 +23,7 @@ const USUAL: &str =
 /// Seconds after which a test is killed.
 const LIMIT: u64 = 550;
 
-/// Runs the body of the calling test on a [`Machine`] of its own: private network, mounts and process
+/// Runs the body of the calling test on a [`Machine`] of its own: private network, host name, mounts and process
 /// ids. Everything it starts ends with it, also when it is killed.
 ///
 /// Call it once, from the test function itself, with a closure. What the test does before the call is done
@@ -60,6 +60,7 @@ pub fn alone_for(seconds: u64, test: impl FnOnce(&Machine)) {
             "unshare",
             "--mount",
             "--net",
+            "--uts",
             "--pid",
             "--fork",
             "--kill-child",

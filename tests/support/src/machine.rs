@@ -14,6 +14,8 @@ const PREPARE: &str = "
 set -e
 mount --make-rprivate /
 ip link set lo up
+# In no domain: names that are not found would be looked for there too.
+echo machine >/proc/sys/kernel/hostname
 mount -t tmpfs -o mode=755 tmpfs /mnt
 for directory in etc usr/local; do
     mkdir -p /mnt/upper/$directory /mnt/work/$directory

@@ -221,7 +221,7 @@ fn tcpdchk_lists_rules_as_the_reference() {
 
 #[test]
 fn both_agree_with_the_reference_on_files_from_the_wild() {
-    support::alone_for(300, |machine| {
+    support::alone(|machine| {
         let host = Host::on(machine);
         let both = |directory: &Path| {
             let [one, other] = [tcpdmatch, tcpdchk].map(|program| program(&host, directory, Whose::Unmuted));
