@@ -66,7 +66,7 @@ impl Pool {
             name,
             stack,
             most,
-            threads: AtomicUsize::new(0),
+            threads: AtomicUsize::new(1),
             open: AtomicUsize::new(0),
         });
         add_thread(&shared)?;
@@ -85,16 +85,10 @@ impl Pool {
 /// the main thread may not do they must be free to do.
 fn add_thread(shared: &Arc<Shared>) -> io::Result<()> {
     let own = Arc::clone(shared);
-    shared.threads.fetch_add(1, SeqCst);
-    let spawned = std::thread::Builder::new()
+    let thread = std::thread::Builder::new()
         .name(shared.name.into())
-        .stack_size(shared.stack)
-        .spawn(move || work(&own));
-    if let Err(error) = spawned {
-        shared.threads.fetch_sub(1, SeqCst);
-        return Err(error);
-    }
-    Ok(())
+        .stack_size(shared.stack);
+    thread.spawn(move || work(&own)).map(drop)
 }
 
 fn work(shared: &Arc<Shared>) {
@@ -103,10 +97,14 @@ fn work(shared: &Arc<Shared>) {
         let Ok(work) = work else {
             return;
         };
-        let threads = shared.threads.load(SeqCst);
-        if threads < shared.most && shared.open.load(SeqCst) >= threads {
+        // Two threads at once are not to start one each where there is room for one.
+        let more = |threads| {
+            let is_needed = threads < shared.most && shared.open.load(SeqCst) >= threads;
+            is_needed.then_some(threads + 1)
+        };
+        if shared.threads.fetch_update(SeqCst, SeqCst, more).is_ok() && add_thread(shared).is_err() {
             // Without it, others wait for this one.
-            let _ = add_thread(shared);
+            shared.threads.fetch_sub(1, SeqCst);
         }
         let _ = catch_unwind(AssertUnwindSafe(work));
         shared.open.fetch_sub(1, SeqCst);

@@ -82,14 +82,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_nameless_address_is_unknown() {
-        let mut warnings = Vec::new();
-        let address = "[100::1]:0".parse().unwrap();
-        assert_eq!(verified_name(&address, &mut |w| warnings.push(w)), UNKNOWN);
-        assert_eq!(warnings, Vec::<Vec<u8>>::new());
-    }
-
-    #[test]
     fn mapped_addresses_are_ipv4() {
         let mapped: SocketAddr = "[::ffff:192.0.2.1]:7".parse().unwrap();
         assert_eq!(unmapped(&mapped), "192.0.2.1:7".parse().unwrap());

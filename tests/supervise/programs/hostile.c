@@ -347,8 +347,8 @@ int main(int count, char **arguments) {
         pthread_create(&threads[i], NULL, act, (void *)(long)(seed * 100 + i));
     }
     pthread_barrier_wait(&all_there);
-    // Somebody has to have been let in, if it takes a minute more; waiting for its own files it does not get far.
-    for (int more = file ? 0 : 60; time(NULL) < end + 1;) {
+    // Somebody has to have been let in, if it takes half a minute more; waiting for its own files it does not get far.
+    for (int more = file ? 0 : 30; time(NULL) < end + 1;) {
         usleep(100000);
         if (!counts->allowed && time(NULL) + 1 >= end && more-- > 0) {
             end++;
