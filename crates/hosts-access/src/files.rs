@@ -128,10 +128,13 @@ impl HostFile {
         self
     }
 
-    /// Is there too little memory for it?
+    /// Is there too little memory for it, or no descriptor? Then nobody knows what it matches.
     pub(crate) fn is_short(&self) -> bool {
         match &self.contents {
-            Contents::Unreadable(error) => error.kind() == io::ErrorKind::OutOfMemory,
+            Contents::Unreadable(error) => {
+                matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+                    || error.kind() == io::ErrorKind::OutOfMemory
+            }
             Contents::Missing | Contents::Text(_) => false,
         }
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::decide::{Ask, FilesKept};
 use crate::decision::{Deciding, TableKind};
 use crate::diagnostic::{Kind, Place};
-use crate::fact::Fact;
+use crate::fact::{Cause, Fact};
 use crate::files::{HostFile, IndexedFile, NextWord};
 use crate::index::{Candidate, LongRule};
 use crate::index_file::{self, DiskIndex, Jump, NoIndex, What};
@@ -165,8 +165,6 @@ impl Files<'_> {
         };
         seen.tries = 0;
         seen.files[side as usize].insert(path.to_vec(), Arc::clone(&file));
-        // It would match nothing, and a deny table grant; the edge of the process makes this a denial.
-        assert!(!file.is_short(), "memory for a list of patterns");
         file.warn(path, request);
         Ok(file)
     }
@@ -716,7 +714,13 @@ impl<T: Trace> Matching for Matcher<'_, T> {
             }
         }
         let mut words = file.words(side);
-        let mut matched = Match::No;
+        let mut matched = match file.is_short() {
+            true => {
+                let path = String::from_utf8_lossy(path);
+                request.not_known(Cause::new(format!("{path} cannot be read now")))
+            }
+            false => Match::No,
+        };
         while matched != Match::Yes
             && let Some(word) = words.next(request)?
         {

@@ -10,6 +10,7 @@ use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
+use hosts_access::source::Lines;
 use state::network::{BadNetwork, Network};
 
 use crate::output::{self, NOTE};
@@ -22,16 +23,8 @@ pub fn networks(path: &Path) -> Result<Vec<Network>, String> {
         false => std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut text)),
     };
     read.map_err(|error| output::at(path, &error))?;
-    let text = String::from_utf8_lossy(&text);
     let is_allow_table = path.file_name() == Path::new(hosts_access::ALLOW_TABLE).file_name();
-    let mut seen = HashSet::new();
-    let (mut networks, mut left) = (Vec::new(), 0usize);
-    for line in text.lines() {
-        match line_networks(line, is_allow_table) {
-            Some(found) => networks.extend(found.into_iter().filter(|network| seen.insert(*network))),
-            None => left += 1,
-        }
-    }
+    let (networks, left) = text_networks(&text, is_allow_table);
     if left > 0 {
         output::note(&format!(
             "{NOTE}note:{NOTE:#} {left} lines of {} say more than whom to deny, and were left alone\n",
@@ -39,6 +32,21 @@ pub fn networks(path: &Path) -> Result<Vec<Network>, String> {
         ));
     }
     Ok(networks)
+}
+
+/// The networks of a text, and how many of its lines say more.
+fn text_networks(text: &[u8], is_allow_table: bool) -> (Vec<Network>, usize) {
+    let mut seen = HashSet::new();
+    let (mut networks, mut left) = (Vec::new(), 0usize);
+    // Joined where they go on: the rest of a rule may be whom it excepts.
+    let mut lines = Lines::new(text);
+    while let Some(line) = lines.next() {
+        match line_networks(&String::from_utf8_lossy(line.text), is_allow_table) {
+            Some(found) => networks.extend(found.into_iter().filter(|network| seen.insert(*network))),
+            None => left += 1,
+        }
+    }
+    (networks, left)
 }
 
 /// The networks a line bans; `None` if it says anything else.
@@ -158,6 +166,18 @@ mod tests {
                 "{line}"
             );
         }
+    }
+
+    #[test]
+    fn whom_a_rule_excepts_on_its_next_line_is_not_banned() {
+        let text =
+            b"ALL: ALL EXCEPT \\\n192.0.2.1\n# no \\\n192.0.2.2\nsshd: 192.0.2.3 \\\n 192.0.2.4\n192.0.2.5";
+        let (networks, left) = text_networks(text, false);
+        let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            (networks.join(" "), left),
+            ("192.0.2.3 192.0.2.4 192.0.2.5".to_owned(), 1)
+        );
     }
 
     #[test]

@@ -56,10 +56,13 @@ fn interval(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// What the API says.
-#[derive(Debug, Default, Deserialize)]
+/// What the API says. It names both, if only to say that there are none: what does not is no answer of CrowdSec, of
+/// which nothing follows for whom it does not name.
+#[derive(Debug, Deserialize)]
 struct Decisions {
+    #[serde(deserialize_with = "Option::deserialize")]
     new: Option<Vec<Decision>>,
+    #[serde(deserialize_with = "Option::deserialize")]
     deleted: Option<Vec<Decision>>,
 }
 
@@ -77,13 +80,17 @@ struct Decision {
 }
 
 impl Decision {
-    /// The network a ban concerns; nothing for what is no ban of addresses.
-    fn network(&self) -> Option<Network> {
-        let is_ban = self.kind.eq_ignore_ascii_case("ban");
+    /// Is it a ban of addresses?
+    fn is_ban(&self) -> bool {
         let is_address = self.scope.eq_ignore_ascii_case("ip") || self.scope.eq_ignore_ascii_case("range");
+        self.kind.eq_ignore_ascii_case("ban") && is_address
+    }
+
+    /// The network a ban concerns.
+    fn network(&self) -> Option<Network> {
         match self.value.parse() {
-            Ok(network) | Err(BadNetwork::HostBits(network)) if is_ban && is_address => Some(network),
-            _ => None,
+            Ok(network) | Err(BadNetwork::HostBits(network)) => Some(network),
+            Err(BadNetwork::Malformed) => None,
         }
     }
 }
@@ -105,31 +112,46 @@ fn seconds(text: &str) -> Option<u64> {
     config::read_duration(&whole).map(|duration| duration.as_secs())
 }
 
+/// What follows from an answer.
+#[derive(Debug, Default)]
+struct Heard {
+    /// Whom to ban, until when and why.
+    bans: Vec<(Network, Expiry, String)>,
+    /// Whom not any more.
+    lifted: HashSet<Network>,
+    /// Bans that cannot be read.
+    strange: Vec<String>,
+}
+
 /// What is decided, as far as it has been heard of.
 #[derive(Debug, Default)]
 struct Decided(HashMap<Network, HashMap<i64, Expiry>>);
 
 impl Decided {
-    /// Takes in an answer. Returns whom to ban until when and why, and whom not any more.
-    fn hear(&mut self, answer: &Decisions, now: u64) -> (Vec<(Network, Expiry, String)>, Vec<Network>) {
-        let (mut bans, mut lifted) = (Vec::new(), Vec::new());
-        for decision in answer.deleted.iter().flatten() {
+    /// Takes in an answer.
+    fn hear(&mut self, answer: &Decisions, now: u64) -> Heard {
+        let mut heard = Heard::default();
+        let is_ban = |decision: &&Decision| decision.is_ban();
+        for decision in answer.deleted.iter().flatten().filter(is_ban) {
             let Some(network) = decision.network() else {
                 continue;
             };
             let left = self.0.entry(network).or_default();
             left.remove(&decision.id);
             left.retain(|_, expiry| !expiry.is_over(now));
-            if left.is_empty() {
-                self.0.remove(&network);
-                lifted.push(network);
-            } else if let Some(expiry) = left.values().max() {
+            if let Some(expiry) = left.values().max() {
                 // What is left may end sooner.
-                bans.push((network, *expiry, decision.scenario.clone()));
+                heard.bans.push((network, *expiry, decision.scenario.clone()));
+            } else {
+                self.0.remove(&network);
+                heard.lifted.insert(network);
             }
         }
-        for decision in answer.new.iter().flatten() {
+        for decision in answer.new.iter().flatten().filter(is_ban) {
             let (Some(network), Some(seconds)) = (decision.network(), seconds(&decision.duration)) else {
+                heard
+                    .strange
+                    .push(format!("{} for {}", decision.value, decision.duration));
                 continue;
             };
             if seconds == 0 {
@@ -139,10 +161,10 @@ impl Decided {
             let all = self.0.entry(network).or_default();
             all.insert(decision.id, expiry);
             let longest = all.values().copied().max().unwrap_or(expiry);
-            lifted.retain(|other| *other != network);
-            bans.push((network, longest, decision.scenario.clone()));
+            heard.lifted.remove(&network);
+            heard.bans.push((network, longest, decision.scenario.clone()));
         }
-        (bans, lifted)
+        heard
     }
 }
 
@@ -221,13 +243,20 @@ impl Bouncer {
 
     /// Asks once, and does as it is told.
     fn ask(&mut self) -> Result<String, String> {
-        let everything = !std::mem::replace(&mut self.is_current, false);
+        let is_current = std::mem::replace(&mut self.is_current, false);
+        let list = configured()?;
+        let everything = !is_current || list.file != self.list.file;
+        self.list = list;
         let answer = self.fetch(everything)?;
         if everything {
             self.decided = Decided::default();
         }
         let now = stamp::now();
-        let (wanted, mut lifted) = self.decided.hear(&answer, now);
+        let Heard {
+            bans: wanted,
+            mut lifted,
+            strange,
+        } = self.decided.hear(&answer, now);
         let writer = Writer::new(&self.list.file);
         let trouble = |error| trouble(&self.list.file, &error);
         if everything {
@@ -240,6 +269,12 @@ impl Bouncer {
             lifted.extend(contents.bans.iter().filter(is_missed).map(|ban| ban.network));
         }
         let mut text = String::new();
+        for strange in strange {
+            let strange = output::escape(strange.as_bytes());
+            text.push_str(&format!(
+                "{NOTE}not banned:{NOTE:#} {strange}: that cannot be read\n"
+            ));
+        }
         let mut new = HashMap::new();
         for (network, expiry, reason) in wanted {
             match bans::refusal(network, &self.list.never, &[]) {
@@ -258,7 +293,6 @@ impl Bouncer {
         }
         let new: Vec<Ban> = new.into_values().collect();
         writer.add(&new).map_err(trouble)?;
-        let lifted: HashSet<Network> = lifted.into_iter().collect();
         let gone = match lifted.is_empty() {
             true => 0,
             false => writer
@@ -295,10 +329,7 @@ impl Bouncer {
         }
         let body = response.body_mut().with_config().limit(LONGEST);
         let text = body.read_to_vec().map_err(failed)?;
-        // "null" where there is nothing.
-        let answer: Option<Decisions> = serde_json::from_slice(&text)
-            .map_err(|error| format!("{}: no answer of CrowdSec: {error}", self.url))?;
-        Ok(answer.unwrap_or_default())
+        serde_json::from_slice(&text).map_err(|error| format!("{}: no answer of CrowdSec: {error}", self.url))
     }
 }
 
@@ -361,19 +392,44 @@ mod tests {
     #[test]
     fn the_longest_decision_holds_until_the_last_is_gone() {
         let mut decided = Decided::default();
-        let (bans, lifted) = decided.hear(&decisions(BOTH), 1000);
-        let last: HashMap<String, Expiry> = bans.iter().map(|(n, e, _)| (n.to_string(), *e)).collect();
+        let heard = decided.hear(&decisions(BOTH), 1000);
+        let last: HashMap<String, Expiry> = heard.bans.iter().map(|(n, e, _)| (n.to_string(), *e)).collect();
         assert_eq!(last.len(), 2);
         assert_eq!(last["192.0.2.7"], Expiry::At(1000 + 4 * 3600));
-        assert_eq!(lifted, []);
+        assert!(heard.lifted.is_empty() && heard.strange.is_empty(), "{heard:?}");
         let gone = |id: u32| {
             decisions(&format!(
                 r#"{{"new":null,"deleted":[{{"id":{id},"type":"ban","scope":"Ip","value":"192.0.2.7","duration":"-1s"}}]}}"#
             ))
         };
-        let (bans, lifted) = decided.hear(&gone(2), 1000);
-        assert_eq!((bans[0].1, lifted.len()), (Expiry::At(1000 + 3600), 0));
-        let (bans, lifted) = decided.hear(&gone(1), 1000);
-        assert_eq!((bans.len(), lifted), (0, vec!["192.0.2.7".parse().unwrap()]));
+        let heard = decided.hear(&gone(2), 1000);
+        assert_eq!(
+            (heard.bans[0].1, heard.lifted.len()),
+            (Expiry::At(1000 + 3600), 0)
+        );
+        let heard = decided.hear(&gone(1), 1000);
+        assert_eq!((heard.bans.len(), heard.lifted.len()), (0, 1));
+        assert!(heard.lifted.contains(&"192.0.2.7".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_and_what_is_no_answer_decides_nothing() {
+        let strange = decisions(
+            r#"{"deleted":null,"new":[
+                {"id":1,"type":"ban","scope":"Ip","value":"192.0.2.7","duration":"a while"},
+                {"id":2,"type":"ban","scope":"Range","value":"192.0.2.0/33","duration":"4h"}]}"#,
+        );
+        let heard = Decided::default().hear(&strange, 1000);
+        assert_eq!(heard.strange, ["192.0.2.7 for a while", "192.0.2.0/33 for 4h"]);
+        assert!(heard.bans.is_empty());
+        for text in [
+            "null",
+            "{}",
+            r#"{"message":"up"}"#,
+            r#"{"new":[]}"#,
+            r#"{"deleted":null}"#,
+        ] {
+            assert!(serde_json::from_str::<Decisions>(text).is_err(), "{text}");
+        }
     }
 }
