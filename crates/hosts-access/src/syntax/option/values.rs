@@ -1,7 +1,7 @@
 //! The values that options take, from their text: numbers, levels, names, limits, durations.
 
 use crate::decision::Severity;
-use crate::text::{find_outside_brackets, is_blank, trim, whole_signed, whole_unsigned};
+use crate::text::{after_blanks, find_outside_brackets, is_blank, trim, whole_signed, whole_unsigned};
 
 /// `[facility.]level`, as numbers of `<syslog.h>`. Without a facility, the daemon's own is used. The
 /// error is the word that is neither.
@@ -128,20 +128,17 @@ impl Default for Source {
 /// assert_eq!((limit.per.v4, limit.per.v6), (24, 64));
 /// ```
 pub fn limit(value: &[u8]) -> Option<Limit> {
-    let mut words = words(value).peekable();
-    let rate = words.next()?;
+    let mut rest = value;
+    let rate = word(&mut rest)?;
     let slash = memchr::memchr(b'/', rate)?;
     let count = positive(&rate[..slash])?;
     let seconds = period(&rate[slash + 1..])?;
-    let mut burst = count;
-    if words
-        .next_if(|word| word.eq_ignore_ascii_case(b"burst"))
-        .is_some()
-    {
-        burst = positive(words.next()?)?;
-    }
-    let per = per(&mut words)?.unwrap_or_default();
-    words.next().is_none().then_some(Limit {
+    let burst = match is_next(&mut rest, b"burst") {
+        true => positive(word(&mut rest)?)?,
+        false => count,
+    };
+    let per = per(&mut rest)?.unwrap_or_default();
+    word(&mut rest).is_none().then_some(Limit {
         count,
         seconds,
         burst,
@@ -151,13 +148,13 @@ pub fn limit(value: &[u8]) -> Option<Limit> {
 
 /// `N [per /L4 [/L6]]` or `N total`
 pub fn max(value: &[u8]) -> Option<Max> {
-    let mut words = words(value).peekable();
-    let count = positive(words.next()?)?;
-    let per = match words.next_if(|word| word.eq_ignore_ascii_case(b"total")) {
-        Some(_) => None,
-        None => Some(per(&mut words)?.unwrap_or_default()),
+    let mut rest = value;
+    let count = positive(word(&mut rest)?)?;
+    let per = match is_next(&mut rest, b"total") {
+        true => None,
+        false => Some(per(&mut rest)?.unwrap_or_default()),
     };
-    words.next().is_none().then_some(Max { count, per })
+    word(&mut rest).is_none().then_some(Max { count, per })
 }
 
 /// A duration in seconds as people write it: `90s`, `30m`, `2h`, `7d`, `1w`, or several together, `1h30m`.
@@ -183,8 +180,23 @@ pub fn duration(value: &[u8]) -> Option<u64> {
     (seconds > 0).then_some(seconds)
 }
 
-fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|b| is_blank(*b)).filter(|word| !word.is_empty())
+/// Takes the next word, if there is one.
+fn word<'t>(rest: &mut &'t [u8]) -> Option<&'t [u8]> {
+    let text = after_blanks(rest);
+    let end = text.iter().position(|b| is_blank(*b)).unwrap_or(text.len());
+    let (word, after) = text.split_at(end);
+    *rest = after;
+    (!word.is_empty()).then_some(word)
+}
+
+/// Takes the next word if it is this one.
+fn is_next(rest: &mut &[u8], wanted: &[u8]) -> bool {
+    let mut after = *rest;
+    let is_it = word(&mut after).is_some_and(|word| word.eq_ignore_ascii_case(wanted));
+    if is_it {
+        *rest = after;
+    }
+    is_it
 }
 
 fn positive(digits: &[u8]) -> Option<u32> {
@@ -216,8 +228,8 @@ fn period(text: &[u8]) -> Option<u64> {
 }
 
 /// `per /L4 [/L6]`, if it is there.
-fn per<'t>(words: &mut std::iter::Peekable<impl Iterator<Item = &'t [u8]>>) -> Option<Option<Source>> {
-    if words.next_if(|word| word.eq_ignore_ascii_case(b"per")).is_none() {
+fn per(rest: &mut &[u8]) -> Option<Option<Source>> {
+    if !is_next(rest, b"per") {
         return Some(None);
     }
     let length = |word: &[u8], most: u8| {
@@ -225,8 +237,8 @@ fn per<'t>(words: &mut std::iter::Peekable<impl Iterator<Item = &'t [u8]>>) -> O
         let number: u8 = std::str::from_utf8(number).ok()?.parse().ok()?;
         (number <= most).then_some(number)
     };
-    let v4 = length(words.next()?, 32)?;
-    let v6 = match words.next() {
+    let v4 = length(word(rest)?, 32)?;
+    let v6 = match word(rest) {
         Some(word) => length(word, 128)?,
         None => Source::default().v6,
     };
