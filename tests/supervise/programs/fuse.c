@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //
 // A file system of one file, as a user mounts one, whose server never answers what closing the file asks of it, nor
-// what a look at its contents does; or not before so many milliseconds. With a FIFO it says who looks, and answers when
-// somebody has opened that to write: each number in the file is 128 then.
+// what a look at its contents does, and says that it was asked; or answers after so many milliseconds. With a FIFO it says
+// who looks, and answers when somebody has opened that to write: each number in the file is 128 then.
 //
 // usage: fuse DIRECTORY [MILLISECONDS|FIFO]
 
@@ -77,6 +77,9 @@ int main(int count, char **arguments) {
                     }
                 }
                 answer(in->unique, 0, page, in->opcode == FUSE_READ ? sizeof page : 0);
+            } else {
+                puts(in->opcode == FUSE_READ ? "read" : "closed");
+                fflush(stdout);
             }
             break;
         case FUSE_FORGET:

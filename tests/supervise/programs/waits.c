@@ -26,12 +26,11 @@ static int listening(void) {
     return listener;
 }
 
-static void connect_to(int listener) {
-    int client = socket(AF_INET, SOCK_STREAM, 0);
+static struct sockaddr_in address_of(int listener) {
     struct sockaddr_in a;
     socklen_t length = sizeof a;
     getsockname(listener, (void *)&a, &length);
-    connect(client, (void *)&a, sizeof a);
+    return a;
 }
 
 // Executes another program, when the first thread waits in accept.
@@ -44,20 +43,12 @@ static void *execute(void *first) {
         close(file);
         usleep(1000);
     }
-    // The guard knows of it by then.
-    usleep(100000);
+    // The guard knows of it when it has answered a later call.
+    int other = listening();
+    fcntl(other, F_SETFL, O_NONBLOCK);
+    accept(other, NULL, NULL);
     execl("/bin/sleep", "sleep", "1000", NULL);
     return NULL;
-}
-
-// Waits until the process has so many threads. Who executes a program ends the others first.
-static void until_threads(int process, unsigned count) {
-    char path[64];
-    struct stat about = {0};
-    snprintf(path, sizeof path, "/proc/%d/task", process);
-    while (stat(path, &about) == 0 && about.st_nlink != count + 2) {
-        usleep(1000);
-    }
 }
 
 int main(int count, char **arguments) {
@@ -79,14 +70,7 @@ int main(int count, char **arguments) {
         puts("no socket");
     } else if (!strcmp(arguments[1], "exec")) {
         int listener = listening(), first = getpid();
-        if (fork() == 0) {
-            until_threads(first, 2);
-            until_threads(first, 1);
-            usleep(100000);
-            connect_to(listener);
-            puts("executes");
-            pause();
-        }
+        printf("executes with port %d open\n", ntohs(address_of(listener).sin_port));
         fcntl(file, F_SETFD, FD_CLOEXEC);
         pthread_t second;
         pthread_create(&second, NULL, execute, &first);
@@ -95,7 +79,8 @@ int main(int count, char **arguments) {
     } else {
         char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
         int listener = listening();
-        connect_to(listener);
+        struct sockaddr_in a = address_of(listener);
+        connect(socket(AF_INET, SOCK_STREAM, 0), (void *)&a, sizeof a);
         socklen_t length = 16;
         puts("calls");
         accept(listener, (void *)page, &length);

@@ -128,6 +128,11 @@ impl FileSystem {
         self.server.as_ref().expect("served").wait_for("read");
     }
 
+    /// Waits until somebody who closes the file waits for an answer to that.
+    pub fn wait_for_closer(&self) {
+        self.server.as_ref().expect("served").wait_for("closed");
+    }
+
     /// Answers him.
     pub fn go_on(&self) {
         fs::write(self.directory.with_file_name("gate"), "").expect("a FIFO of ours");
