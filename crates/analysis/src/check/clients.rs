@@ -1,6 +1,7 @@
 //! Client addresses and networks that match nothing, or not what they seem to (hosts_access(5),
 //! PATTERNS).
 
+use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
@@ -189,106 +190,87 @@ pub(super) fn lint(cx: &mut Context<'_, '_>, rule: &Rule<'_>, end: usize) {
 /// Lints of one host pattern.
 pub(super) fn pattern(cx: &mut Context<'_, '_>, host: HostPattern<'_>, text: &[u8], span: Range<usize>) {
     match never(&host) {
-        Some(why) => unmatched(cx, host, text, &span, why),
+        Some(why) => unmatched(cx, text, &span, why),
         None => doubtful(cx, host, text, &span),
     }
 }
 
 /// A pattern that matches nothing.
-fn unmatched(cx: &mut Context<'_, '_>, host: HostPattern<'_>, text: &[u8], span: &Range<usize>, why: Never) {
-    let shown = quoted(text);
-    let (code, message, fix): (_, String, Option<(bool, Vec<u8>)>) = match why {
-        Never::HostBits(..) if inverse(text).is_some() => {
-            let meant = inverse(text).unwrap_or_default();
-            (
-                &HOST_BITS,
-                format!("{shown} never matches: the mask is the wrong way round, ones where zeros belong"),
-                Some((false, meant.into_bytes())),
-            )
-        }
-        Never::HostBits(_, mask) if mask.leading_ones() != mask.count_ones() => (
-            &HOST_BITS,
-            format!("{shown} never matches: it has bits set outside the mask, and the mask has holes"),
-            None,
-        ),
-        Never::HostBits(net, mask) => {
-            let meant = block(net, mask);
-            (
-                &HOST_BITS,
-                format!("{shown} never matches: it has bits set outside the mask; the network is {meant}"),
-                Some((false, meant.into_bytes())),
-            )
-        }
+fn unmatched(cx: &mut Context<'_, '_>, text: &[u8], span: &Range<usize>, why: Never) {
+    let Told { code, reason, meant } = told(text, why);
+    let fix = meant.map(|(is_safe, meant)| Fix {
+        is_safe,
+        ..Fix::safe(format!("write {}", quoted(&meant)), vec![cx.edit(span, meant)])
+    });
+    let finding = cx.report(code, span, format!("{} never matches: {reason}", quoted(text)));
+    match fix {
+        Some(fix) => finding.fix(fix),
+        None => finding.help(code.remedy),
+    };
+}
+
+/// Why a pattern matches nothing.
+struct Told {
+    code: &'static Code,
+    /// In words.
+    reason: Cow<'static, str>,
+    /// What was meant, and whether that is certain.
+    meant: Option<(bool, Vec<u8>)>,
+}
+
+fn told(text: &[u8], why: Never) -> Told {
+    let (code, reason, meant) = match why {
+        Never::HostBits(net, mask) => return host_bits(text, net, mask),
         Never::FullMask => (
             &FULL_MASK,
-            format!("{shown} never matches: the mask 255.255.255.255 is taken for an error"),
+            "the mask 255.255.255.255 is taken for an error",
             Some((true, before_slash(text).to_vec())),
         ),
         Never::Zero => (
             &ZERO,
-            format!("{shown} never matches: the length 0 is taken for an error"),
+            "the length 0 is taken for an error",
             (before_slash(text) == b"0.0.0.0").then(|| (false, b"ALL".to_vec())),
         ),
-        Never::Length | Never::NoLength => (
-            &LENGTH,
-            format!("{shown} never matches: what stands after the slash is no prefix length"),
-            None,
-        ),
-        Never::Net | Never::Impossible if is_range(text) => (
-            &RANGE,
-            format!("{shown} never matches: there are no ranges"),
-            None,
-        ),
-        Never::Net => bad_net(text, &shown),
+        Never::Length | Never::NoLength => (&LENGTH, "what stands after the slash is no prefix length", None),
+        Never::Net | Never::Impossible if is_range(text) => (&RANGE, "there are no ranges", None),
+        Never::Net => return bad_net(text),
         Never::Impossible => match text {
             [whole @ .., b'.'] if is_plain_quad(whole) => (
                 &IMPOSSIBLE,
-                format!("{shown} never matches: no address goes on after four numbers"),
+                "no address goes on after four numbers",
                 Some((false, whole.to_vec())),
             ),
-            _ => (
-                &IMPOSSIBLE,
-                format!("{shown} never matches: it is no possible address"),
-                None,
-            ),
+            _ => (&IMPOSSIBLE, "it is no possible address", None),
         },
         Never::LeadingZero => (
             &OCTAL,
-            format!("{shown} never matches: addresses are written without leading zeros"),
+            "addresses are written without leading zeros",
             Some((true, without_zeros(text))),
         ),
         Never::Unfinished => (
             &UNFINISHED,
-            format!("{shown} never matches: without a dot at its end it is compared with the whole address"),
+            "without a dot at its end it is compared with the whole address",
             // A number alone may as well be a port, or the length of a prefix that went astray.
             text.contains(&b'.').then(|| (false, [text, b"."].concat())),
         ),
-        Never::BracketedV4 => (
-            &BAD_V6,
-            format!("{shown} never matches: brackets are for IPv6"),
-            Some((
-                true,
-                text.iter()
-                    .filter(|b| !matches!(b, b'[' | b']'))
-                    .copied()
-                    .collect(),
-            )),
-        ),
+        Never::BracketedV4 => {
+            let is_bracket = |b: &&u8| matches!(**b, b'[' | b']');
+            let bare = text.iter().filter(|b| !is_bracket(b)).copied().collect();
+            (&BAD_V6, "brackets are for IPv6", Some((true, bare)))
+        }
         Never::LengthInside => {
             let inner = &text[1..text.len() - 1];
             let slash = memchr::memchr(b'/', inner).unwrap_or(inner.len());
-            let is_sound = v6(&inner[..slash]).is_some();
+            let (net, length) = inner.split_at(slash);
             (
                 &LENGTH_INSIDE,
-                format!("{shown} never matches: the prefix length belongs behind the bracket"),
-                is_sound.then(|| (true, [b"[", &inner[..slash], b"]", &inner[slash..]].concat())),
+                "the prefix length belongs behind the bracket",
+                v6(net)
+                    .is_some()
+                    .then(|| (true, [b"[", net, b"]", length].concat())),
             )
         }
-        Never::NotV6 => (
-            &BAD_V6,
-            format!("{shown} never matches: this is no IPv6 address"),
-            None,
-        ),
+        Never::NotV6 => (&BAD_V6, "this is no IPv6 address", None),
         Never::Mapped(v4, length) => {
             let meant = match length {
                 Some(length @ 1..32) => format!("{v4}/{length}"),
@@ -297,42 +279,64 @@ fn unmatched(cx: &mut Context<'_, '_>, host: HostPattern<'_>, text: &[u8], span:
             };
             (
                 &MAPPED,
-                format!("{shown} never matches: such clients are treated as IPv4"),
+                "such clients are treated as IPv4",
                 Some((true, meant.into_bytes())),
             )
         }
     };
-    let fixed = fix.map(|(is_safe, meant)| Fix {
-        is_safe,
-        ..Fix::safe(format!("write {}", quoted(&meant)), vec![cx.edit(span, meant)])
-    });
-    let finding = cx.report(code, span, message);
-    match (fixed, host) {
-        (Some(fix), _) => finding.fix(fix),
-        (None, _) => finding.help(code.remedy),
-    };
+    Told {
+        code,
+        reason: reason.into(),
+        meant,
+    }
 }
 
-fn bad_net<'c>(text: &[u8], shown: &str) -> (&'c Code, String, Option<(bool, Vec<u8>)>) {
+/// A network with bits set outside its mask, `net` being what is within.
+fn host_bits(text: &[u8], net: u32, mask: u32) -> Told {
+    let (reason, meant) = if let Some(meant) = inverse(text) {
+        let reason = "the mask is the wrong way round, ones where zeros belong".into();
+        (reason, Some(meant))
+    } else if mask.leading_ones() != mask.count_ones() {
+        (
+            "it has bits set outside the mask, and the mask has holes".into(),
+            None,
+        )
+    } else {
+        let meant = block(net, mask);
+        let reason = format!("it has bits set outside the mask; the network is {meant}").into();
+        (reason, Some(meant))
+    };
+    Told {
+        code: &HOST_BITS,
+        reason,
+        meant: meant.map(|meant| (false, meant.into_bytes())),
+    }
+}
+
+/// What stands before the slash is no whole address.
+fn bad_net(text: &[u8]) -> Told {
     let net = before_slash(text);
     let is_number = net.iter().all(|b| b.is_ascii_digit() || *b == b'.');
-    let message = format!("{shown} never matches: before the slash there must be a whole address");
+    let shortened = |meant| Told {
+        code: &BAD_NET,
+        reason: "before the slash there must be a whole address".into(),
+        meant,
+    };
     if !is_number {
-        return (&BAD_NET, message, None);
+        return shortened(None);
     }
     // `192.168/16` and `10./8`: the missing numbers are zeros.
     let stem = net.strip_suffix(b".").unwrap_or(net);
     let octets = stem.split(|b| *b == b'.').count();
     let full = [stem, &b".0.0.0"[..2 * (4usize.saturating_sub(octets))]].concat();
     if octets < 4 && dotted_quad(&full).is_some() {
-        let fixed = [&full, &text[net.len()..]].concat();
-        return (&BAD_NET, message, Some((false, fixed)));
+        return shortened(Some((false, [&full, &text[net.len()..]].concat())));
     }
-    (
-        &IMPOSSIBLE,
-        format!("{shown} never matches: {} is no possible address", quoted(net)),
-        None,
-    )
+    Told {
+        code: &IMPOSSIBLE,
+        reason: format!("{} is no possible address", quoted(net)).into(),
+        meant: None,
+    }
 }
 
 /// A pattern that matches something, but perhaps not what was meant.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use super::code::{Code, Example, Level, codes};
 use super::{Context, Finding, conditions, foreign, policy, shadow};
 use crate::compare::{FileTexts, Ways, idle};
-use crate::document::{Content, Document, Documents, content};
+use crate::document::{Content, Document, Documents, Entry, Rule, content};
 use hosts_access::TableKind;
 
 codes! {
@@ -35,59 +35,90 @@ pub(super) fn lint(tables: Documents<'_>, files: &HashMap<Vec<u8>, Vec<u8>>, fou
     let Ok(idle) = idle(tables, files, &mut Ways::new()) else {
         return;
     };
-    if idle.is_empty() {
-        return;
-    }
-    let document = |table: TableKind| -> Option<&Document> {
-        match table {
-            TableKind::Allow => tables.allow,
-            TableKind::Deny => tables.deny,
-        }
-    };
     let mut new = Vec::new();
     for ((table, at), instead) in idle {
-        let Some(document_of) = document(table) else {
+        let Some(placed) = Placed::of(tables, &(table, at)) else {
             continue;
         };
-        let entry = &document_of.entries[at];
-        let explains = |finding: &Finding, table: TableKind, bytes: &std::ops::Range<usize>| {
-            finding.table == table
-                && finding.other_file.is_none()
-                && bytes.contains(&finding.span.bytes.start)
-                && (finding.level == Level::Error
-                    || shadow::CODES.contains(&finding.code)
-                    || finding.code == &conditions::NEVER)
-        };
-        let is_told = found.iter().any(|f| explains(f, table, &entry.bytes));
-        let by = |(table, at): &(TableKind, usize)| Some((*table, document(*table)?.entries.get(*at)?));
-        let instead: Vec<_> = instead.iter().filter_map(by).collect();
-        // Who is behind a rule that is in error, or makes all others idle, is told there.
-        let is_behind_told = instead.iter().any(|(by, entry)| {
-            found.iter().any(|f| {
-                f.table == *by
-                    && entry.bytes.contains(&f.span.bytes.start)
-                    && (f.level == Level::Error || f.code == &policy::ALL_ALLOWED)
-            })
-        });
-        let line = document_of.line(entry);
+        let instead: Vec<Placed<'_>> = instead
+            .iter()
+            .filter_map(|place| Placed::of(tables, place))
+            .collect();
+        let Placed { document, entry, .. } = placed;
+        let line = document.line(entry);
         let Content::Rule(rule) = content(&line) else {
             continue;
         };
         let is_ban = table == TableKind::Deny && foreign::is_ban(&rule);
-        if is_told || is_behind_told || is_ban || foreign::Blocks::of(document_of).contains(at) {
+        if is_told(&placed, &instead, found) || is_ban || foreign::Blocks::of(document).contains(at) {
             continue;
         }
         let mut cx = Context {
             table,
-            document: document_of,
+            document,
             entry,
             line: &line,
             is_foreign: false,
             found: &mut new,
         };
-        let whole = cx.whole();
-        let span = whole.start..rule.clients.span.end.clamp(whole.start, whole.end);
-        if instead.is_empty() {
+        report(&mut cx, &rule, &instead);
+    }
+    found.extend(new);
+}
+
+/// A rule in its table.
+struct Placed<'t> {
+    table: TableKind,
+    document: &'t Document,
+    entry: &'t Entry,
+}
+
+impl<'t> Placed<'t> {
+    fn of(tables: Documents<'t>, (table, at): &(TableKind, usize)) -> Option<Self> {
+        let document = match table {
+            TableKind::Allow => tables.allow,
+            TableKind::Deny => tables.deny,
+        }?;
+        Some(Placed {
+            table: *table,
+            document,
+            entry: document.entries.get(*at)?,
+        })
+    }
+
+    fn holds(&self, finding: &Finding) -> bool {
+        finding.table == self.table && self.entry.bytes.contains(&finding.span.bytes.start)
+    }
+}
+
+/// Does another finding explain it?
+fn is_told(rule: &Placed<'_>, instead: &[Placed<'_>], found: &[Finding]) -> bool {
+    let explains = |finding: &Finding| {
+        finding.other_file.is_none()
+            && rule.holds(finding)
+            && (finding.level == Level::Error
+                || shadow::CODES.contains(&finding.code)
+                || finding.code == &conditions::NEVER)
+    };
+    // Who is behind a rule that is in error, or makes all others idle, is told there.
+    let explains_behind = |finding: &Finding| {
+        (finding.level == Level::Error || finding.code == &policy::ALL_ALLOWED)
+            && instead.iter().any(|by| by.holds(finding))
+    };
+    found
+        .iter()
+        .any(|finding| explains(finding) || explains_behind(finding))
+}
+
+fn report(cx: &mut Context<'_, '_>, rule: &Rule<'_>, instead: &[Placed<'_>]) {
+    let whole = cx.whole();
+    let span = whole.start..rule.clients.span.end.clamp(whole.start, whole.end);
+    let places: Vec<String> = instead
+        .iter()
+        .map(|by| place(cx.table, by.table, by.entry.first_line))
+        .collect();
+    let what = match &places[..] {
+        [] => {
             let has_except = !(rule.daemons.excepts.is_empty() && rule.clients.excepts.is_empty());
             let message = if has_except {
                 "no request matches this rule: its exceptions leave nothing"
@@ -97,32 +128,20 @@ pub(super) fn lint(tables: Documents<'_>, files: &HashMap<Vec<u8>, Vec<u8>>, fou
             cx.report(&IDLE, &span, message)
                 .level(Level::Error)
                 .help("correct its lists, or remove it");
-            continue;
+            return;
         }
-        let places: Vec<String> = instead
-            .iter()
-            .map(|(by, entry)| place(table, *by, entry.first_line))
-            .collect();
-        let what = match &places[..] {
-            [one] => format!("{one} decides"),
-            [first, .., last] => format!("rules from {first} to {last} decide"),
-            [] => continue,
-        };
-        let message = format!("this rule never decides: {what} all it matches");
-        let finding = cx.report(&IDLE, &span, message).help("move it up, or remove it");
-        for (by, entry) in instead.iter().take(MOST_SHOWN) {
-            let Some(document) = document(*by) else { continue };
-            let line = document.line(entry);
-            let end = line.trim_ascii_end().len();
-            let start = (line.len() - line.trim_ascii_start().len()).min(end);
-            finding.related(
-                *by,
-                super::Span::of(document, entry, &(start..end)),
-                "this decides first",
-            );
-        }
+        [one] => format!("{one} decides"),
+        [first, .., last] => format!("rules from {first} to {last} decide"),
+    };
+    let message = format!("this rule never decides: {what} all it matches");
+    let finding = cx.report(&IDLE, &span, message).help("move it up, or remove it");
+    for by in instead.iter().take(MOST_SHOWN) {
+        let line = by.document.line(by.entry);
+        let end = line.trim_ascii_end().len();
+        let start = (line.len() - line.trim_ascii_start().len()).min(end);
+        let span = super::Span::of(by.document, by.entry, &(start..end));
+        finding.related(by.table, span, "this decides first");
     }
-    found.extend(new);
 }
 
 /// So many of the rules that decide instead are pointed at.
