@@ -6,6 +6,7 @@ mod about;
 mod facts;
 mod open;
 mod policies;
+mod survey;
 mod text;
 
 use std::io::IsTerminal;
