@@ -48,27 +48,8 @@ fn answer(state: &State, fact: &Fact, client: Option<IpAddr>, port: Option<u16>)
     let known = || facts::answer(state, fact, client, None);
     let client = || client.ok_or_else(|| Unknown::new("the client has no numeric address"));
     Ok(match fact {
-        Fact::Location => {
-            let located = state.country(client()?);
-            let source = source(state.countries(), &located);
-            let code = |code: Option<Code>| code.map(|code| code.to_string());
-            let shown = located?.map(|located| (code(located.country), code(located.continent)));
-            let shown = match shown {
-                Some((Some(country), Some(continent))) => format!("{country}, {continent}"),
-                Some((Some(one), None) | (None, Some(one))) => one,
-                Some((None, None)) | None => "nowhere".to_owned(),
-            };
-            (known(), shown + &source)
-        }
-        Fact::System => {
-            let located = state.system(client()?);
-            let source = source(state.systems(), &located);
-            let number = located?.and_then(|located| located.asn);
-            (
-                known(),
-                number.map_or("none".to_owned(), |number| format!("AS{number}")) + &source,
-            )
-        }
+        Fact::Location => (known(), location(state, client()?)?),
+        Fact::System => (known(), system_of(state, client()?)?),
         Fact::Addresses(name) => {
             let name = String::from_utf8_lossy(name);
             let resolved = state.addresses(&name, Family::of(client()?))?;
@@ -93,28 +74,8 @@ fn answer(state: &State, fact: &Fact, client: Option<IpAddr>, port: Option<u16>)
             };
             (Ok(Found::Listed(codes)), format!("{zone}: {shown}"))
         }
-        Fact::Nearness => {
-            let (own, near) = (
-                state.interfaces().is_own(client()?)?,
-                state.interfaces().is_near(client()?)?,
-            );
-            let shown = match (own, near) {
-                (true, _) => "this host",
-                (false, true) => "a network that this host is on",
-                (false, false) => "neither this host nor a network that it is on",
-            };
-            (known(), shown.to_owned())
-        }
-        Fact::Time(zone) => {
-            let zone = zone.as_deref().map(String::from_utf8_lossy);
-            let time = state.clock(zone.as_deref())?;
-            let (year, month, day) = time.date;
-            let weekday = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"][usize::from(time.weekday % 7)];
-            let (hour, minute) = (time.minute / 60, time.minute % 60);
-            let place = zone.map_or("the host's zone".to_owned(), |zone| zone.into_owned());
-            let shown = format!("{weekday} {year:04}-{month:02}-{day:02} {hour:02}:{minute:02}, {place}");
-            (known(), shown)
-        }
+        Fact::Nearness => (known(), nearness(state, client()?)?.to_owned()),
+        Fact::Time(zone) => (known(), time(state, zone.as_deref())?),
         Fact::Banned => {
             let found = state.banned(client()?)?;
             (Ok(found.is_some().into()), banned(state, found))
@@ -141,6 +102,47 @@ fn answer(state: &State, fact: &Fact, client: Option<IpAddr>, port: Option<u16>)
             (Ok((count <= max.count).into()), shown)
         }
     })
+}
+
+fn location(state: &State, client: IpAddr) -> Answer<String> {
+    let located = state.country(client);
+    let source = source(state.countries(), &located);
+    let code = |code: Option<Code>| code.map(|code| code.to_string());
+    let shown = located?.map(|located| (code(located.country), code(located.continent)));
+    let shown = match shown {
+        Some((Some(country), Some(continent))) => format!("{country}, {continent}"),
+        Some((Some(one), None) | (None, Some(one))) => one,
+        Some((None, None)) | None => "nowhere".to_owned(),
+    };
+    Ok(shown + &source)
+}
+
+fn system_of(state: &State, client: IpAddr) -> Answer<String> {
+    let located = state.system(client);
+    let source = source(state.systems(), &located);
+    let number = located?.and_then(|located| located.asn);
+    Ok(number.map_or("none".to_owned(), |number| format!("AS{number}")) + &source)
+}
+
+fn nearness(state: &State, client: IpAddr) -> Answer<&'static str> {
+    let interfaces = state.interfaces();
+    Ok(match (interfaces.is_own(client)?, interfaces.is_near(client)?) {
+        (true, _) => "this host",
+        (false, true) => "a network that this host is on",
+        (false, false) => "neither this host nor a network that it is on",
+    })
+}
+
+fn time(state: &State, zone: Option<&[u8]>) -> Answer<String> {
+    let zone = zone.map(String::from_utf8_lossy);
+    let time = state.clock(zone.as_deref())?;
+    let (year, month, day) = time.date;
+    let weekday = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"][usize::from(time.weekday % 7)];
+    let (hour, minute) = (time.minute / 60, time.minute % 60);
+    let place = zone.map_or("the host's zone".to_owned(), |zone| zone.into_owned());
+    Ok(format!(
+        "{weekday} {year:04}-{month:02}-{day:02} {hour:02}:{minute:02}, {place}"
+    ))
 }
 
 /// Which database said so, of which network, and when it was made.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::ops::Range;
 
-use analysis::check::{Finding, Level};
+use analysis::check::{Edit, Finding, Fix, Level};
 use analysis::document::Document;
 use annotate_snippets::{AnnotationKind, Group, Level as Shown, Patch, Renderer, Snippet};
 
@@ -100,21 +100,8 @@ fn one(policy: &Policy, finding: &Finding, renderer: &Renderer) -> String {
     let texts;
     if let Some(fix) = &finding.fix {
         let title = Shown::HELP.secondary_title(fix.title.as_str());
-        // What reaches beyond the lines shown is said in words alone.
-        let fits = fix
-            .edits
-            .iter()
-            .all(|edit| window.holds(&edit.bytes) && !edit.text.contains(&b'\n'));
-        let removes_all = fix
-            .edits
-            .iter()
-            .any(|edit| edit.text.is_empty() && edit.bytes.len() >= window.bytes.len());
-        if fits && !removes_all {
-            texts = fix
-                .edits
-                .iter()
-                .map(|edit| (window.shown(&edit.bytes), visible(&edit.text)))
-                .collect::<Vec<_>>();
+        if let Some(shown) = patches(fix, &window) {
+            texts = shown;
             groups.push(
                 title.element(
                     Snippet::source(window.text.as_str())
@@ -134,6 +121,15 @@ fn one(policy: &Policy, finding: &Finding, renderer: &Renderer) -> String {
         groups.push(Group::with_title(Shown::HELP.secondary_title(plain(help))));
     }
     renderer.render(&groups)
+}
+
+/// The edits of a fix where they can be shown in the lines that are; what reaches beyond them is said in words alone.
+fn patches(fix: &Fix, window: &Window) -> Option<Vec<(Range<usize>, String)>> {
+    let fits = |edit: &Edit| window.holds(&edit.bytes) && !edit.text.contains(&b'\n');
+    let removes_all = |edit: &Edit| edit.text.is_empty() && edit.bytes.len() >= window.bytes.len();
+    let shown = |edit: &Edit| (window.shown(&edit.bytes), visible(&edit.text));
+    let is_shown = fix.edits.iter().all(|edit| fits(edit) && !removes_all(edit));
+    is_shown.then(|| fix.edits.iter().map(shown).collect())
 }
 
 /// A sentence as the other lines have it: no capital at its beginning, no full stop.
