@@ -173,3 +173,37 @@ impl<'m> Host<'m> {
 pub fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
+
+/// What tcpdchk says of a table, and how it exits.
+///
+/// # Panics
+/// Where it does not run, or writes to standard output.
+pub fn tcpdchk(host: &Host<'_>, table: &[u8], flags: &str) -> (String, Option<i32>) {
+    let directory = host.tables("tables", Some(table), None);
+    let output = host.run(&directory, Whose::Ours, "tcpdchk", &[flags]);
+    assert!(output.stdout.is_empty());
+    (said(&output), output.status.code())
+}
+
+/// Asserts that tcpdchk says just one thing of the first table, which contains `says`, and nothing of the second.
+///
+/// # Panics
+/// Where it says anything else.
+pub fn pair(host: &Host<'_>, flags: &str, says: &str, bad: &[u8], good: &[u8]) {
+    let (said, status) = tcpdchk(host, bad, flags);
+    let shown = String::from_utf8_lossy(bad);
+    let lines: Vec<_> = said.lines().collect();
+    assert!(
+        matches!(lines[..], [line] if line.contains(says)),
+        "{shown}\nshould say: {says}\nsays: {said}"
+    );
+    assert!(
+        lines[0].starts_with("warning: ") || lines[0].starts_with("error: "),
+        "{said}"
+    );
+    assert!(lines[0].contains(", line "), "{said}");
+    assert_eq!(status, Some(1), "{shown}");
+    let (said, status) = tcpdchk(host, good, flags);
+    let shown = String::from_utf8_lossy(good);
+    assert_eq!((said.as_str(), status), ("", Some(0)), "{shown}");
+}
