@@ -282,10 +282,14 @@ impl Compiled {
             || self.files.iter().any(|(path, file)| file.is_stale(path))
     }
 
-    /// Has a table changed, or is it known that a file has?
+    /// Has a table changed, or is it known that a file has, or is there one that could not be read?
     fn is_outdated(&self) -> bool {
         let stale = |table| self.table(table).seen.is_stale(self.tables.path(table));
-        self.has_changed.load(Relaxed) || stale(TableKind::Allow) || stale(TableKind::Deny)
+        let may_have_room = || self.files.iter().any(|(path, file)| file.is_stale(path));
+        self.has_changed.load(Relaxed)
+            || stale(TableKind::Allow)
+            || stale(TableKind::Deny)
+            || (self.is_short && may_have_room())
     }
 
     /// Begins a decision without looking whether a file has changed.
@@ -430,6 +434,31 @@ mod tests {
                 bytes(rules)
             );
         }
+    }
+
+    /// A process that had no descriptor for a list once does not scan its tables ever after.
+    #[test]
+    fn what_there_was_no_room_for_is_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let [list, deny] = ["list", "hosts.deny"].map(|name| directory.path().join(name));
+        std::fs::write(&list, "192.0.2.1\n").unwrap();
+        std::fs::write(&deny, format!("sshd: {}\n", list.display())).unwrap();
+        let tables = Tables::in_directory(directory.path());
+        let without = |path: &Path| match path == list {
+            true => {
+                let error = io::Error::from_raw_os_error(libc::EMFILE);
+                Ok((Contents::Unreadable(error), Seen::Unsettled))
+            }
+            false => patiently(path),
+        };
+        let Ok(short) = Compiled::new(&tables, None, without);
+        assert!(short.is_short);
+        let policy = Policy::new(tables);
+        policy.keep(short);
+        let mut host = DryHost::new("192.0.2.1");
+        let decision = policy.decide(&mut Request::new("sshd"), &mut host);
+        assert!(!decision.verdict.is_granted());
+        assert!(!policy.current.load_full().unwrap().is_short);
     }
 
     #[test]
