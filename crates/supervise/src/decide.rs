@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use hosts_access::host::{self, ask};
 use hosts_access::policy::Compiled;
 use hosts_access::{
-    Decision, Effect, Evaluation, Fact, Host, LogLine, LookUpTimes, Need, Outcome, Reason, Record, Request,
-    Severity, Side, Step, Tables, Then, Verdict,
+    Decision, Effect, Evaluation, Fact, Host, Known, LogLine, LookUpTimes, Need, Outcome, Reason, Record,
+    Request, Severity, Side, Step, Tables, Then, Verdict,
 };
 use system::endpoints::Endpoint;
 use system::host::SocketHost;
@@ -42,7 +42,7 @@ pub(crate) struct Rules {
     pub log: Log,
     /// The user this process decides as.
     uid: u32,
-    /// The files have been read that answer questions about places, networks and bans.
+    /// The files are in memory that answer questions about places, networks and bans.
     read: [AtomicBool; 3],
 }
 
@@ -87,8 +87,11 @@ impl Rules {
         }
     }
 
-    fn is_read(&self, fact: &Fact) {
-        if let Some(read) = self.files_of(fact) {
+    /// These were answered by a thread that may wait. Files that gave an answer are in memory now; what is damaged or
+    /// missing is looked for again each time.
+    fn are_read(&self, facts: &[(Fact, Known)]) {
+        let answered = facts.iter().filter(|(_, known)| known.is_ok());
+        for read in answered.filter_map(|(fact, _)| self.files_of(fact)) {
             read.store(true, Relaxed);
         }
     }
@@ -338,8 +341,7 @@ impl Undecided {
                 rules.names.remember(ip, name);
             }
             Need::User => self.times.user = Some(start.elapsed()),
-            // Files are read by now.
-            Need::Fact(fact) => rules.is_read(fact),
+            Need::Fact(_) => rules.are_read(self.request.facts()),
             Need::Address(_)
             | Need::Port(_)
             | Need::Name(Side::Server)
@@ -418,4 +420,29 @@ fn source_routed(rules: &Rules, question: &Question<'_>) -> Option<Answer> {
     ];
     rules.log.line(syslog::WARNING, &line.concat());
     Some(Answer::Refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use hosts_access::{Cause, Found};
+
+    use super::*;
+    use crate::log::Format;
+
+    /// The main thread, which nobody may keep waiting, does not read a damaged database for each client.
+    #[test]
+    fn what_gave_no_answer_is_asked_where_one_may_wait() {
+        let directory = tempfile::tempdir().unwrap();
+        let (log, _writer) = Log::start(Format::Text, b"www").unwrap();
+        let rules = Rules::new(
+            Tables::in_directory(directory.path()),
+            Vec::new(),
+            b"www".to_vec(),
+            log,
+        );
+        let damaged = (Fact::Location, Err(Cause::new("damaged")));
+        rules.are_read(&[damaged, (Fact::Banned, Ok(Found::No))]);
+        assert!(!rules.is_at_hand(&Fact::Location) && !rules.is_at_hand(&Fact::System));
+        assert!(rules.is_at_hand(&Fact::Banned));
+    }
 }
