@@ -115,8 +115,8 @@ fn said(text: &str) -> String {
 /// Puts the drop-in in its place. Where that fails, or systemd objects, everything is as it was.
 fn install(unit: &Unit, text: &str, args: &Args) -> Result<(), String> {
     let before = verify(unit, &args.root);
-    let path = unit.drop_in();
-    let cannot = |error: io::Error| at(&path, &error);
+    let cannot = |error: io::Error| at(&unit.drop_in(), &error);
+    let path = unit.drop_in_file().map_err(cannot)?;
     let directory = parent(&path);
     let is_new = !directory.exists();
     fs::create_dir_all(directory).map_err(cannot)?;

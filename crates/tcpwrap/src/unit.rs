@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
+use crate::install::parent;
 use crate::output::at;
 pub use confinement::{Confinement, Mounted, User};
 pub use settings::Settings;
@@ -102,6 +103,14 @@ impl Unit {
         directory.join(DROP_IN)
     }
 
+    /// The file that is to be written for it.
+    ///
+    /// # Errors
+    /// As [`inside`](Self::inside).
+    pub fn drop_in_file(&self) -> io::Result<PathBuf> {
+        self.inside(&self.drop_in())
+    }
+
     /// What has to be done before a change shows.
     pub fn how_to_restart(&self) -> String {
         let name = match self.name.split_once("@.") {
@@ -116,9 +125,9 @@ impl Unit {
     /// # Errors
     /// Where the drop-in cannot be removed.
     pub fn remove_drop_in(&self) -> io::Result<()> {
-        let path = self.drop_in();
-        fs::remove_file(&path)?;
-        let _ = path.parent().map(fs::remove_dir);
+        let directory = self.inside(parent(&self.drop_in()))?;
+        fs::remove_file(directory.join(DROP_IN))?;
+        let _ = fs::remove_dir(directory);
         Ok(())
     }
 
@@ -263,12 +272,36 @@ impl Unit {
         }
     }
 
+    /// Where a file below the root really is, or would be: never elsewhere, however the links there lead.
+    ///
+    /// # Errors
+    /// A link on the way leads to what is not there.
+    fn inside(&self, path: &Path) -> io::Result<PathBuf> {
+        for way in path.ancestors() {
+            let (Ok(real), Ok(rest)) = (self.real(way), path.strip_prefix(way)) else {
+                continue;
+            };
+            let next = rest.iter().next().map(|next| real.join(next));
+            if let Some(link) = next.filter(|next| next.is_symlink()) {
+                let problem = format!("{} is a link to what is not there", link.display());
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+            }
+            return Ok(real.iter().chain(rest).collect());
+        }
+        Ok(path.to_owned())
+    }
+
     /// Where a file really is. Links in an image are meant for the machine that it will be.
     fn real(&self, path: &Path) -> io::Result<PathBuf> {
         if self.root == Path::new("/") {
             return path.canonicalize();
         }
         let inside = path.strip_prefix(&self.root).unwrap_or(path);
+        let inside = if inside == Path::new("") {
+            Path::new(".")
+        } else {
+            inside
+        };
         let root = File::open(&self.root)?;
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let file = rustix::fs::openat2(&root, inside, flags, Mode::empty(), ResolveFlags::IN_ROOT)?;
@@ -348,6 +381,31 @@ mod tests {
         ] {
             assert_eq!(name(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn links_in_an_image_do_not_lead_out_of_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |path: &str| directory.path().join(path);
+        for made in ["image/etc", "host/system/a.service.d", "image/lib/system"] {
+            fs::create_dir_all(at(made)).unwrap();
+        }
+        fs::write(at("host/system/a.service.d").join(DROP_IN), "the host's").unwrap();
+        let unit = Unit::new("a", &at("image")).unwrap();
+        let drop_in = |place: &str| at(place).join("a.service.d").join(DROP_IN);
+        assert_eq!(unit.drop_in_file().unwrap(), drop_in("image/etc/systemd/system"));
+        std::os::unix::fs::symlink(at("host"), at("image/etc/systemd")).unwrap();
+        assert!(unit.drop_in_file().is_err() && unit.remove_drop_in().is_err());
+        assert!(drop_in("host/system").exists());
+        fs::remove_file(at("image/etc/systemd")).unwrap();
+        std::os::unix::fs::symlink("/lib", at("image/etc/systemd")).unwrap();
+        assert_eq!(unit.drop_in_file().unwrap(), drop_in("image/lib/system"));
+        // The file itself may be a link, of which nothing but the link is removed.
+        fs::create_dir(at("image/lib/system/a.service.d")).unwrap();
+        std::os::unix::fs::symlink(drop_in("host/system"), drop_in("image/lib/system")).unwrap();
+        assert!(unit.drop_in_file().is_err());
+        unit.remove_drop_in().unwrap();
+        assert!(drop_in("host/system").exists() && !at("image/lib/system/a.service.d").exists());
     }
 
     #[test]
