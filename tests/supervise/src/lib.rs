@@ -2,6 +2,7 @@
 //! choice.
 
 pub mod dns;
+pub mod units;
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
