@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use support::{program, wait_until};
+use support::{Machine, program, run, wait_until};
 
 /// `tcpwrap` with these arguments, as root or as the user `nobody`.
 pub fn tcpwrap(arguments: &[&str], as_nobody: bool) -> Output {
@@ -83,4 +83,42 @@ pub fn is_at(status: &Value, port: u16) -> bool {
 
 fn listeners(status: &Value) -> impl Iterator<Item = &Value> {
     status["listeners"].as_array().expect("an array").iter()
+}
+
+const STATIC: &str = "
+#include <arpa/inet.h>
+#include <syslog.h>
+#include <tcpd.h>
+#include <unistd.h>
+int allow_severity = LOG_INFO, deny_severity = LOG_WARNING;
+int main(void)
+{
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(7001) };
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(listener, (struct sockaddr *)&at, sizeof at) || listen(listener, 5)) return 1;
+    for (;;) {
+        int client = accept(listener, 0, 0);
+        if (!hosts_ctl(\"built-in\", unknown, \"192.0.2.9\", unknown)) { close(client); continue; }
+        close(client);
+    }
+}
+";
+
+/// A statically linked daemon with libwrap in it.
+///
+/// # Panics
+/// Where it cannot be built.
+pub fn static_daemon(machine: &Machine) -> PathBuf {
+    let source = machine.put(machine.directory().join("built-in.c"), STATIC);
+    let library = support::library("usr/lib/libwrap.a");
+    let built = machine.directory().join("built-in");
+    let include = support::library("usr/include/tcpd.h");
+    run(Command::new("gcc")
+        .args(["-static", "-w", "-o"])
+        .arg(&built)
+        .arg(source)
+        .arg(format!("-I{}", include.parent().expect("a directory").display()))
+        .arg(library)
+        .args(["-lpthread", "-ldl", "-lm"]));
+    built
 }
