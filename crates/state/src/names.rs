@@ -161,6 +161,9 @@ struct ResolverState {
 
 const RES_INIT: libc::c_ulong = 1;
 
+/// As `netdb.h` has it.
+const EAI_ADDRFAMILY: c_int = -9;
+
 unsafe extern "C" {
     fn __res_state() -> *mut ResolverState;
     fn __res_init() -> c_int;
@@ -241,8 +244,8 @@ fn resolve(name: &str, family: Family, timeout: Option<Duration>) -> Answer<Arc<
     let failed = unsafe { libc::getaddrinfo(text.as_ptr(), ptr::null(), &hints, &mut list) };
     match failed {
         0 => {}
-        // No such name, or none of this family.
-        libc::EAI_NONAME | libc::EAI_NODATA => return Ok(Arc::from([])),
+        // No such name, or none of this family, or a number of the other one.
+        libc::EAI_NONAME | libc::EAI_NODATA | EAI_ADDRFAMILY => return Ok(Arc::from([])),
         failed => {
             // SAFETY: gai_strerror returns a C string that lives as long as the program.
             let why = unsafe { std::ffi::CStr::from_ptr(libc::gai_strerror(failed)) };
@@ -305,6 +308,8 @@ mod tests {
             ask("2001:db8::1", Family::V6),
             ["2001:db8::1".parse::<IpAddr>().unwrap()]
         );
+        assert_eq!(ask("192.0.2.7", Family::V6), [] as [IpAddr; 0]);
+        assert_eq!(ask("2001:db8::1", Family::V4), [] as [IpAddr; 0]);
         assert!(names.addresses("a\0b", Family::V4).is_err());
     }
 
