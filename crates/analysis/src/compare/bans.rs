@@ -9,7 +9,8 @@ use super::places::Places;
 use super::ranges::{Ranges, difference, normal};
 use super::rules::{Box_, Lists, Rule, lines};
 use super::sweep::{Banned, let_in, sweep_bans};
-use super::{Block, Comparison, Incomparable, Service, Telling, Ways, daemons, of_service, services};
+use super::telling::{Telling, services};
+use super::{Block, Comparison, Incomparable, Service, Ways, daemons, of_service};
 use crate::document::Documents;
 use hosts_access::TableKind;
 

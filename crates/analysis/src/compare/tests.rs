@@ -1,8 +1,14 @@
 //! The comparison against brute force: requests of a small universe are decided under both policies,
 //! and each must lie in exactly the difference that says what becomes of it, or in none.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use super::daemons::Port;
+use super::family::Family;
+use super::ranges::Ranges;
+use super::rules::Box_;
+use super::spelling::Together;
 use super::strings::{Atom, Class};
 use super::*;
 use crate::document::Document;
@@ -10,6 +16,7 @@ use hosts_access::decision::{Deciding, Verdict};
 use hosts_access::dry::DryHost;
 use hosts_access::effect::Effect;
 use hosts_access::policy::Compiled;
+use hosts_access::syntax::option::Keyword;
 use hosts_access::{Fact, Found, Known, Request, string_matches};
 use random::Random;
 use world::{Answering, World};
