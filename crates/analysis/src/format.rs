@@ -1,10 +1,10 @@
 //! One style for tables, which changes the look of rules and nothing else.
 //!
 //! A rule is `daemons: clients : option : option`, words of a list separated by a comma and a blank,
-//! wildcards and codes of countries in capitals, options and names of patterns in braces in small letters. Rules longer than [`WIDTH`] go on in indented lines.
-//! Comments are kept. Lines that other programs look for to the letter, lines that are no sound rules, and
-//! the last line where it lacks its newline, are left as they are. [`same_rules`] proves of two texts that
-//! they hold the same rules in the same order.
+//! wildcards and codes of countries in capitals, options and names of patterns in braces in small letters.
+//! Rules longer than [`WIDTH`] go on in indented lines. Comments are kept. Lines that other programs look for
+//! to the letter, lines that are no sound rules, and the last line where it lacks its newline, are left as they
+//! are. [`same_rules`] proves of two texts that they hold the same rules in the same order.
 
 use std::borrow::Cow;
 

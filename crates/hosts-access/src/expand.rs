@@ -126,7 +126,7 @@ fn push_port(out: &mut Vec<u8>, port: Option<u16>) {
 ///
 /// # Errors
 /// The address is wanted and not known yet.
-pub fn host_info(request: &mut Request, side: Side) -> Result<Vec<u8>, Pending> {
+fn host_info(request: &mut Request, side: Side) -> Result<Vec<u8>, Pending> {
     match request.looked_up_name(side) {
         Some(name) if is_known_name(name) => Ok(name.to_vec()),
         _ => Ok(request.address(side)?.to_vec()),
@@ -138,7 +138,7 @@ pub fn host_info(request: &mut Request, side: Side) -> Result<Vec<u8>, Pending> 
 ///
 /// # Errors
 /// As [`host_info`].
-pub fn client_info(request: &mut Request) -> Result<Vec<u8>, Pending> {
+pub(crate) fn client_info(request: &mut Request) -> Result<Vec<u8>, Pending> {
     let host = host_info(request, Side::Client)?;
     Ok(match request.looked_up_user() {
         Some(user) if !is_unknown(user) => [user, b"@", &host].concat(),
@@ -150,7 +150,7 @@ pub fn client_info(request: &mut Request) -> Result<Vec<u8>, Pending> {
 ///
 /// # Errors
 /// As [`host_info`].
-pub fn server_info(request: &mut Request) -> Result<Vec<u8>, Pending> {
+fn server_info(request: &mut Request) -> Result<Vec<u8>, Pending> {
     let host = host_info(request, Side::Server)?;
     Ok(if is_unknown(&host) {
         request.daemon().to_vec()

@@ -17,7 +17,7 @@ use crate::poll;
 use crate::syslog::{self, Log};
 
 /// A banner file may be this large, in bytes.
-pub const LARGEST_BANNER: u64 = 64 << 10;
+const LARGEST_BANNER: u64 = 64 << 10;
 /// A client has this long to take a banner in.
 pub const BANNER_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -244,7 +244,7 @@ pub fn ip_options(connection: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// As `setsockopt` says.
-pub fn clear_ip_options(connection: BorrowedFd<'_>) -> io::Result<()> {
+fn clear_ip_options(connection: BorrowedFd<'_>) -> io::Result<()> {
     set_option(connection, libc::IPPROTO_IP, libc::IP_OPTIONS, &[0u8; 0])
 }
 

@@ -37,7 +37,7 @@ fn verify(address: &SocketAddr, warn: &mut dyn FnMut(Vec<u8>)) -> (Vec<u8>, bool
 }
 
 /// An IPv4 address mapped into IPv6 as the IPv4 address it is.
-pub fn unmapped(address: &SocketAddr) -> SocketAddr {
+fn unmapped(address: &SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
         IpAddr::V6(_) => *address,

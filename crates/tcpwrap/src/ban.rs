@@ -219,7 +219,7 @@ fn report(wanted: &[Ban], args: &Args) -> String {
 }
 
 /// Says so if no rule asks for bans.
-pub fn asked_nowhere(tables: &Tables) -> Option<String> {
+fn asked_nowhere(tables: &Tables) -> Option<String> {
     let asks = |kind| {
         let text = std::fs::read(tables.path(kind)).unwrap_or_default();
         // Not in a comment.

@@ -1,5 +1,5 @@
-//! `tcpwrap compile`: an index beside each long table, and each long list of hosts that its rules name, for the programs that read the tables anew for each connection,
-//! and copies of the databases that rules ask (`copies`).
+//! `tcpwrap compile`: an index beside each long table, and each long list of hosts that its rules name, for the
+//! programs that read the tables anew for each connection; and copies of the databases that rules ask (`copies`).
 
 mod copies;
 

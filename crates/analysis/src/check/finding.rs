@@ -141,7 +141,7 @@ impl Fix {
     }
 
     /// An edit that somebody must want.
-    pub fn suggested(title: impl Into<String>, edits: Vec<Edit>) -> Self {
+    pub(crate) fn suggested(title: impl Into<String>, edits: Vec<Edit>) -> Self {
         Fix {
             is_safe: false,
             ..Fix::safe(title, edits)

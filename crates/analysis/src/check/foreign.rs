@@ -109,7 +109,7 @@ pub fn is_ban(rule: &Rule<'_>) -> bool {
 
 /// A line that audits and other programs look for to the letter: `ALL: ALL` in all its spellings, bans,
 /// and whatever stands in a block of theirs.
-pub fn is_looked_for(line: &[u8]) -> bool {
+pub(crate) fn is_looked_for(line: &[u8]) -> bool {
     match content(line) {
         Content::Rule(rule) => {
             let is_all = |text: &[u8]| text.eq_ignore_ascii_case(b"ALL");

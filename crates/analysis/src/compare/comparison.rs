@@ -195,7 +195,7 @@ impl Addresses {
     }
 
     /// Is every address one of them, but one that is not known?
-    pub fn is_all_known(&self) -> bool {
+    pub(super) fn is_all_known(&self) -> bool {
         !self.unknown && self.holds_both_families()
     }
 

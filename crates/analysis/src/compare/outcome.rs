@@ -247,7 +247,7 @@ impl Outcome {
     }
 
     /// May this let in a request that the other does not, whatever commands say and whatever bounds are exceeded?
-    pub fn may_let_in_more_than(&self, other: &Outcome) -> bool {
+    pub(crate) fn may_let_in_more_than(&self, other: &Outcome) -> bool {
         const MOST: usize = 10;
         let rank = |verdict: Verdict| match verdict {
             Verdict::Denied => 0,
@@ -273,7 +273,7 @@ impl Outcome {
     }
 
     /// Is this so of the verdict in which it ends, whatever commands say and whatever bounds are exceeded?
-    pub fn is_always(&self, how: impl Fn(Verdict) -> bool) -> bool {
+    pub(crate) fn is_always(&self, how: impl Fn(Verdict) -> bool) -> bool {
         !self.may_end(|verdict| !how(verdict))
     }
 

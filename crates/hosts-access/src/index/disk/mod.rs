@@ -13,9 +13,11 @@
 //! | 8 | the checksum of the header from here on |
 //! | | the table's identity, what kinds of keys there are, and where the sections are |
 //!
-//! A file that a `/path` pattern names has one of its own, with words in the place of rules. Numbers are little-endian. A section is an array in blocks of 4,096 bytes, each of which ends in the checksum of the
-//! table's identity, the block's place and its contents. Sections of kinds that are not known are passed over, so
+//! Numbers are little-endian. A section is an array in blocks of 4,096 bytes, each of which ends in the checksum of
+//! the table's identity, the block's place and its contents. Sections of kinds that are not known are passed over, so
 //! others can be added without a new version.
+//!
+//! A file that a `/path` pattern names has an index of its own, with words in the place of rules.
 
 mod format;
 mod read;
