@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+use hosts_access::Verdict;
 use serde::Serialize;
 
 /// As text, bytes that are no UTF-8 as `\x…`.
@@ -60,6 +61,15 @@ impl Manner {
             Color::Always => anstream::ColorChoice::Always.write_global(),
             Color::Never => anstream::ColorChoice::Never.write_global(),
         }
+    }
+}
+
+/// The word for a verdict.
+pub fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Granted => "granted",
+        Verdict::Denied => "denied",
+        Verdict::Delegated => "delegated",
     }
 }
 

@@ -172,8 +172,8 @@ fn failures(test: &Test, decision: &Decision) -> Vec<String> {
     if decision.verdict != test.expect.verdict() {
         failures.push(format!(
             "expected {}, {} by {by}",
-            report::word(test.expect.verdict()),
-            report::word(decision.verdict)
+            output::verdict(test.expect.verdict()),
+            output::verdict(decision.verdict)
         ));
     }
     if let Some(expected) = test.rule

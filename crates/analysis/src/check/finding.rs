@@ -91,6 +91,13 @@ impl Finding {
         }
     }
 
+    /// Something found, with what is always to be done about it.
+    pub fn with_remedy(code: &'static Code, table: TableKind, span: Span, message: String) -> Self {
+        let mut finding = Finding::new(code, table, span, message);
+        finding.help(code.remedy);
+        finding
+    }
+
     /// Raises or lowers the level.
     pub fn level(&mut self, level: Level) -> &mut Self {
         self.level = level;

@@ -281,7 +281,12 @@ impl Whole {
                 "no rule refuses anyone {}, so everyone gets in, not only these clients",
                 super::quoted(daemon)
             );
-            found.push(at(&POINTLESS, TableKind::Allow, span.clone(), message));
+            found.push(Finding::with_remedy(
+                &POINTLESS,
+                TableKind::Allow,
+                span.clone(),
+                message,
+            ));
         }
         if self.is_closed
             && !self.has_loopback_v6
@@ -289,7 +294,7 @@ impl Whole {
         {
             let message = "the machine itself is let in by IPv4 alone: as `::1` it is refused".to_owned();
             let edit = Edit::new(span.bytes.end..span.bytes.end, " [::1]");
-            let mut finding = at(&LOOPBACK, table, span, message);
+            let mut finding = Finding::with_remedy(&LOOPBACK, table, span, message);
             finding.fix = Some(Fix {
                 lets_in: true,
                 ..Fix::suggested("add `[::1]`, which lets in this one client", vec![edit])
@@ -308,15 +313,9 @@ impl Whole {
                 bytes: end..end,
             };
             let message = "no rule is for `ALL: ALL`: whoever no rule mentions gets in".to_owned();
-            found.push(at(&NO_DEFAULT, table, span, message));
+            found.push(Finding::with_remedy(&NO_DEFAULT, table, span, message));
         }
     }
-}
-
-fn at(code: &'static Code, table: TableKind, span: Span, message: String) -> Finding {
-    let mut finding = Finding::new(code, table, span, message);
-    finding.help(code.remedy);
-    finding
 }
 
 fn is_all<'t, P>(part: &[crate::document::Token<'t, P>], is: impl Fn(&P) -> bool) -> bool {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use analysis::check::{Code, Finding, Span, host as codes, words};
+use analysis::check::{Finding, Span, host as codes, words};
 use analysis::document::{Content, content};
 use hosts_access::TableKind;
 use hosts_access::files;
@@ -125,11 +125,21 @@ impl Beside {
                 Contents::Text(text) => found.extend(words(*table, files::path(path), text)),
                 Contents::Missing => {
                     let message = format!("{shown} does not exist, so it matches nothing");
-                    found.push(with_remedy(&codes::NO_FILE, *table, span.clone(), message));
+                    found.push(Finding::with_remedy(
+                        &codes::NO_FILE,
+                        *table,
+                        span.clone(),
+                        message,
+                    ));
                 }
                 Contents::Unreadable(error) => {
                     let message = format!("{shown} cannot be read: {}", hosts_access::decide::reason(error));
-                    found.push(with_remedy(&codes::NO_FILE, *table, span.clone(), message));
+                    found.push(Finding::with_remedy(
+                        &codes::NO_FILE,
+                        *table,
+                        span.clone(),
+                        message,
+                    ));
                 }
             }
         }
@@ -144,18 +154,12 @@ impl Beside {
                 TableKind::Deny => "hosts.deny",
             };
             let message = format!("nothing reads this file: the table is called {right}");
-            let mut finding = with_remedy(&codes::STRAY_TABLE, *table, span, message);
+            let mut finding = Finding::with_remedy(&codes::STRAY_TABLE, *table, span, message);
             finding.other_file = Some(path.as_path().into());
             found.push(finding);
         }
         found
     }
-}
-
-fn with_remedy(code: &'static Code, table: TableKind, span: Span, message: String) -> Finding {
-    let mut finding = Finding::new(code, table, span, message);
-    finding.help(code.remedy);
-    finding
 }
 
 /// Files of a directory that were meant to be a table.

@@ -10,7 +10,7 @@ use analysis::compare::{
 use hosts_access::{TableKind, Verdict};
 use serde_json::{Value, json};
 
-use crate::output::{BAD, DIM, GOOD, NOTE, escape};
+use crate::output::{self, BAD, DIM, GOOD, NOTE, escape};
 
 /// So many of a kind are shown to a person.
 pub const FEW: usize = 12;
@@ -121,20 +121,12 @@ fn table_name(table: TableKind) -> &'static str {
     }
 }
 
-fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Granted => "granted",
-        Verdict::Denied => "denied",
-        Verdict::Delegated => "delegated",
-    }
-}
-
 /// The verdict in a word or two.
 fn verdict(outcome: &Outcome) -> &'static str {
     let mut steps = outcome.steps.iter();
     match (&outcome.steps[..], steps.any(|step| step.may_fail)) {
         (_, true) => "a command decides",
-        ([.., last], false) => word(last.verdict),
+        ([.., last], false) => output::verdict(last.verdict),
         ([], false) => "",
     }
 }
@@ -153,7 +145,7 @@ fn step(step: &Step) -> String {
     if step.is_asked_only {
         return format!("denied beyond {}; within", bounds.join(" or "));
     }
-    let mut text = word(step.verdict).to_owned();
+    let mut text = output::verdict(step.verdict).to_owned();
     if !step.bounds.is_empty() {
         let _ = write!(text, " within {}", bounds.join(" and "));
     }
@@ -302,7 +294,7 @@ fn runs_json(runs: &[Run]) -> Value {
 fn outcome_json(outcome: &Outcome) -> Value {
     let step = |step: &Step| {
         json!({
-            "verdict": word(step.verdict),
+            "verdict": output::verdict(step.verdict),
             "bounds": runs_json(&step.bounds),
             "asked_only": step.is_asked_only,
             "beyond": runs_json(&step.beyond),
@@ -340,7 +332,7 @@ fn difference_json(difference: &Difference) -> Value {
     let witness = &difference.witness;
     let decided = |decided: &analysis::compare::Decided| {
         json!({
-            "verdict": word(decided.verdict),
+            "verdict": output::verdict(decided.verdict),
             "file": decided.rule.as_ref().map(|(_, path, _)| path.display().to_string()),
             "line": decided.rule.as_ref().map(|(.., line)| line),
             "text": utf8(&decided.text),

@@ -102,7 +102,7 @@ pub fn run(args: &Args) -> ExitCode {
     let has = |verdict| {
         reports
             .iter()
-            .any(|report| report.verdict == report::word(verdict))
+            .any(|report| report.verdict == output::verdict(verdict))
     };
     ExitCode::from(match (has(Verdict::Denied), has(Verdict::Delegated)) {
         (true, _) => 1,

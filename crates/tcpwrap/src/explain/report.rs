@@ -11,7 +11,7 @@ use super::enforced::Enforced;
 use super::host::{ExplainHost, Lookup};
 use super::meaning::meaning;
 use super::requests::Asked;
-use crate::output::Text;
+use crate::output::{self, Text};
 
 /// The answer to one request.
 #[derive(Debug, Serialize)]
@@ -95,15 +95,6 @@ pub struct Action {
     pub value: Text,
 }
 
-/// The word for a verdict.
-pub fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Granted => "granted",
-        Verdict::Denied => "denied",
-        Verdict::Delegated => "delegated",
-    }
-}
-
 /// Explains one request.
 pub fn report(tables: &Tables, asked: &Asked, trace: bool, all_rules: bool) -> Report {
     let mut host = ExplainHost::new(asked);
@@ -124,7 +115,7 @@ pub fn report(tables: &Tables, asked: &Asked, trace: bool, all_rules: bool) -> R
             .iter()
             .find(|l| l.what == "client name")
             .map(|l| l.found.clone()),
-        verdict: word(decision.verdict),
+        verdict: output::verdict(decision.verdict),
         reason: reason(&decision),
         rule: deciding.map(Rule::new),
         effects: decision.effects.iter().map(Action::new).collect(),

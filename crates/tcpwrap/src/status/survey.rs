@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use hosts_access::Request;
 use hosts_access::dry::DryHost;
-use hosts_access::{Request, Verdict};
 use obey::process::in_root;
 use obey::socket::local_networks;
 use obey::{Library, Listener, Obeys, is_elsewhere, words};
@@ -14,7 +14,7 @@ use super::about::About;
 use super::facts::{Level, Service};
 use super::open::{Extent, Open};
 use super::policies::{Pair, Policies};
-use crate::output::Text;
+use crate::output::{self, Text};
 use crate::session::Session;
 
 /// What is needed for each listener.
@@ -113,11 +113,7 @@ impl<'s> Survey<'s> {
         };
         host = host.with_server(server.to_canonical().to_string(), "unknown", Some(address.port()));
         let verdict = self.policies.decide(pair, &mut Request::new(daemon), &mut host)?;
-        Some(match verdict {
-            Verdict::Granted => "granted",
-            Verdict::Denied => "denied",
-            Verdict::Delegated => "delegated",
-        })
+        Some(output::verdict(verdict))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use hosts_access::{TableKind, Verdict};
+use hosts_access::TableKind;
 use serde_json::{Value, json};
 
 use super::coverage::Coverage;
@@ -33,15 +33,6 @@ impl Outcome {
             Some(about) => format!("{about} ({})", self.request),
             None => self.request.clone(),
         }
-    }
-}
-
-/// The word for a verdict.
-pub fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Granted => "granted",
-        Verdict::Denied => "denied",
-        Verdict::Delegated => "delegated",
     }
 }
 
