@@ -16,6 +16,7 @@ use crate::machine::{Action, Event, Found, Given};
 use crate::notify::is_gone;
 use crate::queue::{Caller, Granted};
 use crate::relay::{Errand, HandOver, Handed, Problem, Wanted};
+use crate::room::Permit;
 
 /// Shared memory communications, which begin as TCP connections.
 const AF_SMC: libc::c_int = 43;
@@ -135,7 +136,7 @@ impl Guard {
         match decide::begin(&self.rules, question) {
             Ok(Answer::Granted) => self.found(cookie, connection),
             Ok(answer) => {
-                self.turned_away(answer);
+                self.turned_away(answer, None);
                 Found::Refused
             }
             Err(_) if !self.room.is_open_to_client(client.ip()) => {
@@ -192,7 +193,8 @@ impl Guard {
             1 => String::new(),
             count => format!(" ({count} refused for that)"),
         };
-        let line = format!("refused connect from {client}: too many from there wait for lookups{more}");
+        let line =
+            format!("refused connect from {client}: too many from there wait for lookups and commands{more}");
         self.rules.log.line(syslog::WARNING, line.as_bytes());
     }
 
@@ -203,7 +205,7 @@ impl Guard {
     }
 
     /// What the program does not get; it is closed by whoever holds it.
-    pub(crate) fn turned_away(&mut self, answer: Answer) {
+    pub(crate) fn turned_away(&mut self, answer: Answer, permit: Option<Box<Permit>>) {
         let Answer::Twisted(process) = answer else {
             return;
         };
@@ -212,7 +214,7 @@ impl Guard {
         if let Ok(pidfd) = pidfd {
             let token = CHILD | process as u64;
             if self.epoll.add(pidfd.as_fd(), libc::EPOLLIN, token).is_ok() {
-                self.children.insert(process, pidfd);
+                self.children.insert(process, (pidfd, permit));
             }
         }
     }

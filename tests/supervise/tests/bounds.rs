@@ -32,6 +32,17 @@ fn stop(mut daemon: Daemon) {
     no_guard_left();
 }
 
+/// Starts the server under a guard that has room for 128 connections, 96 of them of one listener.
+fn with_room_for_128(wrapped: &Command) -> Daemon {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 512; exec \"$@\"", "-"]);
+    command.arg(wrapped.get_program()).args(wrapped.get_args());
+    command
+        .args(["edges", "0"])
+        .stdin(OwnedFd::from(listener("0.0.0.0")));
+    Daemon::start(&mut command)
+}
+
 fn friend() -> TcpStream {
     connect(FRIEND, PORT).expect("a handshake")
 }
@@ -146,16 +157,7 @@ fn a_client_has_its_share_of_a_listener() {
         dns::serve(machine, None);
         guarded.rules(&format!("ALL: {FRIEND}\nALL: .example\n"), "ALL: ALL\n");
         let program = guarded.c_program("server", &[]);
-        let wrapped = guarded.run(&program);
-        // Room for 128 connections, 96 of them of one listener.
-        let mut command = Command::new("sh");
-        command.args(["-c", "ulimit -n 512; exec \"$@\"", "-"]);
-        command.arg(wrapped.get_program()).args(wrapped.get_args());
-        command
-            .args(["edges", "0"])
-            .stdin(OwnedFd::from(listener("0.0.0.0")));
-        let daemon = Daemon::start(&mut command);
-        drop(command);
+        let daemon = with_room_for_128(&guarded.run(&program));
         let late: Vec<_> = (0..200)
             .map(|_| connect(STRANGER, PORT).expect("a handshake"))
             .collect();
@@ -167,6 +169,33 @@ fn a_client_has_its_share_of_a_listener() {
         wait_until("the end of those beyond it", || {
             (late.iter().filter(|client| !has_answer(client)).count() == 48).then_some(())
         });
+        stop(daemon);
+    });
+}
+
+/// A command that has a connection lasts as long as its client likes, and takes a descriptor of the guard's: it counts.
+#[test]
+fn a_client_has_its_share_of_commands() {
+    support::alone(|machine| {
+        let guarded = Guarded::new(machine);
+        let allow = format!("ALL: {FRIEND}\nALL: {STRANGER}: twist echo twisted; exec cat\n");
+        guarded.rules(&allow, "ALL: ALL\n");
+        let program = guarded.c_program("server", &[]);
+        let daemon = with_room_for_128(&guarded.run(&program));
+        let stranger = || connect(STRANGER, PORT).expect("a handshake");
+        // One after the other: none is undecided any more when the next one comes.
+        let clients: Vec<_> = (0..48)
+            .map(|_| stranger())
+            .inspect(|client| {
+                assert_eq!(hello(client), "twisted\n", "{}", daemon.output());
+            })
+            .collect();
+        assert_eq!(hello(&stranger()), "", "{}", daemon.output());
+        daemon.wait_for("refused connect from 192.0.2.2: too many from there wait");
+        assert_eq!(hello(&friend()), "hello\n", "{}", daemon.output());
+        // Those that have ended leave their places.
+        drop(clients);
+        wait_until("a place", || (hello(&stranger()) == "twisted\n").then_some(()));
         stop(daemon);
     });
 }
