@@ -29,6 +29,7 @@ use crate::current::Current;
 use crate::log::Log;
 use crate::names::Names;
 use crate::repeated::Repeated;
+use crate::room::Room;
 use crate::rules;
 
 /// What does not change from connection to connection.
@@ -40,6 +41,8 @@ pub(crate) struct Rules {
     pub names: Names,
     repeated: Repeated,
     pub log: Log,
+    /// Commands that have a connection: each lasts as long as its client likes, and takes a descriptor of the guard's.
+    pub commands: Room,
     /// The user this process decides as.
     uid: u32,
     /// The files are in memory that answer questions about places, networks and bans.
@@ -47,13 +50,21 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    pub(crate) fn new(tables: Tables, required: Vec<PathBuf>, daemon: Vec<u8>, log: Log) -> Self {
+    /// Rules by which at most so many commands have a connection at one time.
+    pub(crate) fn new(
+        tables: Tables,
+        required: Vec<PathBuf>,
+        daemon: Vec<u8>,
+        log: Log,
+        commands: usize,
+    ) -> Self {
         Rules {
             current: Current::new(tables, required),
             daemon,
             names: Names::default(),
             repeated: Repeated::default(),
             log,
+            commands: Room::new(commands),
             // SAFETY: takes nothing and cannot fail.
             uid: unsafe { libc::geteuid() },
             read: [const { AtomicBool::new(false) }; 3],
@@ -386,6 +397,16 @@ fn answer(rules: &Rules, question: &Question<'_>, decision: &Decision) -> Answer
     match decision.then() {
         Then::Serve => Answer::Granted,
         Then::Refuse => Answer::Refused,
+        Then::Twist(_) if !rules.commands.has_place_for(question.client.ip()) => {
+            let client = system::netdb::numeric(&question.client);
+            let line = [
+                b"refused connect from ",
+                &client[..],
+                b": too many commands have a connection",
+            ];
+            rules.log.line(syslog::WARNING, &line.concat());
+            Answer::Refused
+        }
         Then::Twist(command) => {
             let connection = question.connection.fd.as_fd();
             set_nonblocking(connection, false);
@@ -439,6 +460,7 @@ mod tests {
             Vec::new(),
             b"www".to_vec(),
             log,
+            1,
         );
         let damaged = (Fact::Location, Err(Cause::new("damaged")));
         rules.are_read(&[damaged, (Fact::Banned, Ok(Found::No))]);

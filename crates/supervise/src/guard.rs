@@ -96,8 +96,8 @@ pub(crate) struct Guard {
     /// Calls of theirs, which wait for that too, and listeners whose calls were all theirs when there was news.
     pub(crate) parked: Vec<(u32, Call)>,
     pub(crate) postponed: BTreeSet<u64>,
-    /// Commands that have a connection. Each has a descriptor of the guard's, and so keeps its place in the room.
-    pub(crate) children: BTreeMap<libc::pid_t, (OwnedFd, Option<Box<Permit>>)>,
+    /// Commands that have a connection, and their places among these.
+    pub(crate) children: BTreeMap<libc::pid_t, (OwnedFd, Box<Permit>)>,
     /// Each that is held stands for the memory of a call that is open; and so many may be.
     pub(crate) shares: Arc<()>,
     pub(crate) most_shares: usize,
@@ -350,18 +350,13 @@ impl Guard {
         Ok(())
     }
 
-    /// Are there connections that nobody has come for yet?
-    pub(crate) fn holds_granted(&self) -> bool {
-        self.room.held() > self.lookups.undecided() + self.children.len()
-    }
-
     /// How long nothing has to be done, in milliseconds.
     fn timeout(&self) -> i32 {
         if !self.again.is_empty() {
             return 0;
         }
         let now = self.now;
-        let patience = self.holds_granted().then_some(now + LOOK_AGAIN);
+        let patience = (self.room.held() > self.lookups.undecided()).then_some(now + LOOK_AGAIN);
         let deadline = self.timers.next();
         let hopeless = self.hopeless.front().map(|(time, _)| *time);
         let retry = self.is_full.then_some(now + HELD);

@@ -26,7 +26,7 @@ use crate::udp;
 use crate::watch::{self, Watcher};
 use crate::{Options, Problem, clean, filter, inherit, label, relay};
 
-/// How many connections may be held, undecided or granted and not yet accepted.
+/// How many connections may be held, undecided or granted and not yet accepted; and how many commands may have one.
 const ROOM: u64 = 1024;
 /// Descriptors the guard needs besides: threads of the program, lookups, the log.
 const SPARE: u64 = 700;
@@ -272,13 +272,15 @@ fn guard(
     for warning in &options.warnings {
         log.line(system::syslog::WARNING, format!("warning: {warning}").as_bytes());
     }
+    let descriptors = descriptor_limit().rlim_cur;
+    let commands = (descriptors / 8).min(ROOM) as usize;
     let rules = Arc::new(Rules::new(
         options.tables.clone(),
         options.required.clone(),
         options.name.clone(),
         log,
+        commands,
     ));
-    let descriptors = descriptor_limit().rlim_cur;
     let room = descriptors.saturating_sub(SPARE).max(descriptors / 4).min(ROOM) as usize;
     // It guards as well without.
     let label = label::make(options, process).ok();

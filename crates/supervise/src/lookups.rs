@@ -35,7 +35,8 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    fn address(&self) -> Option<IpAddr> {
+    /// The client's.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
         self.connection.client.map(|client| client.ip())
     }
 

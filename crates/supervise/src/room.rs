@@ -1,4 +1,5 @@
-//! How many connections the guard holds that are undecided, or that nobody has come for yet, and whose they are.
+//! How many connections the guard holds that are undecided, or that nobody has come for yet, and whose they are; or how many
+//! commands have one.
 //!
 //! No listener, client or network takes all of it. One that has its share waits (a listener, in its backlog) or is
 //! turned away (a client, which would keep others waiting in the same backlog).
@@ -72,6 +73,11 @@ impl Room {
     pub(crate) fn is_open_to(&self, listener: u64) -> bool {
         let held = self.lock();
         held.all < self.most && held.count(Holder::Listener(listener)) < self.of_listener()
+    }
+
+    /// Is there a place for one more of this client's?
+    pub(crate) fn has_place_for(&self, client: IpAddr) -> bool {
+        !self.is_full() && self.is_open_to_client(client)
     }
 
     /// May one more connection of this client be held? One client may have half of what a listener may, and one

@@ -16,7 +16,6 @@ use crate::machine::{Action, Event, Found, Given};
 use crate::notify::is_gone;
 use crate::queue::{Caller, Granted};
 use crate::relay::{Errand, HandOver, Handed, Problem, Wanted};
-use crate::room::Permit;
 
 /// Shared memory communications, which begin as TCP connections.
 const AF_SMC: libc::c_int = 43;
@@ -136,7 +135,7 @@ impl Guard {
         match decide::begin(&self.rules, question) {
             Ok(Answer::Granted) => self.found(cookie, connection),
             Ok(answer) => {
-                self.turned_away(answer, None);
+                self.turned_away(answer, Some(client.ip()));
                 Found::Refused
             }
             Err(_) if !self.room.is_open_to_client(client.ip()) => {
@@ -193,8 +192,7 @@ impl Guard {
             1 => String::new(),
             count => format!(" ({count} refused for that)"),
         };
-        let line =
-            format!("refused connect from {client}: too many from there wait for lookups and commands{more}");
+        let line = format!("refused connect from {client}: too many from there wait for lookups{more}");
         self.rules.log.line(syslog::WARNING, line.as_bytes());
     }
 
@@ -205,10 +203,12 @@ impl Guard {
     }
 
     /// What the program does not get; it is closed by whoever holds it.
-    pub(crate) fn turned_away(&mut self, answer: Answer, permit: Option<Box<Permit>>) {
+    pub(crate) fn turned_away(&mut self, answer: Answer, client: Option<IpAddr>) {
         let Answer::Twisted(process) = answer else {
             return;
         };
+        // Of any listener.
+        let permit = self.rules.commands.take(0, client);
         // SAFETY: takes numbers only; the descriptor is new.
         let pidfd = unsafe { owned(libc::syscall(libc::SYS_pidfd_open, process, 0)) };
         if let Ok(pidfd) = pidfd {

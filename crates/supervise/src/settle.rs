@@ -99,7 +99,7 @@ impl Guard {
                     connection: job.connection,
                     permit: Some(job.permit),
                 }),
-                answer => self.turned_away(answer, Some(job.permit)),
+                answer => self.turned_away(answer, job.address()),
             }
         }
         for (cookie, (count, granted)) in ended {
@@ -121,7 +121,7 @@ impl Guard {
             // What programs try again after.
             self.notifications.fail(id, libc::ECONNABORTED);
         }
-        if self.holds_granted() && now >= self.look_again {
+        if self.room.held() > self.lookups.undecided() && now >= self.look_again {
             self.look_again = now + LOOK_AGAIN;
             for cookie in self.those(|queue| queue.machine.is_unheard()) {
                 self.drive(cookie, Event::Tick, None);

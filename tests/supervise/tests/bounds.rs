@@ -32,10 +32,10 @@ fn stop(mut daemon: Daemon) {
     no_guard_left();
 }
 
-/// Starts the server under a guard that has room for 128 connections, 96 of them of one listener.
-fn with_room_for_128(wrapped: &Command) -> Daemon {
+/// Starts the server under a guard that has so many descriptors.
+fn with_descriptors(count: u32, wrapped: &Command) -> Daemon {
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 512; exec \"$@\"", "-"]);
+    command.args(["-c", &format!("ulimit -n {count}; exec \"$@\""), "-"]);
     command.arg(wrapped.get_program()).args(wrapped.get_args());
     command
         .args(["edges", "0"])
@@ -157,7 +157,8 @@ fn a_client_has_its_share_of_a_listener() {
         dns::serve(machine, None);
         guarded.rules(&format!("ALL: {FRIEND}\nALL: .example\n"), "ALL: ALL\n");
         let program = guarded.c_program("server", &[]);
-        let daemon = with_room_for_128(&guarded.run(&program));
+        // Room for 128 connections, 96 of them of one listener.
+        let daemon = with_descriptors(512, &guarded.run(&program));
         let late: Vec<_> = (0..200)
             .map(|_| connect(STRANGER, PORT).expect("a handshake"))
             .collect();
@@ -173,29 +174,44 @@ fn a_client_has_its_share_of_a_listener() {
     });
 }
 
-/// A command that has a connection lasts as long as its client likes, and takes a descriptor of the guard's: it counts.
+/// A command that has a connection lasts as long as its client likes, and takes a descriptor of the guard's: it counts. But
+/// nobody else waits for its end.
 #[test]
 fn a_client_has_its_share_of_commands() {
     support::alone(|machine| {
         let guarded = Guarded::new(machine);
-        let allow = format!("ALL: {FRIEND}\nALL: {STRANGER}: twist echo twisted; exec cat\n");
-        guarded.rules(&allow, "ALL: ALL\n");
+        let allow = format!("ALL: {FRIEND}\nALL: ALL: twist echo twisted; exec cat\n");
+        guarded.rules(&allow, "");
         let program = guarded.c_program("server", &[]);
-        let daemon = with_room_for_128(&guarded.run(&program));
-        let stranger = || connect(STRANGER, PORT).expect("a handshake");
-        // One after the other: none is undecided any more when the next one comes.
-        let clients: Vec<_> = (0..48)
-            .map(|_| stranger())
-            .inspect(|client| {
+        // There may be 128 commands, 48 of one client.
+        let daemon = with_descriptors(1024, &guarded.run(&program));
+        let from = |address: &str| connect(address, PORT).expect("a handshake");
+        let all_twisted = |address: &str, count| -> Vec<_> {
+            let clients = (0..count).map(|_| from(address));
+            let checked = clients.inspect(|client| {
                 assert_eq!(hello(client), "twisted\n", "{}", daemon.output());
-            })
-            .collect();
-        assert_eq!(hello(&stranger()), "", "{}", daemon.output());
-        daemon.wait_for("refused connect from 192.0.2.2: too many from there wait");
-        assert_eq!(hello(&friend()), "hello\n", "{}", daemon.output());
+            });
+            checked.collect()
+        };
+        // A command counts from the moment when the guard hears that it has begun.
+        let is_refused = |address: &str| {
+            wait_until("a refusal", || hello(&from(address)).is_empty().then_some(()));
+        };
+        let clients = all_twisted(STRANGER, 48);
+        is_refused(STRANGER);
+        daemon.wait_for("refused connect from 192.0.2.2: too many commands have a connection");
+        let others = [("127.0.1.1", 48), ("127.0.2.1", 32)].map(|(from, count)| all_twisted(from, count));
+        is_refused("127.0.3.1");
+        daemon.wait_for("refused connect from 127.0.3.1: too many commands have a connection");
+        for _ in 0..10 {
+            assert_eq!(hello(&friend()), "hello\n", "{}", daemon.output());
+        }
         // Those that have ended leave their places.
         drop(clients);
-        wait_until("a place", || (hello(&stranger()) == "twisted\n").then_some(()));
+        wait_until("a place", || {
+            (hello(&from(STRANGER)) == "twisted\n").then_some(())
+        });
+        drop(others);
         stop(daemon);
     });
 }
