@@ -276,20 +276,21 @@ impl Compiled {
 
     /// Has one of the files changed since it was read?
     pub fn is_stale(&self) -> bool {
+        self.has_stale_table() || self.has_stale_file()
+    }
+
+    fn has_stale_table(&self) -> bool {
         let stale = |table| self.table(table).seen.is_stale(self.tables.path(table));
-        stale(TableKind::Allow)
-            || stale(TableKind::Deny)
-            || self.files.iter().any(|(path, file)| file.is_stale(path))
+        stale(TableKind::Allow) || stale(TableKind::Deny)
+    }
+
+    fn has_stale_file(&self) -> bool {
+        self.files.iter().any(|(path, file)| file.is_stale(path))
     }
 
     /// Has a table changed, or is it known that a file has, or is there one that could not be read?
     fn is_outdated(&self) -> bool {
-        let stale = |table| self.table(table).seen.is_stale(self.tables.path(table));
-        let may_have_room = || self.files.iter().any(|(path, file)| file.is_stale(path));
-        self.has_changed.load(Relaxed)
-            || stale(TableKind::Allow)
-            || stale(TableKind::Deny)
-            || (self.is_short && may_have_room())
+        self.has_changed.load(Relaxed) || self.has_stale_table() || (self.is_short && self.has_stale_file())
     }
 
     /// Begins a decision without looking whether a file has changed.

@@ -398,14 +398,7 @@ fn answer(rules: &Rules, question: &Question<'_>, decision: &Decision) -> Answer
         Then::Serve => Answer::Granted,
         Then::Refuse => Answer::Refused,
         Then::Twist(_) if !rules.commands.has_place_for(question.client.ip()) => {
-            let client = system::netdb::numeric(&question.client);
-            let line = [
-                b"refused connect from ",
-                &client[..],
-                b": too many commands have a connection",
-            ];
-            rules.log.line(syslog::WARNING, &line.concat());
-            Answer::Refused
+            refused(rules, question, b": too many commands have a connection")
         }
         Then::Twist(command) => {
             let connection = question.connection.fd.as_fd();
@@ -433,14 +426,15 @@ fn source_routed(rules: &Rules, question: &Question<'_>) -> Option<Answer> {
     if !connection::source_routed(&options) {
         return None;
     }
+    Some(refused(rules, question, b" with IP source routing options"))
+}
+
+/// Refuses a client, and logs why.
+fn refused(rules: &Rules, question: &Question<'_>, why: &[u8]) -> Answer {
     let address = system::netdb::numeric(&question.client);
-    let line = [
-        b"refused connect from ",
-        &address[..],
-        b" with IP source routing options",
-    ];
-    rules.log.line(syslog::WARNING, &line.concat());
-    Some(Answer::Refused)
+    let line = [b"refused connect from ", &address[..], why].concat();
+    rules.log.line(syslog::WARNING, &line);
+    Answer::Refused
 }
 
 #[cfg(test)]

@@ -212,12 +212,10 @@ impl Keyword {
 
     /// The keyword a word is, ASCII case apart.
     pub fn parse(word: &[u8]) -> Option<Self> {
-        let first = word.first()?.to_ascii_lowercase();
         OPTIONS
             .iter()
-            .map(|option| (option.keyword, option.word.as_bytes()))
-            .find(|(_, known)| known[0] == first && known.eq_ignore_ascii_case(word))
-            .map(|(keyword, _)| keyword)
+            .find(|option| option.word.as_bytes().eq_ignore_ascii_case(word))
+            .map(|option| option.keyword)
     }
 
     fn facts(self) -> &'static Facts {
